@@ -1,0 +1,5 @@
+"""A container lab inside Jupyter: the light door, which loads nothing until it is asked for."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

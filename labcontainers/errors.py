@@ -1,0 +1,163 @@
+"""The one tree of errors that every room raises.
+
+It must not know rooms, transports or notebooks: how an error is shown is the front's business.
+
+    LabError                     message, hint, status
+    ├── InvalidArgument   400    a value that a user gave is wrong
+    │   ├── DockerfileError      with file, line range and a caret
+    │   └── InvalidReference     an image name that cannot be parsed
+    ├── NotFound          404
+    ├── Conflict          409
+    ├── Denied            403
+    ├── Unsupported       501    what this host or this version lacks, and what would provide it
+    ├── Unavailable       503    something that should answer does not
+    └── Failed            500
+        ├── KernelFailed         a system call, with errno and path
+        ├── DigestMismatch       content that is not what its digest says
+        ├── StepFailed           a build step, with its exit code and the tail of its output
+        ├── StartFailed          a container that could not be started (Docker's 125, 126 or 127)
+        └── ContainerExit        a container or an exec ended with a non-zero exit code
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class LabError(Exception):
+    """What every room raises: a one-line message that carries the value, and a hint that is a next action.
+
+    `status` is the HTTP status of Docker's API for this kind of error; `exit_code` is what a command line returns.
+    """
+
+    status = 500
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class InvalidArgument(LabError):
+    """A value that a user gave is wrong; nothing was made."""
+
+    status = 400
+    exit_code = 125
+
+
+class InvalidReference(InvalidArgument):
+    """An image name that cannot be parsed."""
+
+
+class DockerfileError(InvalidArgument):
+    """A Dockerfile that cannot be built, with the place at fault.
+
+    `first_line` and `last_line` count from 1; `column` from 1, or 0 when the whole line is meant. `source` is the
+    text of the lines, so that a caret can be drawn.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        file: str = "Dockerfile",
+        first_line: int = 0,
+        last_line: int = 0,
+        column: int = 0,
+        source: str = "",
+    ) -> None:
+        super().__init__(message, hint)
+        self.file = file
+        self.first_line = first_line
+        self.last_line = last_line or first_line
+        self.column = column
+        self.source = source
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.first_line}: " if self.first_line else f"{self.file}: "
+        return place + super().__str__()
+
+
+class NotFound(LabError):
+    """No such container, image, network, file or command."""
+
+    status = 404
+
+
+class Conflict(LabError):
+    """The state of the thing forbids the action: a name in use, a running container, an image in use."""
+
+    status = 409
+
+
+class Denied(LabError):
+    """Credentials or rights are missing."""
+
+    status = 403
+
+
+class Unsupported(LabError):
+    """This host or this version cannot do it; the message says what is missing, the hint what would provide it."""
+
+    status = 501
+    exit_code = 125
+
+
+class Unavailable(LabError):
+    """Something that should answer does not."""
+
+    status = 503
+
+
+class Failed(LabError):
+    """Something that should have worked did not."""
+
+
+class KernelFailed(Failed):
+    """A system call failed: `syscall`, `errno` (a number of errno.h) and the `path` or object that it was about."""
+
+    def __init__(self, syscall: str, errno: int, path: str = "", hint: str = "") -> None:
+        about = f" {path}" if path else ""
+        super().__init__(f"{syscall}{about}: {os.strerror(errno).lower()}", hint)
+        self.syscall = syscall
+        self.errno = errno
+        self.path = path
+
+
+class DigestMismatch(Failed):
+    """Content is not what its digest says."""
+
+
+class StepFailed(Failed):
+    """A build step failed: `step` as written, `returncode`, and the last lines of its `output`."""
+
+    def __init__(self, step: str, returncode: int, output: str = "", hint: str = "") -> None:
+        super().__init__(f"step failed with exit code {returncode}: {step}", hint)
+        self.step = step
+        self.returncode = returncode
+        self.output = output
+
+
+class StartFailed(Failed):
+    """A container or an exec could not be started; `exit_code` is Docker's 125, 126 (cannot run) or 127 (not found)."""
+
+    def __init__(self, message: str, exit_code: int = 125, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
+class ContainerExit(Failed):
+    """A container or an exec ended with a non-zero `exit_code`; `output` is the tail of what it wrote."""
+
+    def __init__(self, name: str, exit_code: int, output: str = "", reason: str = "") -> None:
+        why = f", {reason}" if reason else ""
+        super().__init__(f"container {name} ended with exit code {exit_code}{why}", "--no-raise returns the result instead")
+        self.name = name
+        self.exit_code = exit_code
+        self.output = output
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""The only room that speaks to Linux; it must not know images, containers or notebooks."""

@@ -1,0 +1,69 @@
+"""Linux capabilities: their names, their bits, and the set that a container gets by default.
+
+It must not know containers, users or system calls: it turns names into numbers and back, nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+from labcontainers.errors import InvalidArgument
+
+# Bit order of <linux/capability.h>; capabilities(7). CHECKPOINT_RESTORE (Linux 5.9) is still the last one in Linux 6.17.
+NAMES: Final[tuple[str, ...]] = tuple(
+    """
+    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+    NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+    SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+    MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+    """.split()  # noqa: SIM905
+)
+
+# Docker's fourteen without MKNOD and AUDIT_WRITE, which nothing in an ordinary container needs.
+DEFAULT: Final[frozenset[str]] = frozenset(
+    "CHOWN DAC_OVERRIDE FSETID FOWNER SETGID SETUID SETPCAP SETFCAP NET_BIND_SERVICE SYS_CHROOT KILL NET_RAW".split()  # noqa: SIM905
+)
+
+_BITS: Final[dict[str, int]] = {name: bit for bit, name in enumerate(NAMES)}
+
+
+def normalize(name: str) -> str:
+    """The plain upper-case name ("cap_net_raw" -> "NET_RAW"); raises InvalidArgument for a capability that does not exist."""
+    plain = name.strip().upper().removeprefix("CAP_")
+    if plain not in _BITS:
+        near = get_close_matches(plain, NAMES, n=1)
+        raise InvalidArgument(f"no such capability: {name!r}", f"did you mean {near[0]}?" if near else "capabilities(7) lists them")
+    return plain
+
+
+def parse(name: str) -> int:
+    """The bit number of a capability, named with or without CAP_, in any case; raises InvalidArgument."""
+    return _BITS[normalize(name)]
+
+
+def mask(names: Iterable[str]) -> int:
+    """The 64-bit mask of these capabilities, as /proc/PID/status prints it and capset(2) takes it in two halves."""
+    bits = 0
+    for name in names:
+        bits |= 1 << parse(name)
+    return bits
+
+
+def names_of(bits: int) -> frozenset[str]:
+    """The names in a mask; bits that this table does not know (a newer kernel's) are left out."""
+    return frozenset(name for bit, name in enumerate(NAMES) if bits >> bit & 1)
+
+
+def choose(add: Iterable[str] = (), drop: Iterable[str] = (), default: frozenset[str] = DEFAULT) -> frozenset[str]:
+    """The set for `--cap-add` and `--cap-drop`, where ALL stands for every capability; raises InvalidArgument.
+
+    Docker's rule: an addition by name wins over `drop=ALL`, a removal by name wins over `add=ALL`; a name in both is kept.
+    """
+    added, dropped = [name.strip().upper() for name in add], [name.strip().upper() for name in drop]
+    chosen = set(NAMES if "ALL" in added else default)
+    chosen = set() if "ALL" in dropped and "ALL" not in added else chosen
+    chosen -= {normalize(name) for name in dropped if name != "ALL"}
+    chosen |= {normalize(name) for name in added if name != "ALL"}
+    return frozenset(chosen)

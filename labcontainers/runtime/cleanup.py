@@ -1,0 +1,76 @@
+"""What a shim takes away when its container has ended: control groups, and with `--rm` the container's directory.
+
+It must not import anything but what the launcher holds.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+Cgroups = dict[str, object]
+
+
+def _directories(cgroups: Cgroups) -> list[str]:
+    v1 = cgroups.get("v1") or {}
+    unified = cgroups.get("unified")
+    assert isinstance(v1, dict)
+    return list(dict.fromkeys([*([str(unified)] if unified else []), *map(str, v1.values())]))
+
+
+def oom_kills(cgroups: Cgroups) -> int:
+    """How many processes of the container the kernel killed for memory (memory.events of v2, memory.oom_control of v1)."""
+    for directory in _directories(cgroups):
+        for name in ("memory.events", "memory.oom_control"):
+            try:
+                with open(f"{directory}/{name}", encoding="ascii") as file:
+                    for line in file:
+                        key, _, value = line.partition(" ")
+                        if key == "oom_kill":
+                            return int(value)
+            except OSError:
+                continue
+    return 0
+
+
+def remove_cgroups(cgroups: Cgroups) -> None:
+    """Remove the container's control groups; a dying process may keep one busy for a moment."""
+    for directory in _directories(cgroups):
+        for attempt in range(50):
+            try:
+                os.rmdir(directory)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                time.sleep(0.001 * (attempt + 1))
+                continue
+            break
+
+
+def remove_container(directory: str, trash: str) -> None:
+    """Move a container's directory out of sight at once, then delete it."""
+    gone = f"{trash}/{os.path.basename(directory)}.{os.getpid()}"
+    try:
+        os.rename(directory, gone)
+    except FileNotFoundError:
+        return
+    remove_tree(gone)
+
+
+def remove_tree(path: str, dirfd: int | None = None) -> None:
+    """Delete a directory with all below it, never following a symbolic link, whatever its modes are."""
+    try:
+        os.chmod(path, 0o700, dir_fd=dirfd)
+    except OSError:
+        pass
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dirfd)
+    try:
+        for name in os.listdir(fd):
+            if stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                remove_tree(name, fd)
+            else:
+                os.unlink(name, dir_fd=fd)
+    finally:
+        os.close(fd)
+    os.rmdir(path, dir_fd=dirfd)

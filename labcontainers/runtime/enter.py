@@ -1,0 +1,134 @@
+"""Entering a running container: `exec`, and the forwarder of published ports, both forked from the shim.
+
+It must not import anything but what the launcher holds. A process that is about to join is made undumpable first, so that the
+container's root can neither trace it nor read its descriptors (CVE-2016-9962).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from labcontainers.kernel import syscalls
+from labcontainers.runtime import forward
+from labcontainers.runtime.handshake import Channel, Message
+from labcontainers.runtime.init import Process, report, run_plan
+from labcontainers.runtime.stdio import Client
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def exit_code(status: int) -> int:
+    """A shell's exit code from a wait status: 128 + signal for a killed process (waitpid(2))."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def peer_credentials(connection: socket.socket) -> tuple[int, int, int]:
+    """(pid, uid, gid) of the process at the other end, by SO_PEERCRED (unix(7))."""
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid, gid = struct.unpack("=3i", packed)
+    return pid, uid, gid
+
+
+class Entered:
+    """One `exec`: the process between the shim and the workload, then the workload itself."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.pid = 0
+        self.pidfd = -1
+        self._failure: Message | None = None
+
+    def start(self, init_pidfd: int, request: Message, fds: list[int], become: Callable[[int, int, int], None]) -> None:
+        """Fork the joiner, which joins the cgroups and all namespaces of init at once and clones the workload as our child."""
+        self.status, theirs = Channel.pair()
+        joiner = os.fork()
+        if joiner == 0:
+            plan = request["plan"]
+            try:
+                syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+                Process(theirs).join_cgroups(request["procs"])
+                syscalls.setns(init_pidfd, request["namespaces"])
+                pid = syscalls.clone(syscalls.CLONE_PARENT)
+                if pid == 0:
+                    become(*fds)
+                    run_plan(plan, theirs)
+                theirs.send({"pid": pid})
+            except BaseException as error:
+                report(theirs, plan, 0, error)
+            os._exit(0)
+        theirs.close()
+        os.waitpid(joiner, 0)
+
+    def on_status(self) -> Message | None:
+        """Read one message of the joiner or the workload; the answer for the client once it is known, else None."""
+        message, _ = self.status.receive()
+        if isinstance(message, dict):
+            if "pid" in message:
+                self.pid = message["pid"]
+            elif "error" in message:
+                self._failure = message["error"]
+            return None
+        if self._failure is not None or not self.pid:
+            if self.pid:
+                os.waitpid(self.pid, 0)
+            return {"error": self._failure or {"operation": "exec", "about": "", "message": "the joining process died", "exit_code": 125}}
+        self.pidfd = syscalls.pidfd_open(self.pid)
+        return {"started": self.pid}
+
+    def kill(self, number: int) -> None:
+        """Send a signal to the workload."""
+        if self.pidfd >= 0:
+            try:
+                syscalls.pidfd_send_signal(self.pidfd, number)
+            except ProcessLookupError:
+                pass
+
+    def reap(self) -> int:
+        """The workload's exit code; blocks until it is dead."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+        if not self.pid:
+            return 137
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        return exit_code(status)
+
+
+def start_forwarder(init_pidfd: int, listeners: list[int], forward_to: list[list[Any]]) -> int:
+    """Fork the process that accepts on `listeners` (made outside) and connects inside the container; its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.set_process_title("lab-forward")
+        syscalls.setns(init_pidfd, syscalls.CLONE_NEWNET)
+        keep = set(listeners)
+        for fd in range(3, 256):
+            if fd not in keep:
+                try:
+                    os.close(fd)
+                except OSError:
+                    pass
+        syscalls.capset(0, 0)
+        forward.serve({fd: (str(host), int(port)) for fd, (host, port) in zip(listeners, forward_to, strict=True)})
+    finally:
+        os._exit(1)
+
+
+def stop(pid: int) -> None:
+    """Kill and reap a helper process of this shim."""
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

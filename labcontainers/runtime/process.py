@@ -1,0 +1,338 @@
+"""The engine's side of the runtime: it starts the launcher, asks it for containers and workers, and follows them.
+
+It must not know records or images, and it never forks: the launcher is started by vfork, from a sealed copy of the interpreter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pwd
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from labcontainers import errors
+from labcontainers.errors import Failed, KernelFailed, LabError, StartFailed, Unavailable, Unsupported
+from labcontainers.runtime.handshake import Channel, Message
+
+_BOOT = (
+    "import sys;sys.dont_write_bytecode=True;p=sys.path[:];sys.path.append(sys.argv[1]);"
+    "from labcontainers.runtime.launcher import main;"
+    "main(int(sys.argv[2]),sys.argv[3],sys.argv[4],sys.path[:])"
+)
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+class LauncherProcess:
+    """The launcher of one engine: started in the background on first use, started again if it died. Thread-safe."""
+
+    def __init__(self, run_directory: Path) -> None:
+        self._run = run_directory
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._closed = False
+        self.ids = ""
+
+    @property
+    def rootless(self) -> bool:
+        """Whether containers live in a user namespace, because this process is not root."""
+        return os.geteuid() != 0
+
+    def start(self) -> str:
+        """Start the launcher unless it runs; returns its id mapping: "host", "subordinate" or "single". Blocks ~50 ms.
+
+        Raises Unsupported when the host allows no user namespace, and Unavailable after close().
+        """
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the engine is closed", "make a new Engine")
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            return self.ids
+
+    def _start(self) -> None:
+        if not self.rootless:
+            self._spawn("", "")
+            return
+        wanted = ["subordinate", "single"] if _subordinate_ranges() else ["single"]
+        for ids in wanted:
+            try:
+                self._spawn(str(self._run / "members"), ids)
+                return
+            except Unsupported:
+                if ids == wanted[-1]:
+                    raise
+
+    def _spawn(self, members: str, ids: str) -> None:
+        ours, theirs = Channel.pair()
+        interpreter = os.path.realpath(sys.executable)
+        sealed = _sealed_copy(interpreter)
+        package_parent = str(Path(__file__).resolve().parents[2])
+        try:
+            process = subprocess.Popen(
+                [interpreter, "-I", "-S", "-c", _BOOT, package_parent, str(theirs.fileno()), members, ids],
+                executable=f"/proc/{os.getpid()}/fd/{sealed}" if sealed >= 0 else interpreter,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env={"PATH": os.defpath},
+                cwd="/",
+            )
+        finally:
+            theirs.close()
+            if sealed >= 0:
+                os.close(sealed)
+        try:
+            self.ids = self._greet(ours)
+        except BaseException:
+            ours.close()
+            process.wait()
+            raise
+        self._process, self._channel = process, ours
+
+    @staticmethod
+    def _greet(channel: Channel) -> str:
+        while True:
+            message, _ = channel.receive()
+            if not isinstance(message, dict):
+                raise Failed("the launcher did not start", "see its message above; `doctor` tells what this host refuses")
+            if "map" in message:
+                channel.send({"mapped": _map_subordinate_ids(message["map"])})
+            elif "error" in message:
+                problem = f"this host lets an ordinary user make no user namespace: {message['error']}"
+                raise Unsupported(problem, "run `doctor` for the reason and the fix")
+            else:
+                return str(message["ids"])
+
+    def close(self) -> None:
+        """End the launcher; containers that were started detached go on. Idempotent."""
+        with self._lock:
+            self._closed = True
+            if self._channel is not None:
+                self._channel.close()
+                self._channel = None
+            if self._process is not None:
+                self._process.wait()
+                self._process = None
+
+    def _request(self, message: Message, fds: tuple[int, ...]) -> None:
+        for attempt in (1, 2):
+            self.start()
+            with self._lock:
+                if self._channel is None:
+                    raise Unavailable("the engine is closed", "make a new Engine")
+                try:
+                    self._channel.send(message, fds)
+                    return
+                except OSError as error:
+                    if attempt == 2:
+                        raise Unavailable(f"the launcher does not answer: {error}") from error
+                    if self._process is not None:
+                        self._process.kill()
+                        self._process.wait()
+                    self._process = None
+
+    def call(self, function: str, /, **arguments: object) -> Any:
+        """Run "module:function" in a worker, where files of container ids may be touched; returns its result. Blocks.
+
+        Raises what the function raised, mapped to this project's errors.
+        """
+        result, fds = self._ask({"worker": {"function": function, "arguments": arguments}})
+        _close_all(fds)
+        return result
+
+    def bridge_socket(self) -> int:
+        """A netlink socket inside the user's private network namespace, where rootless bridges live; the caller closes it."""
+        _, fds = self._ask({"bridge_socket": True})
+        return fds[0]
+
+    def _ask(self, message: Message) -> tuple[Any, list[int]]:
+        ours, theirs = Channel.pair()
+        try:
+            self._request(message, (theirs.fileno(),))
+            theirs.close()
+            answer, fds = ours.receive()
+        finally:
+            ours.close()
+            theirs.close()
+        if not isinstance(answer, dict):
+            raise Failed("a worker ended without an answer")
+        if "error" in answer:
+            raise _mapped(answer["error"])
+        return answer["result"], fds
+
+    def spawn(self, request: Message, *, stdin: int | None, listeners: tuple[int, ...] = ()) -> Channel:
+        """Fork a shim for `request` (see runtime.shim); returns the channel to it, on which everything else happens."""
+        ours, theirs = Channel.pair()
+        try:
+            streams = [] if stdin is None else [stdin]
+            self._request({"container": {**request, "stdin": stdin is not None}}, (theirs.fileno(), *streams, *listeners))
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours
+
+
+def _mapped(failure: Message) -> BaseException:
+    """An error that a worker reported, as this project's error."""
+    kind = getattr(errors, failure["type"], None)
+    if failure["type"] == "KeyboardInterrupt":
+        return KeyboardInterrupt()
+    if failure.get("errno"):
+        return KernelFailed("worker", failure["errno"], failure["path"] or failure["message"])
+    if isinstance(kind, type) and issubclass(kind, LabError) and kind not in (errors.KernelFailed, errors.StepFailed, errors.ContainerExit):
+        return kind(failure["message"], failure["hint"])
+    return Failed(f"{failure['type']}: {failure['message']}")
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def _sealed_copy(path: str) -> int:
+    """A sealed memfd of the interpreter, so that nothing in a container can reach the host's file (CVE-2019-5736); -1 if refused."""
+    try:
+        copy = os.memfd_create("labcontainers", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except OSError:
+        return -1
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        done = 0
+        while done < size:
+            done += os.sendfile(copy, file.fileno(), done, size - done)
+    fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
+    return copy
+
+
+def _subordinate_ranges() -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """((first uid, count), (first gid, count)) of this user in /etc/subuid and /etc/subgid (subuid(5)), or None."""
+    if os.environ.get("LABCONTAINERS_IDS") == "single":
+        return None
+    try:
+        names = {pwd.getpwuid(os.geteuid()).pw_name, str(os.geteuid())}
+    except KeyError:
+        names = {str(os.geteuid())}
+    found = []
+    for path in ("/etc/subuid", "/etc/subgid"):
+        try:
+            rows = [line.strip().split(":") for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        except OSError:
+            return None
+        ranges = [(int(row[1]), int(row[2])) for row in rows if len(row) == 3 and row[0] in names]
+        if not ranges:
+            return None
+        found.append(max(ranges, key=lambda item: item[1]))
+    return found[0], found[1]
+
+
+def _map_subordinate_ids(pid: int) -> bool:
+    """Map id 0 to this user and 1… to the subordinate ids, by newuidmap(1) and newgidmap(1); whether both did it."""
+    ranges = _subordinate_ranges()
+    if ranges is None:
+        return False
+    for tool, own, (first, count) in (("newuidmap", os.geteuid(), ranges[0]), ("newgidmap", os.getegid(), ranges[1])):
+        try:
+            done = subprocess.run([tool, str(pid), "0", str(own), "1", "1", str(first), str(count)], capture_output=True, check=False)
+        except OSError:
+            return False
+        if done.returncode:
+            return False
+    return True
+
+
+class Execution:
+    """A started container or exec, seen over its channel. One thread at a time reads it; `signal` may come from any."""
+
+    def __init__(self, channel: Channel, name: str) -> None:
+        self.channel = channel
+        self.name = name
+        self.started: Message = {}
+        self.ended: Message = {}
+
+    def close(self) -> None:
+        """Let go; a foreground container is killed by that."""
+        self.channel.close()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the container's first process."""
+        with contextlib.suppress(OSError):
+            self.channel.send({"signal": number})
+
+    def next(self, timeout_s: float | None = None) -> Message | tuple[int, bytes] | None:
+        """The next message or output; None at the end or, with `timeout_s`, when nothing came in time (raises TimeoutError).
+
+        Raises StartFailed when the container could not be started.
+        """
+        if timeout_s is not None:
+            poll = select.poll()
+            poll.register(self.channel.fileno(), select.POLLIN)
+            if not poll.poll(max(timeout_s, 0) * 1000):
+                raise TimeoutError
+        message, fds = self.channel.receive()
+        if isinstance(message, dict):
+            if "error" in message:
+                _close_all(fds)
+                raise start_failure(message["error"])
+            if "network" in message:
+                return {**message, "socket": fds[0]}
+            if "started" in message:
+                self.started = message
+            if "ended" in message:
+                self.ended = message["ended"]
+        return message
+
+    def wait_started(self) -> Iterator[Message]:
+        """Yield what must be answered before the start (a network to configure); ends when the workload has been executed."""
+        while not self.started:
+            message = self.next()
+            if message is None:
+                raise StartFailed(f"the shim of {self.name} died before the start", hint="run it again; `explain` shows how far it came")
+            if isinstance(message, dict) and "network" in message:
+                yield message
+
+    def wait_ended(self, timeout_s: float | None = None) -> Message | None:
+        """What the shim tells at the end: exit_code, oom_killed, finished_at; None when it did not end in time."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self.ended:
+            try:
+                message = self.next(None if deadline is None else deadline - time.monotonic())
+            except TimeoutError:
+                return None
+            if message is None:
+                return {"exit_code": 137, "oom_killed": False, "finished_at": time.time(), "error": "its shim died"}
+        return self.ended
+
+
+_WHAT = {
+    "chdir": "working directory",
+    "exec": "",
+    "account": "",
+    "bind": "mount",
+    "overlay": "mount the layers",
+}
+
+
+def start_failure(failure: Message) -> StartFailed:
+    """The error of init or shim, in one line for the user, with Docker's exit code."""
+    message = failure["message"]
+    if not failure.get("refused"):
+        what = _WHAT.get(failure["operation"], failure["operation"])
+        message = f"{what} {failure['about']}: {message}".replace(" :", ":").strip()
+    hints = {
+        "exec": "check the command, or the image's CMD and PATH",
+        "account": "use a user of the image's /etc/passwd, or a number",
+        "bind": "the source must exist on this machine",
+        "overlay": "run `doctor`: the store must lie on a file system that overlay accepts",
+    }
+    return StartFailed(message, failure["exit_code"], hints.get(failure["operation"], "`doctor` tells what this host allows"))

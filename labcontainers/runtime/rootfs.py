@@ -1,0 +1,243 @@
+"""The operations that make a container's file system, each by descriptor so that no symlink of the image is followed outside.
+
+It must not import anything but what the launcher holds, and decides nothing: the plan (runtime.plan) says what to do.
+
+Needs Linux 5.12 (openat2, open_tree, move_mount, mount_setattr).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Any
+
+from labcontainers.kernel import mounts, syscalls
+from labcontainers.kernel.mounts import (
+    MNT_DETACH,
+    MOUNT_ATTR_RDONLY,
+    MS_BIND,
+    MS_MOVE,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+)
+
+
+class Refused(Exception):
+    """The image or the request asks for something that must not be done; the message is for the user."""
+
+
+class RootFileSystem:
+    """The root under construction: a descriptor of its top, and the mount points that had to be made in it."""
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self.made: list[str] = []
+        self._empty_directory = -1
+
+    def private(self) -> None:
+        """Detach this mount namespace's propagation from the host's."""
+        mounts.mount("", "/", "", MS_REC | MS_PRIVATE)
+
+    def overlay(self, lower: list[str], upper: str, work: str, target: str, userxattr: bool, volatile: bool, flags: int) -> None:
+        """Mount the layers and open the top of the new root."""
+        mounts.overlay(lower, upper, work, target, userxattr=userxattr, volatile=volatile, flags=flags)
+        self.open(target)
+
+    def bind_root(self, source: str, target: str, flags: int) -> None:
+        """Use the directory `source` itself as the root."""
+        tree = mounts.open_tree(source, recursive=True)
+        mounts.set_attributes(tree, flags, propagation=MS_PRIVATE, recursive=True)
+        self._attach(tree, os.open(target, os.O_PATH | os.O_CLOEXEC))
+        self.open(target)
+
+    def open(self, path: str) -> None:
+        """Open the top of the root by path."""
+        self.fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def find(self, path: str, flags: int = os.O_PATH, resolve: int = 0) -> int:
+        """Open `path` inside the root; raises FileNotFoundError."""
+        return syscalls.openat2(
+            self.fd, path.lstrip("/") or ".", flags, resolve=syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS | resolve
+        )
+
+    def target(self, path: str, *, directory: bool) -> int:
+        """Open the mount point `path`, made with its parents where it is missing."""
+        try:
+            return self.find(path)
+        except FileNotFoundError:
+            pass
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise Refused(f"a mount point must not contain '..': {path}")
+        for depth in range(1, len(parts) + 1):
+            partial = "/".join(parts[:depth])
+            try:
+                os.close(self.find(partial))
+                continue
+            except FileNotFoundError:
+                pass
+            parent = self.find("/".join(parts[: depth - 1]) or ".", os.O_PATH | os.O_DIRECTORY)
+            try:
+                if directory or depth < len(parts):
+                    os.mkdir(parts[depth - 1], 0o755, dir_fd=parent)
+                else:
+                    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+                    os.close(os.open(parts[depth - 1], flags, 0o644, dir_fd=parent))
+            finally:
+                os.close(parent)
+            self.made.append(partial)
+        return self.find(path)
+
+    def mount(self, source: str, target: str, fstype: str, flags: int, data: str = "", strict: bool = False) -> None:
+        """Mount a new file system; with `strict`, refuse a target that the image made a symbolic link."""
+        fd = self._strict_target(target) if strict else self.target(target, directory=True)
+        try:
+            mounts.mount_at(source, fd, fstype, flags, data)
+        finally:
+            os.close(fd)
+
+    def _strict_target(self, path: str) -> int:
+        os.close(self.target(path, directory=True))
+        try:
+            return self.find(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, syscalls.RESOLVE_NO_SYMLINKS)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise Refused(f"the image has something else than a directory at {path}") from None
+            raise
+
+    def bind(self, source: str, target: str, attributes: int = 0, recursive: bool = True) -> None:
+        """Bind a file or directory of the host, with MOUNT_ATTR_* `attributes` on it and on all below it."""
+        tree = mounts.open_tree(source, recursive=recursive)
+        try:
+            is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+            if attributes:
+                mounts.set_attributes(tree, attributes, recursive=recursive)
+            fd = self.target(target, directory=is_directory)
+            if stat.S_ISDIR(os.fstat(fd).st_mode) != is_directory:
+                os.close(fd)
+                kind, other = ("a directory", "a file") if is_directory else ("a file", "a directory")
+                raise Refused(f"cannot mount {kind} ({source}) on {other} of the image ({target})")
+        except BaseException:
+            os.close(tree)
+            raise
+        self._attach(tree, fd)
+
+    @staticmethod
+    def _attach(tree: int, target: int) -> None:
+        try:
+            mounts.move_mount(tree, target)
+        finally:
+            os.close(tree)
+            os.close(target)
+
+    def device(self, path: str, major: int, minor: int, mode: int, bind: bool) -> None:
+        """A character device by mknod(2), or bound from the host where a user namespace forbids that."""
+        if bind:
+            self.bind("/" + path.lstrip("/"), path, recursive=False)
+            return
+        directory, _, name = path.rpartition("/")
+        parent = self.find(directory, os.O_PATH | os.O_DIRECTORY)
+        try:
+            os.mknod(name, stat.S_IFCHR | mode, os.makedev(major, minor), dir_fd=parent)
+            os.chmod(f"/proc/self/fd/{parent}/{name}", mode)
+        finally:
+            os.close(parent)
+
+    def symlink(self, target: str, path: str) -> None:
+        """A symbolic link at `path` that points to `target`."""
+        directory, _, name = path.rpartition("/")
+        parent = self.find(directory, os.O_PATH | os.O_DIRECTORY)
+        try:
+            os.symlink(target, name, dir_fd=parent)
+        finally:
+            os.close(parent)
+
+    def mask(self, path: str) -> None:
+        """Hide `path`: a directory behind an empty read-only tmpfs (one for all), a file behind /dev/null; absent is fine."""
+        try:
+            fd = self.find(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                self._mask_directory(path, fd)
+            else:
+                null = self.find("/dev/null")
+                try:
+                    if os.fstat(null).st_rdev != os.makedev(1, 3):
+                        raise Refused("/dev/null of the container is not the null device")
+                    mounts.mount_at(f"/proc/self/fd/{null}", fd, "", MS_BIND)
+                finally:
+                    os.close(null)
+        finally:
+            os.close(fd)
+
+    def _mask_directory(self, path: str, fd: int) -> None:
+        if self._empty_directory < 0:
+            mounts.mount_at("tmpfs", fd, "tmpfs", MS_RDONLY, "size=0")
+            self._empty_directory = self.find(path)
+        else:
+            mounts.mount_at(f"/proc/self/fd/{self._empty_directory}", fd, "", MS_BIND)
+
+    def readonly(self, path: str) -> None:
+        """Make what is mounted at `path` read-only for the container; absent is fine."""
+        try:
+            fd = self.find(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            tree = mounts.open_tree("", recursive=True, dirfd=fd)
+            mounts.set_attributes(tree, MOUNT_ATTR_RDONLY, recursive=True)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._attach(tree, fd)
+
+    def make_directory(self, path: str, mode: int) -> None:
+        """Make the directory `path` with its parents, for the working directory; an existing one is kept as it is."""
+        fd = self.target(path, directory=True)
+        if path.strip("/") in self.made:
+            os.chmod(f"/proc/self/fd/{fd}", mode)
+            self.made = [made for made in self.made if not (path.strip("/") + "/").startswith(made + "/")]
+        os.close(fd)
+
+    def pivot(self) -> None:
+        """Make the new root `/` by pivot_root(2), or by MS_MOVE and chroot(2) where that is refused; drop the old one."""
+        os.fchdir(self.fd)
+        try:
+            mounts.pivot_root(".", ".")
+            mounts.umount2(".", MNT_DETACH)
+        except PermissionError:
+            mounts.mount(".", "/", "", MS_MOVE)
+            os.chroot(".")
+        os.chdir("/")
+        os.close(self.fd)
+        if self._empty_directory >= 0:
+            os.close(self._empty_directory)
+
+    def finish(self, readonly: bool) -> None:
+        """Make the root itself read-only, mounts below it excepted."""
+        if readonly:
+            fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
+            mounts.set_attributes(fd, MOUNT_ATTR_RDONLY)
+            os.close(fd)
+
+
+def operation_table(root: RootFileSystem) -> dict[str, Any]:
+    """Name of each file system operation of a plan -> the function that does it."""
+    return {
+        "private": root.private,
+        "overlay": root.overlay,
+        "bind_root": root.bind_root,
+        "mount": root.mount,
+        "bind": root.bind,
+        "device": root.device,
+        "symlink": root.symlink,
+        "mask": root.mask,
+        "readonly": root.readonly,
+        "make_directory": root.make_directory,
+        "pivot": root.pivot,
+        "finish": root.finish,
+    }

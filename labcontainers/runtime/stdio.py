@@ -1,0 +1,100 @@
+"""Where a container's output goes: the log file on disk, and clients that may be slow.
+
+It must not import anything but what the launcher holds.
+
+The log is a sequence of records, each a header of 16 bytes (stream, three zero bytes, length as big-endian uint32, time in
+nanoseconds since the epoch as big-endian uint64) and the bytes as they were read: exact, and cheap to write and to skip.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections import deque
+
+from labcontainers.runtime.handshake import Channel, Message
+
+LOG_HEADER = struct.Struct(">BxxxIQ")
+SLOW_CLIENT_BYTES = 1 << 20
+
+
+class LogFile:
+    """The container's log, appended to."""
+
+    def __init__(self, path: str, *, append: bool) -> None:
+        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC), 0o600)
+        self.lost_bytes = 0
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Append one record. A full disk loses the record, counts it, and never stops the container."""
+        header = LOG_HEADER.pack(stream, len(data), time.time_ns())
+        whole = len(header) + len(data)
+        try:
+            written = os.writev(self.fd, [header, data])
+        except OSError:
+            self.lost_bytes += len(data)
+            return
+        if written != whole:
+            os.ftruncate(self.fd, os.fstat(self.fd).st_size - written)
+            self.lost_bytes += len(data)
+
+
+class Client:
+    """One connected engine; with `output` it gets the container's output. What it cannot take yet is kept, in order."""
+
+    def __init__(self, channel: Channel, *, output: bool) -> None:
+        self.channel = channel
+        self.channel.sock.setblocking(False)
+        self.output = output
+        self.pending: deque[tuple[int, bytes] | Message] = deque()
+        self.pending_bytes = 0
+        self.closed = False
+
+    def receive(self) -> tuple[Message | tuple[int, bytes] | None, list[int]]:
+        """The next message; BlockingIOError when there is none, None at the end."""
+        return self.channel.receive()
+
+    def send_stream(self, stream: int, data: bytes) -> None:
+        """Send output, or keep it while the client is slow."""
+        self._send((stream, data), len(data))
+
+    def send(self, message: Message) -> None:
+        """Send a message, or keep it while the client is slow."""
+        self._send(message, 256)
+
+    def _send(self, item: tuple[int, bytes] | Message, size: int) -> None:
+        if self.closed:
+            return
+        self.pending.append(item)
+        self.pending_bytes += size
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is kept, as far as the client takes it."""
+        while self.pending and not self.closed:
+            item = self.pending[0]
+            try:
+                if isinstance(item, tuple):
+                    self.channel.send_stream(*item)
+                else:
+                    self.channel.send(item)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.closed = True
+                self.pending.clear()
+                self.pending_bytes = 0
+                return
+            self.pending.popleft()
+            self.pending_bytes -= len(item[1]) if isinstance(item, tuple) else 256
+
+    def finish(self, message: Message) -> None:
+        """Send all that is kept and a last message, waiting for a slow client as long as its socket's timeout; then close."""
+        self._send(message, 256)
+        try:
+            self.channel.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        self.channel.close()
