@@ -1,7 +1,7 @@
 """Builds the JavaScript of the widgets into the package, with the npm of the machine or, where there is none, with Node from PyPI.
 
 It must not know what the bundles do. It serves `pip install` as the build hook of hatch-jupyter-builder, and make:
-`python scripts/build_js.py` builds when a source is newer than the bundles, `python scripts/build_js.py run lint` hands its arguments to npm.
+without arguments it builds when a source is newer than the bundles, else it hands its arguments to npm.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ here=$(dirname "$0")
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 has_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 open_to_all() {
-    path=$("$1" -c 'import os, sys; print(os.path.realpath(sys.executable))') || return 1
-    while [ "$path" != / ]; do
-        case $(stat -c %A "$path") in *x | *t) ;; *) return 1 ;; esac
-        path=$(dirname "$path")
+    step=$("$1" -c 'import os, sys; print(os.path.realpath(sys.executable))') || return 1
+    while [ "$step" != / ]; do
+        case $(stat -c %A "$step") in *x | *t) ;; *) return 1 ;; esac
+        step=$(dirname "$step")
     done
 }
 choose() { # $1: "open_to_all" or "true"

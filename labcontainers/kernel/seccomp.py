@@ -6,7 +6,6 @@ It must not know containers or how a process loads its filter.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -86,16 +85,16 @@ def _decisions(profile: Profile, rules: Sequence[Rule], architecture: str) -> di
         if rule.action == profile.default:
             continue
         for name in rule.names:
+            if name in multiplexed and not rule.arguments:
+                by, selector = multiplexed[name]
+                chains.setdefault(numbers[by], []).append(((ArgumentTest(0, "EQ", selector),), rule.action))
             number = numbers.get(name)
             if number is None:
                 continue
             if rule.arguments:
                 chains.setdefault(number, []).append((rule.arguments, rule.action))
-                continue
-            fixed.setdefault(number, rule.action)
-            if name in multiplexed:
-                by, selector = multiplexed[name]
-                chains.setdefault(numbers[by], []).append(((ArgumentTest(0, "EQ", selector),), rule.action))
+            else:
+                fixed.setdefault(number, rule.action)
     named = (numbers[name] for rule in profile.rules for name in rule.names if name in numbers)
     newest = max((number for number in named if number < _PRIVATE_NUMBERS), default=0)
     oldest_new = max(newest + 1, syscall_table.FIRST_COMMON)
@@ -180,12 +179,11 @@ def _tables_digest() -> str:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".filter-")
+    temporary = path.with_name(f".filter-{os.urandom(8).hex()}")
     try:
-        with open(fd, "wb") as file:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
         os.replace(temporary, path)
     except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise

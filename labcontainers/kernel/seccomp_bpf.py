@@ -78,7 +78,7 @@ class Assembler:
             case "NE":
                 return self._masked(low, (1 << 64) - 1, value, otherwise, then, wide)
             case "MASKED_EQ":
-                return self._masked(low, value, second, then, otherwise, wide)
+                return self._masked(low, value, second & value, then, otherwise, wide)
             case "GE":
                 return self._ordered(low, JUMP_GREATER_EQUAL, value, then, otherwise, wide)
             case "LT":
@@ -102,8 +102,6 @@ class Assembler:
         return self._masked_word(low + 4, mask >> 32, value >> 32, then_low, otherwise) if wide else then_low
 
     def _masked_word(self, offset: int, mask: int, value: int, then: Label, otherwise: Label) -> Label:
-        if value & ~mask:
-            return otherwise
         if mask == 0:
             return then
         label = self.branch(JUMP_EQUAL, value, then, otherwise)

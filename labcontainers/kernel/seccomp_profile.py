@@ -62,7 +62,7 @@ KILL_PROCESS: Final = Action("KILL_PROCESS")
 
 @dataclass(frozen=True, slots=True)
 class ArgumentTest:
-    """A test of one argument (0 to 5) as an unsigned number; MASKED_EQ means `argument & value == value_two`."""
+    """A test of one argument (0 to 5) as an unsigned number; MASKED_EQ: `argument & value == value_two & value`."""
 
     index: int
     operator: Operator

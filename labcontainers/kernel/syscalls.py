@@ -194,8 +194,9 @@ def set_process_title(title: str) -> None:
     """
     name = title.encode()
     prctl(PR_SET_NAME, name[:15] + b"\0")
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rsplit(b")", 1)[1].split()
+    fd = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    fields = os.read(fd, 4096).rsplit(b")", 1)[1].split()
+    os.close(fd)
     start, end = int(fields[45]), int(fields[46])
     room = end - start
     if start and room > 1:

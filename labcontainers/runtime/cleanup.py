@@ -9,6 +9,8 @@ import os
 import stat
 import time
 
+from labcontainers.kernel import syscalls
+
 Cgroups = dict[str, object]
 
 
@@ -74,3 +76,25 @@ def remove_tree(path: str, dirfd: int | None = None) -> None:
     finally:
         os.close(fd)
     os.rmdir(path, dir_fd=dirfd)
+
+
+def remove_stubs(tree: str, paths: list[str]) -> None:
+    """Remove the mount points `paths` (in the order they were made) of an upper directory, if they are still empty."""
+    root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for path in reversed(paths):
+        parent, _, name = path.rpartition("/")
+        try:
+            fd = syscalls.openat2(root, parent or ".", os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            continue
+        try:
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                os.rmdir(name, dir_fd=fd)
+            elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
+                os.unlink(name, dir_fd=fd)
+        except OSError:
+            pass
+        finally:
+            os.close(fd)
+    os.close(root)

@@ -21,9 +21,9 @@ from labcontainers.runtime.init import Process, report, run_plan
 from labcontainers.runtime.stdio import Client
 
 
-def dumps(value: Any) -> str:
-    """Compact JSON."""
-    return json.dumps(value, separators=(",", ":"))
+def loads(text: bytes) -> Any:
+    """The value of a JSON text; plans travel as files, so that only the process that carries one out holds it."""
+    return json.loads(text)
 
 
 def exit_code(status: int) -> int:

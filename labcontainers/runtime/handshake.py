@@ -14,25 +14,30 @@ import struct
 from typing import Any
 
 CHUNK_BYTES = 65536
-_LIMIT = CHUNK_BYTES + 1024
+_INLINE_BYTES = 4000
 _DESCRIPTORS = 32
 
 Message = dict[str, Any]
+
+# One encoder for all messages: json.dumps with options would make one each time.
+dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Channel:
     """One end of a SOCK_SEQPACKET connection (unix(7)). Closing it, or its process' end, is seen as end of file."""
 
-    __slots__ = ("sock",)
+    __slots__ = ("_buffer_bytes", "sock")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, streams: bool = False) -> None:
+        """With `streams`, this end expects output: it reserves room for whole chunks, which a shim must not spend."""
         self.sock = sock
+        self._buffer_bytes = CHUNK_BYTES + 16 if streams else _INLINE_BYTES + 16
 
     @staticmethod
     def pair() -> tuple[Channel, Channel]:
-        """Two connected ends, both close-on-exec."""
+        """Two connected ends, both close-on-exec; the first may receive streams."""
         first, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        return Channel(first), Channel(second)
+        return Channel(first, streams=True), Channel(second)
 
     @staticmethod
     def from_fd(fd: int) -> Channel:
@@ -46,14 +51,13 @@ class Channel:
         self.sock.close()
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
-        """Send one JSON message with descriptors; one over 60 kB travels in a memfd. Raises OSError when the peer is gone."""
-        body = json.dumps(message, separators=(",", ":")).encode("utf-8", "surrogateescape")
-        if len(body) <= 60000:
+        """Send one JSON message with descriptors; a long one travels in a memfd. Raises OSError when the peer is gone."""
+        body = dumps(message).encode("utf-8", "surrogateescape")
+        if len(body) < _INLINE_BYTES:
             self._send(b"J" + body, fds)
             return
-        memory = os.memfd_create("message", os.MFD_CLOEXEC)
+        memory = memory_file(body)
         try:
-            _write_all(memory, body)
             self._send(b"M", (*fds, memory))
         finally:
             os.close(memory)
@@ -72,7 +76,7 @@ class Channel:
         Blocks unless the socket is non-blocking (then BlockingIOError).
         """
         try:
-            data, ancillary, _, _ = self.sock.recvmsg(_LIMIT, socket.CMSG_SPACE(4 * _DESCRIPTORS), socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, _, _ = self.sock.recvmsg(self._buffer_bytes, socket.CMSG_SPACE(4 * _DESCRIPTORS), socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
             return None, []
         fds: list[int] = []
@@ -86,7 +90,7 @@ class Channel:
         body = data[1:]
         if data[:1] == b"M":
             memory = fds.pop()
-            body = _read_all(memory)
+            body = read_all(memory)
             os.close(memory)
         message: Message = json.loads(body)
         return message, fds
@@ -98,7 +102,16 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _read_all(fd: int) -> bytes:
+def memory_file(data: bytes) -> int:
+    """A new memfd_create(2) file that holds `data`, read from its beginning; the caller closes it."""
+    fd = os.memfd_create("labcontainers", os.MFD_CLOEXEC)
+    _write_all(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def read_all(fd: int) -> bytes:
+    """All bytes of a file, from its beginning."""
     os.lseek(fd, 0, os.SEEK_SET)
     parts = []
     while part := os.read(fd, 1 << 20):

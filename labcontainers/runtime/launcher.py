@@ -10,15 +10,20 @@ Requests over its socket: `{"container": {…}}` with [channel, stdin?, listener
 from __future__ import annotations
 
 import gc
+import json
 import os
+import select
 import signal
+import socket
 import sys
+import time
 
 from labcontainers.kernel import syscalls
 from labcontainers.runtime import rootless
-from labcontainers.runtime.handshake import Channel, Message
+from labcontainers.runtime.handshake import Channel, Message, boot_id, dumps, start_time
 from labcontainers.runtime.rootless import Member
 from labcontainers.runtime.shim import Shim
+from labcontainers.runtime.stdio import Client
 
 
 class Launcher:
@@ -40,57 +45,68 @@ class Launcher:
             os._exit(1)
 
     def serve(self) -> None:
-        """Fork for each request until the engine goes away."""
+        """Keep one forked process waiting for the next request, until the engine goes away.
+
+        That the fork is done before it is needed saves its time; that this process does nothing else keeps its memory, which
+        all shims share, unwritten.
+        """
         while True:
-            message, fds = self.channel.receive()
-            if message is None:
+            parent, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            if os.fork() == 0:
+                parent.close()
+                self._wait_for_request(child)
+            child.close()
+            word, fds, _, _ = socket.recv_fds(parent, 1, 1)
+            parent.close()
+            if word == b"e":
                 break
-            assert isinstance(message, dict)
-            if "bridge_socket" in message:
-                self._bridge_socket(fds[0])
-            else:
-                self._fork(message, fds)
-            for fd in fds:
-                os.close(fd)
+            if fds:
+                self.bridge_fd = fds[0]
+                if self.member is not None:
+                    self.member.register(self.bridge_fd)
         if self.member is not None:
             self.member.leave()
 
-    def _fork(self, message: Message, fds: list[int]) -> None:
-        if os.fork():
-            return
+    def _wait_for_request(self, parent: socket.socket) -> None:
+        """In the forked process: take one request, tell the parent to fork the next process, and serve it; never returns."""
         code = 1
         try:
+            message, fds = self.channel.receive()
             self.channel.close()
-            if "container" in message:
-                # No import may happen from here on: the next code may run inside a container's root.
-                sys.path.clear()
-                sys.meta_path.clear()
-                Shim({**message["container"], "bridge_fd": self.bridge_fd}, fds, self.member).run()
+            if not isinstance(message, dict):
+                parent.send(b"e")
+            elif "bridge_socket" in message:
+                self._bridge_socket(parent, Channel.from_fd(fds[0]))
             else:
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                work(Channel.from_fd(os.dup(fds[0])), message["worker"], self.search_path)
+                parent.send(b"t")
+                parent.close()
+                self._serve_one(message, fds)
             code = 0
         except BaseException as error:
             sys.stderr.write(f"labcontainers: {type(error).__name__}: {error}\n")
         finally:
             os._exit(code)
 
-    def _bridge_socket(self, fd: int) -> None:
-        channel = Channel.from_fd(os.dup(fd))
+    def _serve_one(self, message: Message, fds: list[int]) -> None:
+        if "container" in message:
+            # No import may happen from here on: the next code may run inside a container's root.
+            sys.path.clear()
+            sys.meta_path.clear()
+            Shim({**message["container"], "bridge_fd": self.bridge_fd}, fds, self.member).run()
+        else:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            work(Channel.from_fd(fds[0]), message["worker"], self.search_path)
+
+    def _bridge_socket(self, parent: socket.socket, channel: Channel) -> None:
+        """Answer with a netlink socket of the bridge's network namespace; a new namespace is handed to the parent first."""
         try:
             namespace, sock = rootless.bridge_namespace(self.bridge_fd)
-            if self.bridge_fd < 0:
-                self.bridge_fd = namespace
-                if self.member is not None:
-                    self.member.register(namespace)
-            else:
-                os.close(namespace)
-            channel.send({"result": None}, (sock,))
-            os.close(sock)
         except OSError as error:
+            parent.send(b"t")
             channel.send({"error": {"type": "OSError", "errno": error.errno, "message": str(error), "path": ""}})
-        finally:
-            channel.close()
+            return
+        socket.send_fds(parent, [b"t"], [namespace] if self.bridge_fd < 0 else [])
+        channel.send({"result": None}, (sock,))
 
 
 def work(channel: Channel, request: Message, search_path: list[str]) -> None:
@@ -108,6 +124,27 @@ def work(channel: Channel, request: Message, search_path: list[str]) -> None:
         channel.send({"error": {**failure, "path": str(getattr(error, "filename", None) or ""), "hint": getattr(error, "hint", "")}})
 
 
+def rehearse() -> None:
+    """Do once here what every fork does: codecs are found, code is specialized and its pages are mapped, in memory that is shared."""
+    for codec in ("utf-8", "ascii", "latin-1"):
+        "".encode(codec, "surrogateescape")
+    for _ in range(20):
+        first, second = Channel.pair()
+        poll = select.poll()
+        poll.register(second.fileno(), select.POLLIN)
+        first.send({"ready": True, "timings_us": [1, 2, 3], "made": ["a"], "error": None}, (first.fileno(),))
+        poll.poll(0)
+        _, fds = second.receive()
+        for descriptor in (*fds, *os.pipe2(os.O_CLOEXEC)):
+            os.close(descriptor)
+        json.loads(dumps({"boot": boot_id(), "start": start_time(os.getpid()), "at": time.time()}))
+        client = Client(second, output=False)
+        client.send({"started": 1})
+        first.receive()
+        first.close()
+        second.close()
+
+
 def main(fd: int, members: str, ids: str, search_path: list[str]) -> None:
     """Serve the engine at the other end of `fd`; with `members`, first become root of the user's namespace."""
     os.umask(0o077)
@@ -119,9 +156,7 @@ def main(fd: int, members: str, ids: str, search_path: list[str]) -> None:
         launcher.enter(members, ids)
     else:
         launcher.channel.send({"ids": "host"})
-    # Encoders and decoders that a fork could want later are looked up now.
-    for codec in ("utf-8", "ascii", "latin-1"):
-        "".encode(codec, "surrogateescape")
+    rehearse()
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -20,7 +20,7 @@ from typing import Any
 
 from labcontainers import errors
 from labcontainers.errors import Failed, KernelFailed, LabError, StartFailed, Unavailable, Unsupported
-from labcontainers.runtime.handshake import Channel, Message
+from labcontainers.runtime.handshake import Channel, Message, dumps, memory_file
 
 _BOOT = (
     "import sys;sys.dont_write_bytecode=True;p=sys.path[:];sys.path.append(sys.argv[1]);"
@@ -171,15 +171,18 @@ class LauncherProcess:
 
     def spawn(self, request: Message, *, stdin: int | None, listeners: tuple[int, ...] = ()) -> Channel:
         """Fork a shim for `request` (see runtime.shim); returns the channel to it, on which everything else happens."""
+        plan = memory_file(dumps(request["plan"]).encode("utf-8", "surrogateescape"))
         ours, theirs = Channel.pair()
         try:
             streams = [] if stdin is None else [stdin]
-            self._request({"container": {**request, "stdin": stdin is not None}}, (theirs.fileno(), *streams, *listeners))
+            message = {**request, "plan": None, "stdin": stdin is not None}
+            self._request({"container": message}, (theirs.fileno(), plan, *streams, *listeners))
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
+            os.close(plan)
         return ours
 
 

@@ -214,6 +214,7 @@ class RootFileSystem:
             os.chroot(".")
         os.chdir("/")
         os.close(self.fd)
+        self.open("/")
         if self._empty_directory >= 0:
             os.close(self._empty_directory)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from labcontainers.kernel import syscalls
 from labcontainers.runtime import cleanup, enter
-from labcontainers.runtime.handshake import CHUNK_BYTES, Channel, Message, boot_id, start_time, write_file
+from labcontainers.runtime.handshake import CHUNK_BYTES, Channel, Message, boot_id, dumps, read_all, start_time, write_file
 from labcontainers.runtime.init import run_plan
 from labcontainers.runtime.rootless import Member
 from labcontainers.runtime.stdio import SLOW_CLIENT_BYTES, Client, LogFile
@@ -30,8 +30,9 @@ class Shim:
         self.request = request
         self.member = member
         self.engine = Client(Channel.from_fd(fds[0]), output=bool(request["foreground"]))
-        self.stdin = fds[1] if request["stdin"] else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self.listeners = fds[2 if request["stdin"] else 1 :]
+        self.plan = fds[1]
+        self.stdin = fds[2] if request["stdin"] else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self.listeners = fds[3 if request["stdin"] else 2 :]
         self.directory: str = request["directory"]
         self.state: Message = {"status": "created", "shim_pid": os.getpid(), "shim_start": start_time(os.getpid()), "boot_id": boot_id()}
         self.clients: list[Client] = [self.engine]
@@ -69,7 +70,7 @@ class Shim:
             self.member.register(self.request.get("bridge_fd", -1))
         if self.directory:
             self.lock = os.open(self.directory + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
             self.log = LogFile(self.directory + "/log", append=True)
         if self.request["socket_directory"]:
             self._listen(self.request["socket_directory"])
@@ -98,9 +99,9 @@ class Shim:
         if self.pid == 0:
             become_workload(self.stdin, pipes[1][1], pipes[2][1])
             syscalls.prctl(syscalls.PR_SET_NAME, b"lab-init\0")
-            run_plan(self.request["plan"], theirs)
+            run_plan(enter.loads(read_all(self.plan)), theirs)
         theirs.close()
-        for fd in (self.stdin, pipes[1][1], pipes[2][1], *([cgroup_fd] if cgroup_fd >= 0 else [])):
+        for fd in (self.plan, self.stdin, pipes[1][1], pipes[2][1], *([cgroup_fd] if cgroup_fd >= 0 else [])):
             os.close(fd)
         self.pidfd = syscalls.pidfd_open(self.pid)
         self._watch(self.pidfd, self._on_exit)
@@ -195,6 +196,8 @@ class Shim:
 
     def _on_exit(self) -> None:
         self._forget(self.pidfd)
+        while self.init.fileno() in self.handlers:
+            self._on_init()
         _, self.status = os.waitpid(self.pid, 0)
 
     def _on_connection(self, server: socket.socket) -> None:
@@ -327,7 +330,7 @@ class Shim:
 
     def _save(self) -> None:
         if self.directory:
-            write_file(self.directory + "/state.json", enter.dumps(self.state))
+            write_file(self.directory + "/state.json", dumps(self.state))
 
     def _event(self, action: str, at: float, attributes: dict[str, str] | None = None) -> None:
         """Append one line to the store's event log (store.events holds the format)."""
@@ -336,7 +339,7 @@ class Shim:
             return
         event = {**template, "action": action, "time_ns": int(at * 1e9), "attributes": {**template["attributes"], **(attributes or {})}}
         fd = os.open(self.request["events"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.write(fd, (enter.dumps(event) + "\n").encode())
+        os.write(fd, (dumps(event) + "\n").encode())
         os.close(fd)
 
 

@@ -1,0 +1,117 @@
+"""`make bench`: one interleaved run of all engines that are installed, printed as Markdown.
+
+It must not assert anything: machines are noisy, and only figures of one run may be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks import kernels, report
+from benchmarks.daemon import docker_environment
+from benchmarks.peers import Peer, present
+from labcontainers import Engine
+from scripts.lesson import remove_tree
+
+HELD_BYTES = 4 * 10**9
+
+
+def interleaved(verbs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """`rounds` durations of each verb, one of each in turn, after one unmeasured round. A verb that fails is said and left out."""
+    samples: dict[str, list[float]] = {name: [] for name in verbs}
+    failed: set[str] = set()
+    for number in range(rounds + 1):
+        for name, verb in verbs.items():
+            if name in failed:
+                continue
+            try:
+                duration_s = verb()
+            except Exception as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                failed.add(name)
+                continue
+            if number:
+                samples[name].append(duration_s)
+    return {name: values for name, values in samples.items() if values}
+
+
+def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds: int) -> list[str]:
+    """The table of run and exec against the peers, and a line on the memory beside each container."""
+    peers = present(engine, folder, docker)
+    names = [peer.name for peer in peers]
+    try:
+        runs = interleaved({peer.name: peer.run for peer in peers}, rounds)
+        started = {peer.name: pid for peer in peers if (pid := started_or_none(peer))}
+        execs = interleaved({peer.name: peer.exec for peer in peers if peer.name in started}, rounds)
+        memory = [
+            f"{name} {report.megabytes(kernels.private_dirty_bytes(kernels.parent_of(pid)))}"
+            for name, pid in started.items()
+            if kernels.parent_of(pid) > 1
+        ]
+    finally:
+        for peer in peers:
+            peer.close()
+    return [
+        report.heading(names),
+        report.row("run `true`, no network, removed", runs, names),
+        report.row("exec `true`", execs, names),
+        "",
+        f"- Private memory of the process that stays beside a container: {', '.join(memory)}.",
+    ]
+
+
+def started_or_none(peer: Peer) -> int | None:
+    try:
+        return peer.start()
+    except RuntimeError as error:
+        print(f"{peer.name}: {error}", file=sys.stderr)
+        return None
+
+
+def extension(rounds: int) -> str:
+    """What `%load_ext` adds to a fresh kernel."""
+    samples = [kernels.load_extension() for _ in range(rounds)]
+    durations_s, sizes_bytes = [duration_s for duration_s, _ in samples], [size_bytes for _, size_bytes in samples]
+    time_text, size_text = report.milliseconds(statistics.median(durations_s)), report.megabytes(statistics.median(sizes_bytes))
+    return f"- `%load_ext labcontainers` adds {time_text} and {size_text} to a fresh kernel."
+
+
+def large_process(root: Path, run_root: Path, rounds: int) -> str:
+    """Runs from a process that holds 4 GB (or half of what there is) against runs from a small one."""
+    held_bytes = min(HELD_BYTES, kernels.available_bytes() // 2)
+    holders = {"small": kernels.Holder(1, root, run_root), "large": kernels.Holder(held_bytes, root, run_root)}
+    try:
+        samples = interleaved({name: holder.run for name, holder in holders.items()}, rounds)
+    finally:
+        for holder in holders.values():
+            holder.close()
+    small, large = statistics.median(samples["small"]), statistics.median(samples["large"])
+    sizes = f"{held_bytes / 1e9:.1f} GB {report.milliseconds(large)}, from a small one {report.milliseconds(small)}"
+    return f"- Run `true` from a process that holds {sizes}: {large / small:.2f} ×."
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench BENCH=…", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30, help="measured rounds of each verb (30)")
+    parser.add_argument("--kernels", type=int, default=5, help="fresh kernels that load the extension (5)")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="lab-bench-"))
+    root, run_root = folder / "s", folder / "r"
+    try:
+        print(f"{report.machine()}. Medians of {arguments.rounds} rounds of one interleaved run.\n", flush=True)
+        with docker_environment() as docker, Engine(root=root, run_root=run_root) as engine:
+            print("\n".join(compare(engine, folder, docker, arguments.rounds)), flush=True)
+        print(large_process(root, run_root, arguments.rounds), flush=True)
+        print(extension(arguments.kernels), flush=True)
+    finally:
+        remove_tree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""`engine.containers`: run, create, find and list, in docker-py's words.
+
+It must not know the runtime: the lifecycle does the work.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, overload
+
+from labcontainers.containers.container import Container
+from labcontainers.containers.exec import open_stdin
+from labcontainers.containers.lifecycle import Lifecycle, Output, Record
+from labcontainers.containers.options import ContainerOptions, split_command
+from labcontainers.containers.result import RunResult
+from labcontainers.errors import InvalidArgument, StartFailed
+from labcontainers.images.image import Image
+
+Command = str | Sequence[str] | None
+_FILTERS = ("id", "name", "status", "label", "ancestor")
+
+
+class Containers:
+    """All containers of the store."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+
+    @overload
+    def run(self, image: str | Image, command: Command = None, *, detach: Literal[True], **options: Any) -> Container: ...
+    @overload
+    def run(self, image: str | Image, command: Command = None, *, detach: Literal[False] = False, **options: Any) -> RunResult: ...
+    def run(
+        self,
+        image: str | Image,
+        command: Command = None,
+        *,
+        detach: bool = False,
+        stdin: bytes | str | int | None = None,
+        on_output: Output | None = None,
+        **options: Any,
+    ) -> RunResult | Container:
+        """Create and start a container; with `detach` return it at once, else wait and return what it left.
+
+        `options` are those of containers.options. `stdin` is the text to feed, or a descriptor. `on_output(stream, data)` is
+        called in this thread while it runs. A non-zero exit code is no exception here: see RunResult.check(). Raises NotFound,
+        InvalidArgument, Conflict, Unsupported and StartFailed; KeyboardInterrupt after the container has been stopped by it.
+        """
+        record = self._create(image, command, options)
+        source = None if stdin is None else open_stdin(stdin)
+        began = time.monotonic()
+        try:
+            execution, warnings = self._lifecycle.start(record, foreground=not detach, stdin=source)
+        except StartFailed:
+            self._lifecycle.find(record.row.id)
+            raise
+        finally:
+            if source is not None:
+                os.close(source)
+        if detach:
+            execution.close()
+            return Container(self._lifecycle, record)
+        collected: dict[int, list[bytes]] = {1: [], 2: []}
+
+        def take(stream: int, data: bytes) -> None:
+            collected[stream].append(data)
+            if on_output is not None:
+                on_output(stream, data)
+
+        end = self._lifecycle.follow(record, execution, take)
+        return RunResult(
+            container_id=record.row.id,
+            name=record.row.name,
+            command=record.command,
+            exit_code=end["exit_code"],
+            stdout_bytes=b"".join(collected[1]),
+            stderr_bytes=b"".join(collected[2]),
+            duration_s=time.monotonic() - began,
+            image=record.row.image,
+            oom_killed=end["oom_killed"],
+            warnings=warnings,
+        )
+
+    def create(self, image: str | Image, command: Command = None, **options: Any) -> Container:
+        """A container that is not started yet."""
+        return Container(self._lifecycle, self._create(image, command, options))
+
+    def _create(self, image: str | Image, command: Command, options: Mapping[str, Any]) -> Record:
+        return self._lifecycle.create(image, split_command(command), ContainerOptions.from_keywords(**options))
+
+    def get(self, name_or_id: str) -> Container:
+        """By name, id or the beginning of an id; raises NotFound, or Conflict when several begin so."""
+        return Container(self._lifecycle, self._lifecycle.get(name_or_id))
+
+    def list(self, all: bool = False, filters: Mapping[str, str | Sequence[str]] | None = None) -> list[Container]:
+        """Running containers, or with `all` every one, newest first; `filters` by id, name, status, label and ancestor."""
+        wanted = {key: [value] if isinstance(value, str) else list(value) for key, value in (filters or {}).items()}
+        for key in wanted:
+            if key not in _FILTERS:
+                raise InvalidArgument(f"unknown filter {key!r}", f"filters are {', '.join(_FILTERS)}")
+        found = []
+        for record in self._lifecycle.list():
+            container = Container(self._lifecycle, record)
+            status = container.status
+            if (all or "status" in wanted or status in ("running", "paused")) and _matches(container, status, wanted):
+                found.append(container)
+        return found
+
+    def prune(self) -> list[str]:
+        """Remove every container that does not run; their ids."""
+        removed = []
+        for container in self.list(all=True):
+            if container.status not in ("running", "paused"):
+                container.remove()
+                removed.append(container.id)
+        return removed
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")
+
+
+def _matches(container: Container, status: str, wanted: Mapping[str, Sequence[str]]) -> bool:
+    """Docker's rules: values of one filter are alternatives, but labels must all match."""
+    labels = container.labels
+
+    def has_label(text: str) -> bool:
+        key, separator, value = text.partition("=")
+        return key in labels and (not separator or labels[key] == value)
+
+    tests = {
+        "id": lambda value: container.id.startswith(value),
+        "name": lambda value: value.lstrip("/") in container.name,
+        "status": lambda value: status == value,
+        "ancestor": lambda value: container.image in (value, f"{value}:latest") or _short(container.image_id).startswith(_short(value)),
+    }
+    return all(
+        all(map(has_label, values)) if key == "label" else any(map(tests[key], values))
+        for key, values in wanted.items()
+    )

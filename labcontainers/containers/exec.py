@@ -1,0 +1,137 @@
+"""Run one more process in a running container, with its output taken straight from pipes.
+
+It must not know how a container is started; the shim enters the namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+from labcontainers.containers import prepare
+from labcontainers.containers.lifecycle import Lifecycle, Output, Record
+from labcontainers.containers.options import ContainerOptions, split_command
+from labcontainers.containers.result import ExecResult
+from labcontainers.containers.shim_client import ShimClient, read_streams
+from labcontainers.containers.state import read_start
+from labcontainers.errors import InvalidArgument
+from labcontainers.kernel import capabilities
+from labcontainers.runtime import plan as plans
+from labcontainers.runtime.spec import ExecSpec
+
+
+def run_exec(
+    lifecycle: Lifecycle,
+    record: Record,
+    command: Any,
+    *,
+    environment: Any = None,
+    user: str | None = None,
+    working_dir: str | None = None,
+    stdin: bytes | str | int | None = None,
+    on_output: Output | None = None,
+    detach: bool = False,
+) -> ExecResult:
+    """Run `command` in the container and wait for it (not with `detach`); its output is collected, and passed to `on_output`.
+
+    Raises InvalidArgument (no command), Conflict (not running) and StartFailed (126, 127). An interrupt goes to the process:
+    SIGINT first, then SIGKILL.
+    """
+    words = split_command(command)
+    if not words:
+        raise InvalidArgument("no command given to exec", "name a command, such as `exec NAME ls`")
+    options = ContainerOptions.from_keywords(environment=environment, user=user, working_dir=working_dir)
+    request = _request(lifecycle, record, words, options)
+    collected: dict[int, list[bytes]] = {1: [], 2: []}
+
+    def take(stream: int, data: bytes) -> None:
+        collected[stream].append(data)
+        if on_output is not None:
+            on_output(stream, data)
+
+    began = time.monotonic()
+    with lifecycle.client(record) as client:
+        source = open_stdin(stdin)
+        try:
+            code = _run_detached(client, request, source) if detach else _run_attached(client, request, source, take)
+        finally:
+            os.close(source)
+    return ExecResult(
+        record.row.id, record.row.name, words, code, b"".join(collected[1]), b"".join(collected[2]), time.monotonic() - began
+    )
+
+
+def _request(lifecycle: Lifecycle, record: Record, words: tuple[str, ...], options: ContainerOptions) -> dict[str, Any]:
+    start = read_start(record.directory)
+    cgroups = start["cgroups"]
+    directories = dict.fromkeys([*([cgroups["unified"]] if cgroups["unified"] else []), *cgroups["v1"].values()])
+    spec = ExecSpec(
+        arguments=words,
+        environment=prepare.merge_environment(start["environment"], options.environment),
+        working_dir=options.working_dir or start["working_dir"],
+        user=options.user or start["user"],
+        capabilities=capabilities.mask(capabilities.DEFAULT),
+        seccomp=lifecycle.filter_for(frozenset(capabilities.DEFAULT)),
+        no_new_privileges=record.options.no_new_privileges,
+        procs=tuple(f"{directory}/cgroup.procs" for directory in directories),
+        namespaces=plans.exec_namespaces(record.options.network),
+    )
+    return {"plan": plans.plan_exec(spec, lifecycle.host()), "procs": spec.procs, "namespaces": spec.namespaces}
+
+
+def _run_attached(client: ShimClient, request: dict[str, Any], stdin: int, on_output: Output) -> int:
+    read_out, write_out = os.pipe2(os.O_CLOEXEC)
+    read_err, write_err = os.pipe2(os.O_CLOEXEC)
+    try:
+        try:
+            client.exec(request, (stdin, write_out, write_err))
+        finally:
+            os.close(write_out)
+            os.close(write_err)
+        return _finish(client, {read_out: 1, read_err: 2}, on_output)
+    finally:
+        os.close(read_out)
+        os.close(read_err)
+
+
+def _finish(client: ShimClient, streams: dict[int, int], on_output: Output) -> int:
+    """Read until the output has ended, then take the exit code; interrupts go to the process and are raised at the end."""
+    interrupts = 0
+    while True:
+        try:
+            read_streams(streams, on_output)
+            code = client.exec_exit_code()
+            break
+        except KeyboardInterrupt:
+            interrupts += 1
+            client.exec_signal(signal.SIGINT if interrupts == 1 else signal.SIGKILL)
+    if interrupts:
+        raise KeyboardInterrupt
+    return 137 if code is None else code
+
+
+def _run_detached(client: ShimClient, request: dict[str, Any], stdin: int) -> int:
+    sink = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        client.exec(request, (stdin, sink, sink))
+    finally:
+        os.close(sink)
+    return 0
+
+
+def open_stdin(stdin: bytes | str | int | None) -> int:
+    """A descriptor of its own for standard input: /dev/null, a duplicate of a given one, or a sealed memory file of the text."""
+    if stdin is None:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    if isinstance(stdin, int):
+        return os.dup(stdin)
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+

@@ -1,0 +1,100 @@
+"""What a finished run or exec left: exit code, output and time, as values that a notebook can show.
+
+It must not know how the process was run.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+from labcontainers.errors import ContainerExit
+from labcontainers.units import format_duration
+
+_TAIL_BYTES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """Shared by RunResult and ExecResult: `exit_code` is a shell's, the streams are exact bytes, `duration_s` wall time."""
+
+    container_id: str
+    name: str
+    command: tuple[str, ...]
+    exit_code: int
+    stdout_bytes: bytes
+    stderr_bytes: bytes
+    duration_s: float
+
+    @property
+    def stdout(self) -> str:
+        """Standard output as text; bytes that are no UTF-8 are replaced."""
+        return self.stdout_bytes.decode("utf-8", "replace")
+
+    @property
+    def stderr(self) -> str:
+        """Standard error as text; bytes that are no UTF-8 are replaced."""
+        return self.stderr_bytes.decode("utf-8", "replace")
+
+    @property
+    def ok(self) -> bool:
+        """Whether the exit code is 0."""
+        return self.exit_code == 0
+
+    @property
+    def reason(self) -> str:
+        """Why the exit code is not 0, as far as it is known beyond the number."""
+        return ""
+
+    def check(self) -> None:
+        """Raise ContainerExit, with the tail of the output, unless the exit code is 0."""
+        if not self.ok:
+            tail = (self.stderr_bytes or self.stdout_bytes)[-_TAIL_BYTES:].decode("utf-8", "replace")
+            raise ContainerExit(self.name, self.exit_code, tail, self.reason)
+
+    def _summary(self) -> str:
+        why = f" ({self.reason})" if self.reason else ""
+        return f"{self.name}: exit code {self.exit_code}{why} after {format_duration(self.duration_s)}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        colour = "#2e7d32" if self.ok else "#c62828"
+        why = f" · {html.escape(self.reason)}" if self.reason else ""
+        return (
+            f'<div style="font-family:monospace;font-size:90%;opacity:.85"><span style="color:{colour}">●</span> '
+            f"{html.escape(self.name)} · exit code {self.exit_code}{why} · {format_duration(self.duration_s)}</div>"
+        )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RunResult(_Finished):
+    """A foreground container's end. `warnings` say what this host could not enforce."""
+
+    image: str = ""
+    oom_killed: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        return "killed for lack of memory" if self.oom_killed else signal_text(self.exit_code)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ExecResult(_Finished):
+    """The end of a command that was run in a running container."""
+
+    @property
+    def reason(self) -> str:
+        return signal_text(self.exit_code)
+
+
+def signal_text(exit_code: int) -> str:
+    """What an exit code above 128 says by convention: "killed by SIGKILL"; else ""."""
+    import signal
+
+    try:
+        return f"killed by {signal.Signals(exit_code - 128).name}" if exit_code > 128 else ""
+    except ValueError:
+        return ""

@@ -1,0 +1,169 @@
+"""What this host lets a container engine do, found by trying: the answer of `doctor`.
+
+It must not know containers or the store; the store's directory is passed in, since overlays depend on its file system.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from labcontainers.errors import Unavailable
+from labcontainers.kernel.probe_reasons import MOUNTS, explain
+from labcontainers.kernel.probe_report import LEVELS, Check, Report
+
+__all__ = ["LEVELS", "Check", "Host", "LinuxHost", "Report", "probe", "subordinate_ranges"]
+
+_TIMEOUT_S: Final = 20.0
+_PROGRAM: Final = "import sys; sys.path.insert(0, sys.argv.pop(1)); from labcontainers.kernel.probe_child import main; main()"
+
+
+class Host(Protocol):
+    """Where abilities are tried."""
+
+    def findings(self, store: Path | None) -> Mapping[str, Any]:
+        """What `probe_child` writes: {"results": {name: {"ok", "errno", "detail"}}, "facts": {…}}."""
+        ...
+
+    def user_name(self) -> str:
+        """The name of the user whom a fix is for."""
+        ...
+
+
+class LinuxHost:
+    """This machine: everything is tried in one short-lived process outside, since this one may have threads."""
+
+    def findings(self, store: Path | None) -> Mapping[str, Any]:
+        """Run the child and read its answer; raises Unavailable when there is none. Blocks for about 0.2 s."""
+        with _scratch(store) as scratch:
+            request = {"scratch": str(scratch), "uid": os.geteuid(), "gid": os.getegid(), "ranges": subordinate_ranges()}
+            package = str(Path(__file__).resolve().parents[2])
+            arguments = [sys.executable, "-I", "-S", "-c", _PROGRAM, package, json.dumps(request)]
+            try:
+                child = subprocess.run(
+                    arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True, cwd="/"
+                )
+                found: Mapping[str, Any] = json.loads(child.stdout)
+            except (OSError, subprocess.SubprocessError, ValueError) as error:
+                said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+                raise Unavailable(f"the abilities of this host could not be tried: {said[-1] if said else error!r}") from error
+        return found
+
+    def user_name(self) -> str:
+        """The name of the effective user, or its number."""
+        try:
+            return pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            return str(os.geteuid())
+
+
+@contextlib.contextmanager
+def _scratch(store: Path | None) -> Iterator[Path]:
+    parent = store
+    while parent is not None and not parent.is_dir():
+        parent = parent.parent if parent != parent.parent else None
+    if parent is None or not os.access(parent, os.W_OK | os.X_OK):
+        parent = Path(tempfile.gettempdir())
+    scratch = Path(tempfile.mkdtemp(prefix=".doctor-", dir=parent))
+    try:
+        yield scratch
+    finally:
+        # An overlay leaves a work directory that nobody may enter until its mode is changed.
+        for directory, names, _ in os.walk(scratch):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    os.chmod(f"{directory}/{name}", 0o700)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def subordinate_ranges(uid_file: str = "/etc/subuid", gid_file: str = "/etc/subgid") -> list[tuple[int, int]]:
+    """[(first uid, count), (first gid, count)] of this user, the largest of each file; empty where one is missing: subuid(5)."""
+    with contextlib.suppress(KeyError):
+        names = {str(os.geteuid()), pwd.getpwuid(os.geteuid()).pw_name}
+        return _ranges_of(names, uid_file, gid_file)
+    return _ranges_of({str(os.geteuid())}, uid_file, gid_file)
+
+
+def _ranges_of(names: set[str], *files: str) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for path in files:
+        try:
+            rows = [line.strip().split(":") for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        except OSError:
+            return []
+        ranges = [(int(row[1]), int(row[2])) for row in rows if len(row) == 3 and row[0] in names]
+        if not ranges:
+            return []
+        found.append(max(ranges, key=lambda one: one[1]))
+    return found
+
+
+def probe(store: Path | None = None, host: Host | None = None) -> Report:
+    """Try every ability and report: what works, what does not, why, and the exact fix.
+
+    `store` is the directory on whose file system overlays are tried (it or its nearest parent; else the temporary directory). Needs
+    no privilege, works as root and as any user, takes about 0.2 s and leaves nothing behind. Raises Unavailable if nothing could
+    be tried.
+    """
+    host = host or LinuxHost()
+    findings = host.findings(store)
+    results, facts = findings["results"], findings["facts"]
+    checks = [_host_check(facts)]
+    for name, result in results.items():
+        reason, fix = ("", "") if result["ok"] else explain(name, result, facts, host.user_name())
+        detail = result.get("detail", "") if result["ok"] else ""
+        checks.append(Check(name, bool(result["ok"]), detail, reason, fix))
+    checks.append(_apparmor_check(results, facts, host.user_name()))
+    checks.append(_outer_check(facts))
+    return Report(tuple(checks), _level(results, facts))
+
+
+def _level(results: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    def works(name: str) -> bool:
+        return bool(results[name]["ok"])
+
+    root = facts["euid"] == 0
+    if not root and not (works("user namespace") and works("single id map")):
+        # AppArmor lets the namespace be made, and then takes its rights away.
+        return "no-mounts" if works("user namespace") else "none"
+    if not (works("tmpfs") and works("overlay") and works("pivot_root")):
+        return "no-mounts"
+    if not works("fresh /proc"):
+        return "masked-proc"
+    return "root" if root else "rootless" if works("subordinate ids") else "single-id"
+
+
+def _host_check(facts: Mapping[str, Any]) -> Check:
+    who = "root" if facts["euid"] == 0 else f"an ordinary user (id {facts['euid']})"
+    return Check("host", None, f"Linux {facts['release']}, as {who}")
+
+
+def _apparmor_check(results: Mapping[str, Any], facts: Mapping[str, Any], user: str) -> Check:
+    name = "AppArmor restriction"
+    if facts["sysctls"].get("apparmor_userns") != "1":
+        return Check(name, True, "none on user namespaces")
+    denied = next((one for one in ("single id map", *MOUNTS) if not results[one]["ok"] and results[one].get("errno") in (1, 13)), None)
+    if facts["euid"] == 0 or denied is None:
+        label = f", this process runs under {facts['label']!r}" if facts["label"] else ""
+        return Check(name, True, f"in force, but not for this process{label}")
+    reason, fix = explain(denied, results[denied], facts, user)
+    return Check(name, False, "", f"{denied}: {reason}", fix)
+
+
+def _outer_check(facts: Mapping[str, Any]) -> Check:
+    hints = [
+        *(["a seccomp filter is in force"] if facts["seccomp"] else []),
+        *(["no_new_privs is set"] if facts["no_new_privs"] else []),
+        *([f"{len(facts['masked_proc'])} parts of /proc are masked"] if facts["masked_proc"] else []),
+    ]
+    inside = f"inside {facts['outer']}" if facts["outer"] else "no sign of one"
+    return Check("outer container", None, ", ".join([inside, *hints]))

@@ -1,0 +1,71 @@
+"""The one Engine of this process, made when it is first needed.
+
+It must not know who needs it: magics, widgets and the command line all come here.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from labcontainers.engine.engine import Engine
+
+
+class Session:
+    """Holds at most one Engine; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    def engine(self) -> Engine:
+        """The Engine, made now if there is none."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = Engine()
+            return self._engine
+
+    def existing(self) -> Engine | None:
+        """The Engine if there is one."""
+        return self._engine
+
+    def use(self, engine: Engine) -> None:
+        """Take this Engine from now on; the former one is closed."""
+        with self._lock:
+            former, self._engine = self._engine, engine
+        if former is not None and former is not engine:
+            former.close()
+
+    def close(self) -> None:
+        """Close the Engine, if there is one; the next use makes a new one."""
+        with self._lock:
+            former, self._engine = self._engine, None
+        if former is not None:
+            former.close()
+
+
+_session = Session()
+
+
+def current_engine() -> Engine:
+    """The process's Engine, made lazily."""
+    return _session.engine()
+
+
+def existing_engine() -> Engine | None:
+    """The process's Engine if there is one already."""
+    return _session.existing()
+
+
+def use_engine(engine: Engine) -> None:
+    """Make `engine` the process's Engine."""
+    _session.use(engine)
+
+
+def warm_up() -> None:
+    """Make the Engine and start its launcher, without waiting for it; for a background thread."""
+    _session.engine().warm_up()
+
+
+def close() -> None:
+    """Close the process's Engine."""
+    _session.close()

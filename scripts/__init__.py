@@ -1,0 +1,1 @@
+"""What make runs: setting up, building, the demo and the test runs."""

@@ -1,0 +1,149 @@
+"""The probe on this very machine, as root and as two kinds of ordinary user, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labcontainers.kernel.probe import probe
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import sys, json, time
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from labcontainers.kernel.probe import probe
+started = time.perf_counter()
+report = probe(Path(sys.argv[2]))
+checks = {one.name: [one.ok, one.detail, one.reason, one.fix] for one in report}
+print(json.dumps({"level": report.level, "checks": checks, "seconds": time.perf_counter() - started}))
+"""
+NO_NAME = 54321
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+
+
+def user_with_subordinate_ids() -> pwd.struct_passwd | None:
+    for line in Path("/etc/subuid").read_text().splitlines() if Path("/etc/subuid").exists() else []:
+        try:
+            return pwd.getpwnam(line.split(":")[0])
+        except KeyError:
+            continue
+    return None
+
+
+def interpreter() -> str:
+    """An interpreter that every user may run: the one of these tests may lie in a closed home directory."""
+    path = os.path.realpath(sys.executable)
+    while (path != "/" and os.stat(path).st_mode & 0o005 == 0o005) or os.path.isfile(path):
+        path = os.path.dirname(path)
+        if path == "/":
+            return sys.executable
+    return shutil.which("python3", path="/usr/bin:/usr/local/bin") or ""
+
+
+@pytest.fixture
+def store() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="doctor-store-"))
+    path.chmod(0o777)
+    yield path
+    assert list(path.iterdir()) == []
+    path.rmdir()
+
+
+def probe_as(store: Path, *credentials: str) -> dict[str, Any]:
+    if not interpreter() or not os.stat(ROOT).st_mode & 0o001:
+        pytest.skip("no interpreter that another user may run")
+    arguments = ["setpriv", *credentials, interpreter(), "-I", "-c", PROGRAM, str(ROOT), str(store)]
+    child = subprocess.run(arguments, capture_output=True, text=True, timeout=60, cwd="/")
+    if child.returncode and "Permission denied" in child.stderr and str(ROOT) in child.stderr:
+        pytest.skip("the source tree may not be read by another user")
+    assert child.returncode == 0, child.stderr
+    found: dict[str, Any] = json.loads(child.stdout)
+    return found
+
+
+def test_the_probe_answers_within_a_second_and_leaves_nothing(store: Path) -> None:
+    cgroups, mounts = Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
+    fastest = 9.0
+    for _ in range(3):
+        started = time.perf_counter()
+        report = probe(store)
+        fastest = min(fastest, time.perf_counter() - started)
+    assert fastest < 1
+    assert {check.ok for check in report} <= {True, False, None}
+    assert all(check.reason and check.fix for check in report if check.ok is False)
+    assert Path("/proc/self/cgroup").read_text() == cgroups
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert not list(Path("/sys/fs/cgroup").glob("**/labcontainers-doctor-*"))
+
+
+def test_the_probe_takes_a_store_that_does_not_exist_yet(store: Path) -> None:
+    assert probe(store / "not" / "yet").level
+
+
+@needs_root
+def test_root_with_all_rights_reaches_the_level_root(store: Path) -> None:
+    report = probe(store)
+    if not report["tmpfs"].ok:
+        pytest.skip(f"root may not mount here: {report['tmpfs'].reason}")
+    assert report.level in ("root", "masked-proc")
+    assert report["seccomp filter"].ok
+    assert report["overlay"].ok
+
+
+@needs_root
+def test_a_user_with_subordinate_ids_is_rootless(store: Path) -> None:
+    user = user_with_subordinate_ids()
+    if user is None or shutil.which("newuidmap") is None:
+        pytest.skip("no user of this machine has subordinate ids, or newuidmap is missing")
+    found = probe_as(store, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups")
+    if not found["checks"]["user namespace"][0]:
+        pytest.skip(found["checks"]["user namespace"][2])
+    assert found["level"] == "rootless"
+    assert found["checks"]["overlay"][1] == "userxattr"
+    assert found["checks"]["subordinate ids"][1].startswith("0 is this user, 1 to ")
+    assert found["seconds"] < 2
+
+
+@needs_root
+def test_a_user_without_subordinate_ids_has_a_single_id_and_learns_how_to_get_more(store: Path) -> None:
+    found = probe_as(store, f"--reuid={NO_NAME}", f"--regid={NO_NAME}", "--clear-groups")
+    if not found["checks"]["user namespace"][0]:
+        pytest.skip(found["checks"]["user namespace"][2])
+    assert found["level"] == "single-id"
+    ok, _, reason, fix = found["checks"]["subordinate ids"]
+    assert not ok
+    assert "/etc/subuid" in reason
+    assert fix.startswith(f"echo {NO_NAME}:")
+
+
+@needs_root
+def test_no_new_privs_is_named_as_what_disables_newuidmap(store: Path) -> None:
+    user = user_with_subordinate_ids()
+    if user is None or shutil.which("newuidmap") is None:
+        pytest.skip("no user of this machine has subordinate ids, or newuidmap is missing")
+    found = probe_as(store, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups", "--no-new-privs")
+    ok, _, reason, fix = found["checks"]["subordinate ids"]
+    assert not ok
+    assert "no_new_privs" in reason
+    assert "allowPrivilegeEscalation" in fix
+    assert "no_new_privs is set" in found["checks"]["outer container"][1]
+
+
+@needs_root
+def test_root_without_the_right_to_mount_is_told_which_right_it_lacks(store: Path) -> None:
+    found = probe_as(store, "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+    assert found["level"] == "no-mounts"
+    assert "CAP_SYS_ADMIN" in found["checks"]["tmpfs"][2]
+    assert "--cap-add SYS_ADMIN" in found["checks"]["tmpfs"][3]

@@ -1,0 +1,45 @@
+"""Every lesson is executed from top to bottom, and is kept in the form in which a reader should first open it.
+
+It must not know what a lesson teaches: each checks itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from scripts.lesson import report_name, run_lesson, store_of_its_own
+
+LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]-*.ipynb"))
+
+
+def test_there_are_lessons() -> None:
+    assert LESSONS
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_lesson_runs_from_top_to_bottom(lesson: Path) -> None:
+    with store_of_its_own() as environment:
+        report = run_lesson(lesson, environment)
+    assert all(row.duration_s > 0 for row in report)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_lesson_is_kept_without_outputs_with_stable_ids_and_for_any_python(lesson: Path) -> None:
+    notebook = nbformat.read(lesson, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not [cell.id for cell in code if cell.outputs or cell.execution_count]
+    assert not [cell.id for cell in notebook.cells if len(cell.id) == 8 and all(letter in "0123456789abcdef" for letter in cell.id)]
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "widgets" not in notebook.metadata
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_lesson_checks_itself_and_reports_what_it_showed(lesson: Path) -> None:
+    notebook = nbformat.read(lesson, as_version=4)
+    assert any("assert " in cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert [cell.id for cell in notebook.cells if report_name(cell)]
