@@ -3,3 +3,11 @@
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name == "Engine":
+        from labcontainers.engine.engine import Engine
+
+        return Engine
+    raise AttributeError(name)

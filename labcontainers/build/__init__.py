@@ -1,0 +1,1 @@
+"""Dockerfiles become images: parsed, planned, then carried out step by step on the store."""

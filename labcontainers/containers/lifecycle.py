@@ -101,7 +101,7 @@ class Lifecycle:
         try:
             row = self._put(container_id, options.name, str(image) if isinstance(image, str) else found.tags[0], found.id, document)
         except BaseException:
-            self.launcher.call("labcontainers.runtime.cleanup:remove_tree", path=str(directory))
+            self.launcher.call("labcontainers.kernel.files:remove_tree", path=str(directory))
             raise
         self._event(row, "create")
         return self._record(row)

@@ -16,6 +16,7 @@ from typing import Any
 from labcontainers import __version__
 from labcontainers.containers.collection import Containers
 from labcontainers.containers.lifecycle import Lifecycle
+from labcontainers.containers.state import shim_alive
 from labcontainers.engine.events import Events
 from labcontainers.engine.images import Images
 from labcontainers.engine.version import Version
@@ -67,7 +68,7 @@ class Engine:
     @cached_property
     def networks(self) -> Networks:
         """The networks that containers may join."""
-        return Networks(self.store.records, self._netlink, self._bridge_socket)
+        return Networks(self.store.records, self._netlink, self._bridge_socket, self._uses_network)
 
     @cached_property
     def events(self) -> Events:
@@ -101,6 +102,11 @@ class Engine:
 
     def _bridge_socket(self) -> int | None:
         return self._launcher.bridge_socket() if self._launcher.rootless else None
+
+    def _uses_network(self, container_id: str) -> bool:
+        """Whether the owner of an address may still need it; build steps, which have no record, give theirs back themselves."""
+        directory = self.paths.containers / container_id
+        return not directory.is_dir() or shim_alive(directory) or self.store.records.find_container(container_id) is None
 
     def _containers_of_image(self, image_id: str) -> list[str]:
         return [record.row.name for record in self._lifecycle.list() if record.row.image_id == image_id]

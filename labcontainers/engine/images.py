@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labcontainers.build.builder import Builder
 from labcontainers.containers.lifecycle import Lifecycle
-from labcontainers.engine.step_runner import RuntimeStepRunner
 from labcontainers.images.catalog import Catalog
 from labcontainers.images.image import Image
 from labcontainers.store.layout import Store

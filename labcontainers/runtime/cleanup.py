@@ -10,6 +10,7 @@ import stat
 import time
 
 from labcontainers.kernel import syscalls
+from labcontainers.kernel.files import remove_tree
 
 Cgroups = dict[str, object]
 
@@ -58,24 +59,6 @@ def remove_container(directory: str, trash: str) -> None:
     except FileNotFoundError:
         return
     remove_tree(gone)
-
-
-def remove_tree(path: str, dirfd: int | None = None) -> None:
-    """Delete a directory with all below it, never following a symbolic link, whatever its modes are."""
-    try:
-        os.chmod(path, 0o700, dir_fd=dirfd)
-    except OSError:
-        pass
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dirfd)
-    try:
-        for name in os.listdir(fd):
-            if stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
-                remove_tree(name, fd)
-            else:
-                os.unlink(name, dir_fd=fd)
-    finally:
-        os.close(fd)
-    os.rmdir(path, dir_fd=dirfd)
 
 
 def remove_stubs(tree: str, paths: list[str]) -> None:

@@ -1,0 +1,44 @@
+"""What a cell shows: the container card and the build progress. The light door, which loads nothing until it is asked for.
+
+It must not start, stop or build anything by itself: it shows, and passes on what a reader clicks.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labcontainers.widgets.card import show_container
+    from labcontainers.widgets.progress import BuildProgress, build_progress
+
+__all__ = ["BuildProgress", "available", "build_progress", "close_all", "show_container"]
+
+_HOMES = {"show_container": "card", "BuildProgress": "progress", "build_progress": "progress"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def available() -> bool:
+    """Whether widgets can be shown: this is a Jupyter kernel, anywidget is there, and the bundles are built. Imports nothing heavy."""
+    import sys
+
+    from labcontainers.widgets import bundle
+
+    shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
+    in_kernel = shell is not None and getattr(shell, "kernel", None) is not None
+    return bool(in_kernel and find_spec("anywidget") is not None and bundle.built())
+
+
+def close_all() -> None:
+    """End every live widget: its thread is joined, and what it showed last stays as a snapshot. Blocks until they have ended."""
+    import sys
+
+    plumbing = sys.modules.get(f"{__name__}.plumbing")
+    if plumbing is not None:
+        plumbing.OPEN.close()

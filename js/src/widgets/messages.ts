@@ -1,0 +1,128 @@
+// The shapes of everything that passes between kernel and browser; the same words are in labcontainers/widgets/messages.py.
+// Times are seconds since the epoch by the kernel's clock, unless a name says otherwise.
+
+export interface PortLink {
+  /** What is shown: "8080 → 80/tcp". */
+  text: string;
+  /** The address it is bound to on the kernel's host, "" when nothing can be opened in a browser. */
+  host: string;
+  port: number;
+  /** The path through a hub's proxy, "" when the port is reached directly. */
+  path: string;
+}
+
+export interface Facts {
+  id: string;
+  name: string;
+  image: string;
+  command: string;
+  created_at: number;
+  ports: PortLink[];
+}
+
+export interface ContainerState {
+  status: string;
+  exit_code: number;
+  oom_killed: boolean;
+  error: string;
+  started_at: number | null;
+  finished_at: number | null;
+  warnings: string[];
+}
+
+/** cpu_percent: 100 is one full processor. Rates are bytes per second; null where the host cannot tell. */
+export interface Sample {
+  time: number;
+  cpu_percent: number;
+  memory_bytes: number;
+  memory_limit_bytes: number | null;
+  pids: number | null;
+  network_rx: number | null;
+  network_tx: number | null;
+  block_read: number | null;
+  block_write: number | null;
+}
+
+/** [stream, time, text]: stream 1 is stdout, 2 is stderr. */
+export type LogRow = [number, number, string];
+
+/** `skipped` lines came before `rows` and were left out. */
+export interface LogBatch {
+  skipped: number;
+  rows: LogRow[];
+}
+
+export interface Failure {
+  message: string;
+  hint: string;
+}
+
+export interface CardParts {
+  state?: ContainerState;
+  samples?: Sample[];
+  log?: LogBatch;
+  /** What a button set going: "stop", "restart", "remove", or "" when nothing is. */
+  acting?: string;
+  failure?: Failure | null;
+}
+
+export interface CardReplay extends Required<CardParts> {
+  facts: Facts;
+}
+
+export type StepStatus = "waiting" | "running" | "cached" | "done" | "failed";
+
+export interface Step {
+  index: number;
+  total: number;
+  stage: string;
+  text: string;
+  /** Line of the Dockerfile, from 1; 0 when not known. */
+  line: number;
+  status: StepStatus;
+  started_at: number | null;
+  duration_s: number | null;
+  layer_size_bytes: number | null;
+  message: string;
+}
+
+export interface BuildState {
+  status: "running" | "done" | "failed";
+  started_at: number;
+  duration_s: number | null;
+  image_id: string;
+  tags: string[];
+  failure: (Failure & { line: number; source: string }) | null;
+}
+
+/** `skipped` bytes of the step's output came before `text` and were left out. */
+export interface StepOutput {
+  index: number;
+  skipped: number;
+  text: string;
+}
+
+export interface BuildParts {
+  build?: BuildState;
+  steps?: Step[];
+  output?: StepOutput[];
+}
+
+/** From the kernel. Updates are numbered; one that is missing makes the browser ask for everything again. */
+export type FromKernel<Parts, Replay> =
+  | { kind: "code"; hash: string; text: string }
+  | { kind: "replay"; seq: number; now: number; data: Replay }
+  | { kind: "update"; seq: number; now: number; data: Parts };
+
+/** To the kernel. `page` names this browser page. */
+export type ToKernel =
+  | { kind: "code" }
+  | { kind: "ready"; page: string }
+  | { kind: "watch"; page: string; views: number }
+  | { kind: "act"; action: string };
+
+/** What the loader finds in the widget when it is opened; the kernel takes it away at once, so that no notebook keeps it. */
+export interface First<Replay> {
+  code: string;
+  replay: { seq: number; now: number; data: Replay };
+}

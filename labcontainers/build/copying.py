@@ -1,0 +1,327 @@
+"""COPY, ADD and WORKDIR in a worker: mounts the image's layers with the step's scratch on top, and writes into that root.
+
+It must not know Dockerfiles, the store or the cache; it gets a request as a JSON file, since a list of files can be long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labcontainers.build.destination import Destination, Ownership, resolve_owner
+from labcontainers.build.globs import has_wildcard, matches
+from labcontainers.build.ignore import IgnoreRules, rules_from
+from labcontainers.build.unpacking import is_archive, unpack
+from labcontainers.errors import Failed, InvalidArgument, NotFound
+from labcontainers.kernel import mounts, syscalls
+
+_OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
+_CHUNK = 1 << 30
+_SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to copy; `path` is relative to what was named, `open_source` opens a regular file or directory for reading."""
+
+    path: str
+    state: os.stat_result | None
+    mode: int
+    uid: int
+    gid: int
+    target: str
+    open_source: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one source turned out to be."""
+
+    name: str
+    items: Iterator[Item]
+    is_directory: bool
+
+
+def copy(request: str) -> dict[str, Any]:
+    """Carry out the request in the JSON file `request`; {"files", "size_bytes", "unmatched"}. Raises LabError and OSError.
+
+    Leaves the mount namespace of the calling process: only for a worker. Needs CAP_SYS_ADMIN over it.
+    """
+    with open(request, encoding="utf-8") as file:
+        wanted = json.load(file)
+    _private_mounts()
+    root_fd = _mount(wanted["lower"], wanted["upper"], wanted["work"], wanted["mount"], userxattr=wanted["userxattr"])
+    owner = resolve_owner(root_fd, wanted["chown"]) if wanted["chown"] else (0, 0) if wanted["source"].get("context") else None
+    destination = Destination(root_fd, Ownership(owner, wanted["chmod"], wanted["mtime_s"] * 10**9))
+    exclude = rules_from(wanted["exclude"]) if wanted["exclude"] else None
+    sources, unmatched = _sources(wanted, exclude)
+    path = wanted["destination"]
+    count = len(sources) + len(wanted["files"])
+    into = path.endswith("/") or destination.is_directory(path)
+    if count > 1 and not into:
+        raise InvalidArgument(f"{count} files cannot be copied to one: {path}", f"write {path}/")
+    for source in sources:
+        _copy_source(source, destination, path, into, unpacks=wanted["unpacks"])
+    for name, content in wanted["files"]:
+        folder, final = (path, name) if into else posixpath.split(path)
+        with destination.directory(folder) as parent:
+            destination.put_text(parent, final, content.encode("utf-8", "surrogateescape"))
+    return {"files": destination.files, "size_bytes": destination.size_bytes, "unmatched": unmatched}
+
+
+def make_directory(
+    lower: list[str], upper: str, work: str, mount: str, userxattr: bool, path: str, user: str, mtime_s: int
+) -> dict[str, Any]:
+    """Make the directory `path` of an image, owned by `user`, where it is missing; {"made": whether it was}."""
+    _private_mounts()
+    root_fd = _mount(lower, upper, work, mount, userxattr=userxattr)
+    owner = resolve_owner(root_fd, user) if user else (0, 0)
+    destination = Destination(root_fd, Ownership(owner, "", mtime_s * 10**9))
+    if destination.is_directory(path):
+        return {"made": False}
+    with destination.directory(path):
+        return {"made": True}
+
+
+def _private_mounts() -> None:
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
+
+
+def _mount(lower: Sequence[str], upper: str, work: str, target: str, *, userxattr: bool) -> int:
+    """The top of a root: an overlay, or the one directory itself where there is nothing to lay over."""
+    trees = [*([upper] if upper else []), *lower]
+    if not trees:
+        raise InvalidArgument("there are no files to copy from: the stage is empty")
+    if len(trees) > 1:
+        os.makedirs(target, exist_ok=True)
+        mounts.overlay(list(lower), upper, work, target, userxattr=userxattr)
+        trees = [target]
+    return os.open(trees[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _sources(wanted: dict[str, Any], exclude: IgnoreRules | None) -> tuple[list[Source], list[str]]:
+    source = wanted["source"]
+    if "context" in source:
+        fd = os.open(source["context"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return [_context_source(fd, selection) for selection in source["selections"]], []
+    if "lower" not in source:
+        return [], []
+    fd = _mount(source["lower"], "", "", source["mount"], userxattr=wanted["userxattr"])
+    found: list[Source] = []
+    unmatched: list[str] = []
+    for pattern in source["patterns"]:
+        paths = list(_expand(fd, pattern))
+        if not paths:
+            unmatched.append(pattern)
+        chosen = [_tree_source(fd, path, exclude) for path in paths]
+        found += [one for one in chosen if one is not None]
+    return found, unmatched
+
+
+def _context_source(root_fd: int, selection: dict[str, Any]) -> Source:
+    def items() -> Iterator[Item]:
+        for path, real_path, mode, size, mtime_ns, target in selection["entries"]:
+            yield Item(path, None, mode, 0, 0, target, _checked(root_fd, real_path, size, mtime_ns))
+
+    return Source(selection["name"], items(), selection["is_directory"])
+
+
+def _checked(root_fd: int, path: str, size: int, mtime_ns: int) -> Callable[[], int]:
+    """Opens a file of the context, which must be the one that was hashed."""
+
+    def open_source() -> int:
+        resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
+        try:
+            fd = syscalls.openat2(root_fd, path, _SOURCE, resolve=resolve)
+        except OSError as error:
+            raise Failed(f"{path} of the build context: {os.strerror(error.errno or 0).lower()}", "build again") from error
+        state = os.fstat(fd)
+        if not stat.S_ISREG(state.st_mode) or (state.st_size, state.st_mtime_ns) != (size, mtime_ns):
+            os.close(fd)
+            raise Failed(f"{path} of the build context changed during the build", "build again")
+        return fd
+
+    return open_source
+
+
+def _expand(root_fd: int, pattern: str) -> Iterator[str]:
+    """Paths in the tree that a source names, wildcards matched part by part; a plain name that is missing raises NotFound."""
+    clean = posixpath.normpath("/" + pattern).lstrip("/")
+    if not has_wildcard(clean):
+        path = re.sub(r"\\(.)", r"\1", clean)
+        try:
+            os.close(syscalls.openat2(root_fd, path or ".", os.O_PATH))
+        except OSError as error:
+            raise NotFound(f"no such file to copy from: /{path}", os.strerror(error.errno or 0).lower()) from error
+        yield path
+        return
+    yield from _match(root_fd, "", clean.split("/"))
+
+
+def _match(root_fd: int, folder: str, parts: Sequence[str]) -> Iterator[str]:
+    head, rest = parts[0], parts[1:]
+    try:
+        fd = syscalls.openat2(root_fd, folder or ".", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        names = sorted(os.listdir(fd), key=os.fsencode)
+    finally:
+        os.close(fd)
+    plain = re.sub(r"\\(.)", r"\1", head)
+    for name in names:
+        if name == plain if not has_wildcard(head) else matches(head, name):
+            path = posixpath.join(folder, name)
+            if rest:
+                yield from _match(root_fd, path, rest)
+            else:
+                yield path
+
+
+def _tree_source(root_fd: int, path: str, exclude: IgnoreRules | None) -> Source | None:
+    """A file or directory of another image; a symlink that was named itself is followed inside that image."""
+    name = posixpath.basename(path)
+    fd = syscalls.openat2(root_fd, path or ".", os.O_PATH)
+    try:
+        state = os.fstat(fd)
+    finally:
+        os.close(fd)
+
+    def open_top(flags: int = _SOURCE) -> int:
+        return syscalls.openat2(root_fd, path or ".", flags & ~os.O_NOFOLLOW)
+
+    if stat.S_ISDIR(state.st_mode):
+        return Source(name, _walk(open_top, "", state, exclude), True)
+    if exclude is not None and exclude.ignores(name):
+        return None
+    return Source(name, iter([Item("", state, state.st_mode, state.st_uid, state.st_gid, "", open_top)]), False)
+
+
+def _walk(open_directory: Callable[[], int], path: str, state: os.stat_result, exclude: IgnoreRules | None) -> Iterator[Item]:
+    yield Item(path, state, state.st_mode, state.st_uid, state.st_gid, "", open_directory)
+    fd = open_directory()
+    try:
+        for name in sorted(os.listdir(fd), key=os.fsencode):
+            below = posixpath.join(path, name)
+            found = os.lstat(name, dir_fd=fd)
+            is_directory = stat.S_ISDIR(found.st_mode)
+            if exclude is not None and exclude.ignores(below) and not (is_directory and exclude.may_enter(below)):
+                continue
+            opener = _opener(fd, name)
+            if is_directory:
+                yield from _walk(opener, below, found, exclude)
+            else:
+                target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(found.st_mode) else ""
+                yield Item(below, found, found.st_mode, found.st_uid, found.st_gid, target, opener)
+    finally:
+        os.close(fd)
+
+
+def _opener(fd: int, name: str) -> Callable[[], int]:
+    return lambda: os.open(name, _SOURCE | os.O_CLOEXEC, dir_fd=fd)
+
+
+def _copy_source(source: Source, destination: Destination, path: str, into: bool, *, unpacks: bool) -> None:
+    if source.is_directory:
+        top = next(source.items)
+        with destination.directory(path, (top.mode, top.uid, top.gid)) as fd:
+            _copy_items(source.items, destination, fd)
+        return
+    item = next(source.items)
+    if unpacks and stat.S_ISREG(item.mode):
+        fd = item.open_source()
+        try:
+            if is_archive(fd):
+                with destination.directory(path) as folder_fd:
+                    unpack(fd, destination, folder_fd)
+                return
+        finally:
+            os.close(fd)
+    folder, name = (path, source.name) if into else posixpath.split(path)
+    if not name:
+        raise InvalidArgument(f"cannot copy a file over the directory {path}")
+    with destination.directory(folder) as parent:
+        _copy_one(item, destination, parent, name, {}, parent)
+
+
+def _copy_items(items: Iterator[Item], destination: Destination, top_fd: int) -> None:
+    """Copy a directory's content; items come in order, each directory before what it holds."""
+    open_directories: list[tuple[str, int, int]] = [("", top_fd, -1)]
+    linked: dict[tuple[int, int], str] = {}
+
+    def close_until(folder: str) -> int:
+        while open_directories[-1][0] != folder:
+            _, fd, mtime_ns = open_directories.pop()
+            destination.set_time(fd, mtime_ns)
+            os.close(fd)
+        return open_directories[-1][1]
+
+    try:
+        for item in items:
+            folder, name = posixpath.split(item.path)
+            parent = close_until(folder)
+            if stat.S_ISDIR(item.mode):
+                fd, mtime_ns = destination.child_directory(parent, name, item.mode, item.uid, item.gid)
+                open_directories.append((item.path, fd, mtime_ns))
+            else:
+                _copy_one(item, destination, parent, name, linked, top_fd)
+        close_until("")
+    except BaseException:
+        for _, fd, _ in open_directories[1:]:
+            os.close(fd)
+        raise
+
+
+def _copy_one(item: Item, destination: Destination, parent_fd: int, name: str, linked: dict[tuple[int, int], str], top_fd: int) -> None:
+    if stat.S_ISLNK(item.mode):
+        destination.put_symlink(parent_fd, name, item.target, item.uid, item.gid)
+    elif stat.S_ISREG(item.mode):
+        key = (item.state.st_dev, item.state.st_ino) if item.state is not None and item.state.st_nlink > 1 else None
+        if key is not None and key in linked:
+            destination.make_way(parent_fd, name)
+            os.link(linked[key], name, src_dir_fd=top_fd, dst_dir_fd=parent_fd, follow_symlinks=False)
+            return
+        destination.put_file(parent_fd, name, item.mode, item.uid, item.gid, lambda fd: _fill(item, fd))
+        if key is not None:
+            linked[key] = item.path
+    elif not stat.S_ISSOCK(item.mode):
+        device = item.state.st_rdev if item.state is not None else 0
+        destination.put_special(parent_fd, name, item.mode, device, item.uid, item.gid)
+
+
+def _fill(item: Item, target_fd: int) -> int:
+    source_fd = item.open_source()
+    try:
+        size = transfer(source_fd, target_fd)
+        if item.state is not None:
+            for name in os.listxattr(source_fd):
+                if not name.startswith(_OVERLAY_XATTRS):
+                    with contextlib.suppress(OSError):
+                        os.setxattr(target_fd, name, os.getxattr(source_fd, name))
+        return size
+    finally:
+        os.close(source_fd)
+
+
+def transfer(source_fd: int, target_fd: int) -> int:
+    """Copy all bytes in the kernel, by reference where the file system can; their number. Source: copy_file_range(2), sendfile(2)."""
+    total = 0
+    for method in (lambda: os.copy_file_range(source_fd, target_fd, _CHUNK), lambda: os.sendfile(target_fd, source_fd, None, _CHUNK)):
+        try:
+            while count := method():
+                total += count
+            return total
+        except OSError:
+            if total:
+                raise
+    while data := os.read(source_fd, 1 << 20):
+        total += os.write(target_fd, data)
+    return total

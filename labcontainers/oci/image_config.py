@@ -1,0 +1,139 @@
+"""An image's config: how its process is to be run, its layers and its history; it must not know where content is stored.
+
+Source: OCI image spec, config.md. Keys of a foreign config that have no field here are kept in `extra` and written back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labcontainers.errors import InvalidArgument
+from labcontainers.oci.manifest import canonical_json
+
+_PROCESS_KEYS = frozenset(
+    ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "Shell")
+)
+_CONFIG_KEYS = frozenset(("architecture", "os", "config", "rootfs", "history", "created", "author"))
+
+
+def _words(value: object) -> tuple[str, ...] | None:
+    return None if value is None else tuple(str(word) for word in value) if isinstance(value, list) else (str(value),)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessConfig:
+    """How a container of the image runs, unless its options say otherwise."""
+
+    user: str = ""
+    exposed_ports: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    volumes: tuple[str, ...] = ()
+    working_dir: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = ""
+    shell: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The `config` object; empty fields are left out."""
+        value: dict[str, Any] = {
+            **self.extra,
+            "User": self.user,
+            "ExposedPorts": {port: {} for port in self.exposed_ports},
+            "Env": list(self.env),
+            "Entrypoint": None if self.entrypoint is None else list(self.entrypoint),
+            "Cmd": None if self.cmd is None else list(self.cmd),
+            "Volumes": {volume: {} for volume in self.volumes},
+            "WorkingDir": self.working_dir,
+            "Labels": dict(self.labels),
+            "StopSignal": self.stop_signal,
+            "Shell": list(self.shell),
+        }
+        return {key: item for key, item in value.items() if item not in (None, "", {}, []) or key in self.extra}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ProcessConfig:
+        """From the `config` object of an OCI or Docker image config."""
+        return cls(
+            user=value.get("User") or "",
+            exposed_ports=tuple(value.get("ExposedPorts") or ()),
+            env=tuple(value.get("Env") or ()),
+            entrypoint=_words(value.get("Entrypoint")),
+            cmd=_words(value.get("Cmd")),
+            volumes=tuple(value.get("Volumes") or ()),
+            working_dir=value.get("WorkingDir") or "",
+            labels=dict(value.get("Labels") or {}),
+            stop_signal=value.get("StopSignal") or "",
+            shell=tuple(value.get("Shell") or ()),
+            extra={key: item for key, item in value.items() if key not in _PROCESS_KEYS},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """What made a layer, or (`empty_layer`) only changed the config."""
+
+    created: str
+    created_by: str
+    comment: str = ""
+    empty_layer: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The history object."""
+        value: dict[str, Any] = {"created": self.created, "created_by": self.created_by, "comment": self.comment}
+        return {key: item for key, item in value.items() if item} | ({"empty_layer": True} if self.empty_layer else {})
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> HistoryEntry:
+        """From the history object."""
+        return cls(value.get("created", ""), value.get("created_by", ""), value.get("comment", ""), bool(value.get("empty_layer")))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """The whole config; its digest is the image's id. `diff_ids` are from the bottom up."""
+
+    architecture: str
+    os: str
+    config: ProcessConfig
+    diff_ids: tuple[str, ...]
+    history: tuple[HistoryEntry, ...] = ()
+    created: str = ""
+    author: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON."""
+        value: dict[str, Any] = {
+            **self.extra,
+            "architecture": self.architecture,
+            "os": self.os,
+            "config": self.config.to_json(),
+            "rootfs": {"type": "layers", "diff_ids": list(self.diff_ids)},
+            "history": [entry.to_json() for entry in self.history],
+        }
+        value.update({key: item for key, item in (("created", self.created), ("author", self.author)) if item})
+        return canonical_json(value)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ImageConfig:
+        """Parse JSON; raises InvalidArgument."""
+        try:
+            value = json.loads(data)
+            return cls(
+                architecture=value["architecture"],
+                os=value["os"],
+                config=ProcessConfig.from_json(value.get("config") or {}),
+                diff_ids=tuple(value["rootfs"]["diff_ids"]),
+                history=tuple(HistoryEntry.from_json(entry) for entry in value.get("history") or ()),
+                created=value.get("created") or "",
+                author=value.get("author") or "",
+                extra={key: item for key, item in value.items() if key not in _CONFIG_KEYS},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidArgument(f"not an image config: {error!r}") from None

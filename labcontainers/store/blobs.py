@@ -1,0 +1,129 @@
+"""Content by digest: immutable files that are either whole or absent; it must not know what the content means."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from labcontainers.errors import DigestMismatch, NotFound
+from labcontainers.oci.digest import parse_digest
+
+
+class Blobs:
+    """`blobs/sha256/<hex>`; what is being written has a name in `tmp` and is renamed when it is complete and synced."""
+
+    def __init__(self, directory: Path, tmp: Path) -> None:
+        self._directory = directory
+        self._tmp = tmp
+
+    def path(self, digest: str) -> Path:
+        """Where the content is, if it is there."""
+        return self._directory / parse_digest(digest)[1]
+
+    def put(self, data: bytes) -> str:
+        """Store `data`; its digest. Idempotent."""
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        if not self.has(digest):
+            with self.writer() as writer:
+                writer.write(data)
+                writer.commit()
+        return digest
+
+    def writer(self) -> BlobWriter:
+        """A context manager for content that comes in pieces; without commit() nothing stays."""
+        return BlobWriter(self._directory, self._tmp)
+
+    def has(self, digest: str) -> bool:
+        """Whether the content is there."""
+        return self.path(digest).is_file()
+
+    def open(self, digest: str) -> BinaryIO:
+        """The content as a file; raises NotFound."""
+        try:
+            return open(self.path(digest), "rb")
+        except FileNotFoundError:
+            raise NotFound(f"no such blob: {digest}", "its image is not complete in this store") from None
+
+    def read(self, digest: str) -> bytes:
+        """The content; raises NotFound, or DigestMismatch when the file was damaged."""
+        with self.open(digest) as file:
+            data = file.read()
+        if hashlib.sha256(data).hexdigest() != parse_digest(digest)[1]:
+            raise DigestMismatch(f"blob {digest} is damaged", "remove the image and make it again")
+        return data
+
+    def size(self, digest: str) -> int:
+        """Its size in bytes; raises NotFound."""
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError:
+            raise NotFound(f"no such blob: {digest}", "its image is not complete in this store") from None
+
+    def remove(self, digest: str) -> None:
+        """Remove the content; absent is fine."""
+        self.path(digest).unlink(missing_ok=True)
+
+    def list(self) -> Iterator[str]:
+        """The digests of all content."""
+        for name in os.listdir(self._directory):
+            yield f"sha256:{name}"
+
+    def verify(self, digest: str) -> None:
+        """Read all of it; raises DigestMismatch or NotFound."""
+        with self.open(digest) as file:
+            content = hashlib.sha256()
+            while data := file.read(1 << 20):
+                content.update(data)
+        found = content.hexdigest()
+        if found != parse_digest(digest)[1]:
+            raise DigestMismatch(f"blob {digest} is damaged", "remove the image and make it again")
+
+
+class BlobWriter:
+    """One blob being written."""
+
+    def __init__(self, directory: Path, tmp: Path) -> None:
+        self._directory = directory
+        self._path = tmp / f"blob-{os.getpid()}-{secrets.token_hex(8)}"
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def __enter__(self) -> BlobWriter:
+        self._file = open(self._path, "xb", buffering=1 << 20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        self._hash.update(data)
+        self._file.write(data)
+        self._size += len(data)
+
+    def commit(self, expected: str | None = None) -> tuple[str, int]:
+        """Make it durable under its digest; (digest, size in bytes). Raises DigestMismatch unless it is `expected`."""
+        digest = "sha256:" + self._hash.hexdigest()
+        if expected is not None and digest != expected:
+            raise DigestMismatch(f"content has digest {digest}, not {expected}", "it was damaged on the way: try again")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.rename(self._path, self._directory / parse_digest(digest)[1])
+        fsync_directory(self._directory)
+        return digest, self._size
+
+
+def fsync_directory(path: Path) -> None:
+    """Make a rename in this directory durable (fsync(2))."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
