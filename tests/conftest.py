@@ -127,7 +127,7 @@ def make_engine(place: Path) -> Iterator[Callable[[], Engine]]:
 
     yield make
     complaints: list[str] = []
-    for engine in engines:
+    for engine in [engine for engine in engines if not engine.closed]:
         try:
             for container in engine.containers.list(all=True):
                 container.remove(force=True)

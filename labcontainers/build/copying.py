@@ -6,6 +6,7 @@ It must not know Dockerfiles, the store or the cache; it gets a request as a JSO
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import posixpath
@@ -68,7 +69,7 @@ def copy(request: str) -> dict[str, Any]:
     if count > 1 and not into:
         raise InvalidArgument(f"{count} files cannot be copied to one: {path}", f"write {path}/")
     for source in sources:
-        _copy_source(source, destination, path, into, unpacks=wanted["unpacks"])
+        _copy_source(source, destination, path, into, unpacks=wanted["unpacks"], chown=wanted["chown"])
     for name, content in wanted["files"]:
         folder, final = (path, name) if into else posixpath.split(path)
         with destination.directory(folder) as parent:
@@ -229,7 +230,7 @@ def _opener(fd: int, name: str) -> Callable[[], int]:
     return lambda: os.open(name, _SOURCE | os.O_CLOEXEC, dir_fd=fd)
 
 
-def _copy_source(source: Source, destination: Destination, path: str, into: bool, *, unpacks: bool) -> None:
+def _copy_source(source: Source, destination: Destination, path: str, into: bool, *, unpacks: bool, chown: str) -> None:
     if source.is_directory:
         top = next(source.items)
         with destination.directory(path, (top.mode, top.uid, top.gid)) as fd:
@@ -241,7 +242,7 @@ def _copy_source(source: Source, destination: Destination, path: str, into: bool
         try:
             if is_archive(fd):
                 with destination.directory(path) as folder_fd:
-                    unpack(fd, destination, folder_fd)
+                    unpack(fd, destination, folder_fd, keep_owners=not chown)
                 return
         finally:
             os.close(fd)
@@ -313,14 +314,21 @@ def _fill(item: Item, target_fd: int) -> int:
 
 def transfer(source_fd: int, target_fd: int) -> int:
     """Copy all bytes in the kernel, by reference where the file system can; their number. Source: copy_file_range(2), sendfile(2)."""
+
+    def by_reference() -> int:
+        return os.copy_file_range(source_fd, target_fd, _CHUNK)
+
+    def in_kernel() -> int:
+        return os.sendfile(target_fd, source_fd, None, _CHUNK)
+
     total = 0
-    for method in (lambda: os.copy_file_range(source_fd, target_fd, _CHUNK), lambda: os.sendfile(target_fd, source_fd, None, _CHUNK)):
+    for method in (by_reference, in_kernel):
         try:
             while count := method():
                 total += count
             return total
-        except OSError:
-            if total:
+        except OSError as error:
+            if total or error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF):
                 raise
     while data := os.read(source_fd, 1 << 20):
         total += os.write(target_fd, data)

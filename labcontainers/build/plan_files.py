@@ -10,11 +10,13 @@ import re
 from labcontainers.build.dockerfile.argument_forms import Word
 from labcontainers.build.dockerfile.instructions import Command, Instruction, Transfer, names_directory
 from labcontainers.build.dockerfile.shellwords import ExpansionFault, expand
+from labcontainers.build.modes import check_mode
 from labcontainers.build.plan import CopyStep, InlineFile, RunStep, Step, describe
 from labcontainers.build.plan_config import command_arguments
 from labcontainers.build.scope import Scope
 from labcontainers.build.stages import PROXY_ARGUMENTS, SANDBOX_HOSTNAME, Origin
 from labcontainers.build.wording import absolute
+from labcontainers.errors import DockerfileError, InvalidArgument, LabError, Unsupported
 
 _REMOTE = re.compile(r"https?://|git://|git@|ssh://")
 
@@ -121,7 +123,15 @@ def _check_source(instruction: Transfer, word: Word, source: str) -> None:
 
 def _flag(scope: Scope, instruction: Transfer, name: str) -> str:
     word = instruction.flag(name)
-    return "" if word is None else scope.expand(instruction, word)
+    if word is None:
+        return ""
+    value = scope.expand(instruction, word)
+    if name == "chmod" and value:
+        try:
+            check_mode(value)
+        except InvalidArgument as error:
+            raise instruction.place_of_flag(name).fault(error.message, error.hint) from None
+    return value
 
 
 def _origin(scope: Scope, instruction: Transfer) -> Origin:
@@ -133,7 +143,14 @@ def _origin(scope: Scope, instruction: Transfer) -> Origin:
     origin = scope.grouped.find_origin(word.text, scope.stage.number)
     if origin.stage is not None and origin.stage >= scope.stage.number:
         raise place.fault(f"cannot copy from stage {word.text!r}, it needs to be defined before the current stage", "move its FROM up")
-    if origin.stage is None and word.text.isdecimal():
+    if origin.stage is None and not word.text.isdecimal():
+        try:
+            scope.image_config(origin.image)
+        except (DockerfileError, Unsupported):
+            raise
+        except LabError as error:
+            raise place.fault(error.message, error.hint) from error
+    elif origin.stage is None:
         raise place.fault(f"there is no stage number {word.text}", f"stages before this one are 0 to {scope.stage.number - 1}")
     return origin
 

@@ -45,7 +45,7 @@ def plan_build(
         except LabError as error:
             raise stage.opening.place_of(stage.opening.image).fault(error.message, error.hint) from error
         states[stage.number] = state
-        steps = _plan_stage(Scope(state, grouped, options, dockerfile.escape, faults))
+        steps = _plan_stage(Scope(state, grouped, options, dockerfile.escape, faults, image_config))
         plans.append(StagePlan(stage, tuple(steps), state.config, state.author))
     faults.raise_any()
     known = grouped.used_build_args | PROXY_ARGUMENTS | _OWN_ARGUMENTS | {SANDBOX_HOSTNAME, SOURCE_DATE_EPOCH}

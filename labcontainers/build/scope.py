@@ -5,7 +5,7 @@ It must not know any single instruction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from labcontainers.build.dockerfile.argument_forms import Word
 from labcontainers.build.dockerfile.instructions import Instruction
@@ -13,12 +13,22 @@ from labcontainers.build.dockerfile.shellwords import ExpansionFault, Lookup, ex
 from labcontainers.build.dockerfile.source import Faults, Place, nearest
 from labcontainers.build.plan import ConfigStep, PlanOptions, StageState, describe
 from labcontainers.build.stages import BuildWarning, Stage, Stages
+from labcontainers.oci.image_config import ImageConfig
 
 
 class Scope:
     """One stage while it is planned."""
 
-    def __init__(self, state: StageState, grouped: Stages, options: PlanOptions, escape: str, faults: Faults) -> None:
+    def __init__(
+        self,
+        state: StageState,
+        grouped: Stages,
+        options: PlanOptions,
+        escape: str,
+        faults: Faults,
+        image_config: Callable[[str], ImageConfig],
+    ) -> None:
+        self.image_config = image_config
         self.state = state
         self.stage: Stage = state.stage
         self.grouped = grouped

@@ -11,6 +11,7 @@ import os
 import posixpath
 import stat
 import tarfile
+from dataclasses import replace
 from typing import IO
 
 from labcontainers.build.destination import Destination
@@ -56,12 +57,17 @@ def _open(fd: int) -> tarfile.TarFile:
     return tarfile.open(fileobj=file, mode="r:*", errorlevel=1)
 
 
-def unpack(fd: int, destination: Destination, folder_fd: int) -> None:
-    """Write what is in the archive below `folder_fd`; raises InvalidArgument for a damaged one or one that leads out."""
-    inside = Destination(folder_fd, destination.ownership)
+def unpack(fd: int, destination: Destination, folder_fd: int, *, keep_owners: bool) -> None:
+    """Write what is in the archive below `folder_fd`, with the archive's times, and its owners where they are to be kept.
+
+    Raises InvalidArgument for an archive that is damaged or leads out.
+    """
+    ownership = destination.ownership
+    inside = Destination(folder_fd, replace(ownership, owner=None) if keep_owners else ownership)
     try:
         with _open(fd) as archive:
             for member in archive:
+                inside.ownership = replace(inside.ownership, mtime_ns=int(member.mtime) * 10**9)
                 _put(archive, member, inside)
     except (tarfile.TarError, EOFError) as error:
         raise InvalidArgument(f"the archive is damaged: {error}") from error
@@ -76,8 +82,8 @@ def _put(archive: tarfile.TarFile, member: tarfile.TarInfo, inside: Destination)
     ids = (member.uid, member.gid)
     folder, name = posixpath.split(path)
     if member.isdir():
-        with inside.directory(path, (stat.S_IFDIR | member.mode, *ids)):
-            return
+        _put_directory(member, inside, path)
+        return
     with inside.directory(folder) as parent:
         if member.isreg():
             inside.put_file(parent, name, member.mode, *ids, lambda fd: _fill(archive, member, fd))
@@ -90,6 +96,13 @@ def _put(archive: tarfile.TarFile, member: tarfile.TarInfo, inside: Destination)
             inside.put_special(parent, name, kind | member.mode, os.makedev(member.devmajor, member.devminor), *ids)
         else:
             raise Unsupported(f"the archive has an entry of an unknown type: {member.name}")
+
+
+def _put_directory(member: tarfile.TarInfo, inside: Destination, path: str) -> None:
+    mode = stat.S_IFDIR | stat.S_IMODE(member.mode)
+    with inside.directory(path, (mode, member.uid, member.gid)) as fd:
+        os.fchown(fd, *inside.ownership.ids(member.uid, member.gid))
+        os.fchmod(fd, inside.ownership.mode(mode))
 
 
 def _safe(name: str) -> str:

@@ -72,8 +72,8 @@ class Container:
 
     @property
     def ports(self) -> tuple[PortBinding, ...]:
-        """The published ports."""
-        return self._record.options.ports
+        """The published ports, with those that the kernel chose."""
+        return self._lifecycle.ports(self._record)
 
     @property
     def created_at(self) -> float:
@@ -200,7 +200,7 @@ class Container:
     def inspect(self) -> dict[str, Any]:
         """Docker's container document."""
         endpoint = self._lifecycle.networks.find_endpoint(self.id)
-        return inspect_document(self._record, self.state, endpoint)
+        return inspect_document(self._record, self.state, endpoint, self.ports)
 
     def explain(self) -> Explanation:
         """Each kernel operation of the last start."""

@@ -5,12 +5,14 @@ It must not read anything: all it needs is given. Fields that this engine has no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from labcontainers.containers.lifecycle import Record
 from labcontainers.containers.state import ContainerState
 from labcontainers.networks.endpoints import Endpoint
+from labcontainers.networks.ports import PortBinding
 
 _NEVER = "0001-01-01T00:00:00Z"
 
@@ -19,7 +21,7 @@ def _time(at: float | None) -> str:
     return _NEVER if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def inspect_document(record: Record, state: ContainerState, endpoint: Endpoint | None) -> dict[str, Any]:
+def inspect_document(record: Record, state: ContainerState, endpoint: Endpoint | None, ports: Sequence[PortBinding]) -> dict[str, Any]:
     """Source: the Docker Engine API's ContainerInspectResponse (version 1.51)."""
     options, config, row = record.options, record.config, record.row
     running = state.running
@@ -51,7 +53,7 @@ def inspect_document(record: Record, state: ContainerState, endpoint: Endpoint |
             "AutoRemove": options.remove,
             "ReadonlyRootfs": options.read_only,
             "SecurityOpt": ["no-new-privileges"] if options.no_new_privileges else None,
-            "PortBindings": _ports(record),
+            "PortBindings": _ports(options.ports),
             "Tmpfs": dict(options.tmpfs),
         },
         "Config": {
@@ -70,7 +72,7 @@ def inspect_document(record: Record, state: ContainerState, endpoint: Endpoint |
             for volume in options.volumes
         ],
         "NetworkSettings": {
-            "Ports": _ports(record) if running else {},
+            "Ports": _ports(ports) if running else {},
             "IPAddress": endpoint.address if endpoint is not None and running else "",
             "Gateway": (endpoint.gateway or "") if endpoint is not None and running else "",
             "MacAddress": endpoint.mac if endpoint is not None and running else "",
@@ -78,8 +80,8 @@ def inspect_document(record: Record, state: ContainerState, endpoint: Endpoint |
     }
 
 
-def _ports(record: Record) -> dict[str, list[dict[str, str]]]:
+def _ports(bindings: Sequence[PortBinding]) -> dict[str, list[dict[str, str]]]:
     ports: dict[str, list[dict[str, str]]] = {}
-    for port in record.options.ports:
+    for port in bindings:
         ports.setdefault(f"{port.container_port}/{port.protocol}", []).append({"HostIp": port.host_ip, "HostPort": str(port.host_port)})
     return ports

@@ -11,8 +11,8 @@ import os
 import secrets
 import signal as signals
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,14 @@ from labcontainers.containers import prepare
 from labcontainers.containers.names import random_name
 from labcontainers.containers.options import ContainerOptions
 from labcontainers.containers.shim_client import ShimClient
-from labcontainers.containers.state import ContainerState, read_start, read_state, shim_alive
+from labcontainers.containers.state import ContainerState, read_start, read_state
 from labcontainers.errors import Conflict, NotFound, StartFailed
 from labcontainers.images.catalog import Catalog
 from labcontainers.images.image import Image
 from labcontainers.kernel import capabilities
 from labcontainers.kernel.cgroups import Cgroup, Hierarchy, Limits
 from labcontainers.networks.network import Networks
-from labcontainers.networks.ports import open_listeners
+from labcontainers.networks.ports import PortBinding, open_listeners
 from labcontainers.oci.image_config import ProcessConfig
 from labcontainers.runtime import plan as plans
 from labcontainers.runtime.handshake import write_file
@@ -168,23 +168,29 @@ class Lifecycle:
 
     def start(self, record: Record, *, foreground: bool = False, stdin: int | None = None) -> tuple[Execution, tuple[str, ...]]:
         """Start a created or ended container; returns its execution (already running) and warnings. Raises StartFailed, Conflict."""
-        if shim_alive(record.directory):
-            raise Conflict(f"container {record.row.name} is already running", "stop it first")
+        with self.store.locks.hold(f"container-{record.row.id}"):
+            if self.state(record).running:
+                raise Conflict(f"container {record.row.name} is already running", "stop it first")
+            return self._start(record, foreground, stdin)
+
+    def _start(self, record: Record, foreground: bool, stdin: int | None) -> tuple[Execution, tuple[str, ...]]:
         with contextlib.ExitStack() as undo:
             spec, cgroup, warnings = self._spec(record)
             undo.callback(cgroup.remove)
             host = self.host()
-            listeners = open_listeners(record.options.ports)
             plan = plans.plan_container(spec, host)
-            self._write_start(record, spec, plan, cgroup, warnings)
             with contextlib.ExitStack() as sockets:
+                listeners = open_listeners(record.options.ports)
                 for _, sock in listeners:
                     sockets.callback(sock.close)
+                ports = tuple(binding for binding, _ in listeners)
+                self._write_start(record, spec, plan, cgroup, warnings, ports)
                 request = self._request(record, spec, plan, cgroup, foreground)
-                request["forward"] = [["0.0.0.0", binding.container_port] for binding, _ in listeners]
+                request["forward"] = [binding.container_port for binding in ports]
                 channel = self.launcher.spawn(request, stdin=stdin, listeners=tuple(sock.fileno() for _, sock in listeners))
             execution = Execution(channel, record.row.name)
             undo.callback(execution.close)
+            undo.callback(execution.signal, signals.SIGKILL)
             undo.callback(self.networks.disconnect, record.row.id)
             for message in execution.wait_started():
                 self._connect(record, execution, message)
@@ -226,7 +232,14 @@ class Lifecycle:
         return spec, cgroup, tuple(warnings)
 
     @staticmethod
-    def _write_start(record: Record, spec: ContainerSpec, plan: plans.Plan, cgroup: Cgroup, warnings: tuple[str, ...]) -> None:
+    def _write_start(
+        record: Record,
+        spec: ContainerSpec,
+        plan: plans.Plan,
+        cgroup: Cgroup,
+        warnings: tuple[str, ...],
+        ports: tuple[PortBinding, ...],
+    ) -> None:
         """Keep what this start was made of, for `exec`, `stats` and `explain`, and for the next engine."""
         shown = [[name, {"bytes": len(spec.seccomp)} if name == "seccomp" else arguments] for name, arguments in plan]
         start = {
@@ -237,6 +250,7 @@ class Lifecycle:
             "environment": spec.environment,
             "user": spec.user,
             "working_dir": spec.working_dir,
+            "ports": [asdict(port) for port in ports],
         }
         write_file(str(record.directory / "start.json"), json.dumps(start, separators=(",", ":")))
 
@@ -269,7 +283,7 @@ class Lifecycle:
             raise
         finally:
             os.close(message["socket"])
-        execution.channel.send({"go": True})
+        execution.channel.send({"go": True, "address": endpoint.address})
 
     # --- the running container
 
@@ -365,12 +379,10 @@ class Lifecycle:
             self._event(record.row, "destroy")
         self._forget(record.row.id)
 
-    def live_pids(self) -> Iterator[tuple[str, int]]:
-        """(container id, pid of its init) of all that run."""
-        for record in self.list():
-            state = self.state(record)
-            if state.running:
-                yield record.row.id, state.pid
+    def ports(self, record: Record) -> tuple[PortBinding, ...]:
+        """The published ports, with those that the kernel chose at the last start."""
+        started = read_start(record.directory).get("ports")
+        return record.options.ports if started is None else tuple(PortBinding(**port) for port in started)
 
     def warnings(self, record: Record) -> tuple[str, ...]:
         """What this host could not enforce at the container's last start."""

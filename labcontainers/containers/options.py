@@ -66,7 +66,10 @@ class ContainerOptions:
             if convert is None:
                 raise _unknown(key)
             values[_FIELDS.get(key, key)] = convert(value)
-        return cls(**values)
+        options = cls(**values)
+        if options.ports and options.network != "bridge":
+            raise InvalidArgument(f"ports cannot be published with network {options.network!r}", "use network bridge, or leave the ports out")
+        return options
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the record."""

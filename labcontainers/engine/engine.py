@@ -146,6 +146,11 @@ class Engine:
         """What is wrong with the store; empty when nothing is."""
         return self.store.verify()
 
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._closed
+
     def close(self) -> None:
         """End the launcher, the threads and the database connections. Detached containers go on. Idempotent."""
         with self._lock:

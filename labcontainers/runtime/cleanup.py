@@ -27,13 +27,14 @@ def oom_kills(cgroups: Cgroups) -> int:
     for directory in _directories(cgroups):
         for name in ("memory.events", "memory.oom_control"):
             try:
-                with open(f"{directory}/{name}", encoding="ascii") as file:
-                    for line in file:
-                        key, _, value = line.partition(" ")
-                        if key == "oom_kill":
-                            return int(value)
+                fd = os.open(f"{directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
                 continue
+            lines = os.read(fd, 4096).split(b"\n")
+            os.close(fd)
+            for key, _, value in (line.partition(b" ") for line in lines):
+                if key == b"oom_kill":
+                    return int(value)
     return 0
 
 

@@ -104,7 +104,7 @@ class Entered:
         return exit_code(status)
 
 
-def start_forwarder(init_pidfd: int, listeners: list[int], forward_to: list[list[Any]]) -> int:
+def start_forwarder(init_pidfd: int, listeners: list[int], targets: list[tuple[str, int]]) -> int:
     """Fork the process that accepts on `listeners` (made outside) and connects inside the container; its pid."""
     pid = os.fork()
     if pid:
@@ -122,7 +122,7 @@ def start_forwarder(init_pidfd: int, listeners: list[int], forward_to: list[list
                 except OSError:
                     pass
         syscalls.capset(0, 0)
-        forward.serve({fd: (str(host), int(port)) for fd, (host, port) in zip(listeners, forward_to, strict=True)})
+        forward.serve(dict(zip(listeners, targets, strict=True)))
     finally:
         os._exit(1)
 

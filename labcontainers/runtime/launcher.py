@@ -9,6 +9,7 @@ Requests over its socket: `{"container": {…}}` with [channel, stdin?, listener
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import os
@@ -127,7 +128,7 @@ def work(channel: Channel, request: Message, search_path: list[str]) -> None:
 def rehearse() -> None:
     """Do once here what every fork does: codecs are found, code is specialized and its pages are mapped, in memory that is shared."""
     for codec in ("utf-8", "ascii", "latin-1"):
-        "".encode(codec, "surrogateescape")
+        codecs.lookup(codec)
     for _ in range(20):
         first, second = Channel.pair()
         poll = select.poll()

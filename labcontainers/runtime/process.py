@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,7 @@ class Execution:
         self.name = name
         self.started: Message = {}
         self.ended: Message = {}
+        self._early: deque[tuple[int, bytes]] = deque()
 
     def close(self) -> None:
         """Let go; a foreground container is killed by that."""
@@ -277,6 +279,8 @@ class Execution:
 
         Raises StartFailed when the container could not be started.
         """
+        if self._early and self.started:
+            return self._early.popleft()
         if timeout_s is not None:
             poll = select.poll()
             poll.register(self.channel.fileno(), select.POLLIN)
@@ -301,7 +305,10 @@ class Execution:
             message = self.next()
             if message is None:
                 raise StartFailed(f"the shim of {self.name} died before the start", hint="run it again; `explain` shows how far it came")
-            if isinstance(message, dict) and "network" in message:
+            if isinstance(message, tuple):
+                # A quick workload writes before the shim has told that it runs.
+                self._early.append(message)
+            elif "network" in message:
                 yield message
 
     def wait_ended(self, timeout_s: float | None = None) -> Message | None:

@@ -45,6 +45,7 @@ class Shim:
         self.streams: dict[int, int] = {}
         self.execs: dict[int, enter.Entered] = {}
         self.forwarder = 0
+        self.address = ""
         self.log: LogFile | None = None
         self.lock = -1
 
@@ -152,7 +153,8 @@ class Shim:
         timings = self.ready["timings_us"]
         self.state.update(status="running", pid=self.pid, pid_start=start_time(self.pid), started_at=now, timings_us=timings)
         if self.listeners:
-            self.forwarder = enter.start_forwarder(self.pidfd, self.listeners, self.request["forward"])
+            targets = [(self.address, port) for port in self.request["forward"]]
+            self.forwarder = enter.start_forwarder(self.pidfd, self.listeners, targets)
             for fd in self.listeners:
                 os.close(fd)
             self.listeners = []
@@ -249,6 +251,7 @@ class Shim:
         elif "attach" in message:
             client.output = True
         elif "go" in message or "error" in message:
+            self.address = message.get("address", "")
             self.init.send(message)
 
     def _signal(self, number: int) -> None:

@@ -198,7 +198,7 @@ def test_masked_paths_are_empty_and_kernel_parameters_read_only(engine: Engine) 
 
 
 def test_descriptors_of_the_engine_do_not_reach_the_workload(engine: Engine) -> None:
-    assert sorted(sh(engine, "cd /proc/1/fd && echo *").split()) == ["0", "1", "2"]
+    assert sorted(sh(engine, "ls /proc/1/fd; true").split()) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("number", range(3, 12))
@@ -246,8 +246,7 @@ def test_stop_kills_after_the_timeout_what_ignores_the_signal(engine: Engine) ->
 
 
 def test_detached_container_with_remove_disappears_at_its_end(engine: Engine) -> None:
-    container = engine.containers.run(BASE, ["true"], detach=True, remove=True, network="none")
-    container.wait()
+    engine.containers.run(BASE, ["true"], detach=True, remove=True, network="none")
     deadline = time.monotonic() + 5
     while engine.containers.list(all=True) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -273,7 +272,7 @@ def test_logs_by_stream_tail_and_time(engine: Engine) -> None:
 
 def test_exec_runs_beside_the_workload_in_the_same_namespaces(engine: Engine) -> None:
     container = engine.containers.run(BASE, ["sleep", "100"], detach=True, environment=["A=1"], network="none")
-    result = container.exec(["sh", "-c", "echo $A$B; readlink /proc/self/ns/pid /proc/1/ns/pid; cat; exit 5"], environment=["B=2"], stdin="fed")
+    result = container.exec(["sh", "-c", "echo $A$B; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; cat; exit 5"], environment=["B=2"], stdin="fed")
     lines = result.stdout.splitlines()
     assert result.exit_code == 5
     assert lines[0] == "12"

@@ -14,7 +14,7 @@ interface WidgetModel extends Model {
 /** The live side of one widget; views of it are made by `mount`. */
 export function attach(model: WidgetModel, first: unknown) {
   const store =
-    model.get("_view") === "progress"
+    model.get("_role") === "progress"
       ? new BuildStore(model, first as First<BuildReplay> | null)
       : new CardStore(model, first as First<CardReplay> | null);
   return {

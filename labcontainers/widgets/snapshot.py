@@ -1,0 +1,129 @@
+"""The text and HTML forms of the widgets: what a saved notebook, a diff or a page without a kernel shows.
+
+It must not know Jupyter or the browser; the HTML has no scripts and asks for nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from labcontainers.units import format_age, format_bytes, format_duration, format_memory
+from labcontainers.widgets.messages import BuildState, Facts, Sample, State, Step
+
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0b-\x1f\x7f]")
+_BOX = "border:1px solid rgba(128,128,128,.35);border-radius:8px;padding:10px 14px;font-family:sans-serif;font-size:13px"
+_PRE = "margin:8px 0 0;padding:0;background:none;color:inherit;font-family:monospace;font-size:12px;line-height:1.45;white-space:pre-wrap"
+_TONES = {"good": "#2da44e", "bad": "#d1242f", "calm": "#7d8590"}
+_MARKS = {"waiting": " ", "running": ">", "cached": "=", "done": "+", "failed": "!"}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One moment, as text and as HTML."""
+
+    text: str
+    html: str
+
+
+def visible(text: str) -> str:
+    """A line as a reader sees it: control sequences left out, and of what was overwritten the last."""
+    return _CONTROL.sub("", text.rstrip("\r").rsplit("\r", 1)[-1])
+
+
+def state_words(state: State, now: float) -> str:
+    """What `ps` says under STATUS."""
+    if state["status"] in ("running", "paused"):
+        up = f"Up {format_age(now - (state['started_at'] or now))}"
+        return f"{up} (paused)" if state["status"] == "paused" else up
+    if state["status"] == "exited":
+        ago = f" {format_age(now - state['finished_at'])} ago" if state["finished_at"] else ""
+        return f"Exited ({state['exit_code']}){ago}{', out of memory' if state['oom_killed'] else ''}"
+    return state["status"].capitalize()
+
+
+def card_snapshot(
+    facts: Facts, state: State, samples: Sequence[Sample], lines: Sequence[tuple[int, str]], skipped: int, now: float
+) -> Snapshot:
+    """A container as it is at `now`: `lines` are its last, as (stream, text); `skipped` came before them."""
+    rows = [("image", facts["image"]), ("id", facts["id"][:12]), ("status", state_words(state, now)), ("command", facts["command"])]
+    rows.append(("ports", ", ".join(port["text"] for port in facts["ports"])))
+    if samples:
+        last = samples[-1]
+        of = f" of {format_memory(limit)}" if (limit := last["memory_limit_bytes"]) else ""
+        rows.append(("CPU", f"{last['cpu_percent']:.1f} %"))
+        rows.append(("memory", f"{format_memory(last['memory_bytes'])}{of}"))
+    rows += [("warning", warning) for warning in state["warnings"]]
+    if state["error"]:
+        rows.append(("error", state["error"]))
+    rows = [(name, value) for name, value in rows if value]
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    log = [visible(text) for _, text in lines]
+    more = f"… {skipped:,} earlier lines" if skipped > 0 else ""
+    width = max(len(name) for name, _ in rows)
+    text = [f"container {facts['name']} (as of {at})", *(f"  {name:<{width}}  {value}" for name, value in rows)]
+    if log:
+        text += ["  log", *([f"    {more}"] if more else []), *(f"    {line}" for line in log)]
+    tone = "good" if state["status"] == "running" else "bad" if state["exit_code"] or state["status"] == "dead" else "calm"
+    body = "".join(
+        f'<tr><td style="text-align:left;opacity:.7;padding:1px 12px 1px 0">{escape(name)}</td>'
+        f'<td style="text-align:left">{escape(value)}</td></tr>'
+        for name, value in rows
+    )
+    html = f'<div style="{_BOX}">{_heading(facts["name"], state["status"], tone, f"as of {at}")}'
+    html += f'<table style="margin:6px 0 0;border:0">{body}</table>'
+    if log:
+        html += f'<pre style="{_PRE}">{escape(chr(10).join([*([more] if more else []), *log]))}</pre>'
+    return Snapshot("\n".join(text), html + "</div>")
+
+
+def build_snapshot(build: BuildState, steps: Sequence[Step], tails: dict[int, str], now: float) -> Snapshot:
+    """A build as it is at `now`: `tails` are the last lines of output by step index, shown for steps that run or failed."""
+    duration_s = build["duration_s"] if build["duration_s"] is not None else now - build["started_at"]
+    name = build["tags"][0] if build["tags"] else ""
+    title = f"build {name}".strip()
+    text = [f"{title}: {build['status']}, {format_duration(duration_s)}"]
+    rows = []
+    for step in steps:
+        number = f"{step['index']}/{step['total']}" if step["total"] else str(step["index"])
+        took = format_duration(step["duration_s"]) if step["duration_s"] is not None and step["status"] != "cached" else ""
+        size = format_bytes(step["layer_size_bytes"]) if step["layer_size_bytes"] else ""
+        about = "  ".join(part for part in (step["status"], took, size) if part)
+        first = step["text"].split("\n", 1)[0]
+        text.append(f"  {_MARKS[step['status']]} {number:>5}  {first}  [{about}]")
+        colour = _TONES["bad" if step["status"] == "failed" else "good" if step["status"] == "done" else "calm"]
+        row = f'<tr><td style="opacity:.7;padding:1px 12px 1px 0">{number}</td>'
+        row += f'<td style="text-align:left"><code>{escape(first)}</code></td>'
+        rows.append(row + f'<td style="text-align:right;color:{colour};padding-left:12px;white-space:nowrap">{escape(about)}</td></tr>')
+        if step["status"] in ("running", "failed"):
+            lines = [visible(line) for line in tails.get(step["index"], "").splitlines()[-20:]]
+            if step["message"]:
+                where = f"Dockerfile line {step['line']}: " if step["line"] else ""
+                lines.append(where + step["message"])
+            text += [f"          {line}" for line in lines]
+            rows.append(f'<tr><td></td><td colspan="2" style="text-align:left"><pre style="{_PRE}">{escape(chr(10).join(lines))}</pre></td></tr>')
+    ending = _ending(build)
+    text += [f"  {line}" for line in ending]
+    tone = {"done": "good", "failed": "bad"}.get(build["status"], "calm")
+    html = f'<div style="{_BOX}">{_heading(title, build["status"], tone, format_duration(duration_s))}'
+    html += f'<table style="margin:6px 0 0;border:0;width:100%">{"".join(rows)}</table>'
+    html += "".join(f'<pre style="{_PRE}">{escape(line)}</pre>' for line in ending)
+    return Snapshot("\n".join(text), html + "</div>")
+
+
+def _heading(name: str, status: str, tone: str, aside: str) -> str:
+    badge = f'<span style="color:{_TONES[tone]}">● {escape(status)}</span>'
+    return f'<b style="font-size:15px">{escape(name)}</b> &nbsp; {badge} &nbsp; <span style="opacity:.6">{escape(aside)}</span>'
+
+
+def _ending(build: BuildState) -> list[str]:
+    if build["status"] == "done" and build["image_id"]:
+        return ["image " + " ".join([build["image_id"].removeprefix("sha256:")[:12], *build["tags"]])]
+    failure = build["failure"]
+    if failure is None:
+        return []
+    where = f"Dockerfile line {failure['line']}: " if failure["line"] else ""
+    return [where + failure["message"], *([failure["hint"]] if failure["hint"] else [])]
