@@ -54,7 +54,7 @@ class Ours:
         return time.perf_counter() - started
 
     def start(self) -> int:
-        self.sleeper = self.engine.containers.run(IMAGE, ["sleep", "3600"], network="none", detach=True)  # type: ignore[assignment]
+        self.sleeper = self.engine.containers.run(IMAGE, ["sleep", "3600"], network="none", detach=True)
         assert self.sleeper is not None
         return int(self.sleeper.state.pid)
 

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from labcontainers.version import __version__
+
+if TYPE_CHECKING:
+    from labcontainers.build.result import Build
+    from labcontainers.containers.container import Container
+    from labcontainers.containers.result import ExecResult, RunResult
+    from labcontainers.engine.engine import Engine
+    from labcontainers.errors import LabError
+    from labcontainers.images.image import Image
+
+__all__ = ["Build", "Container", "Engine", "ExecResult", "Image", "LabError", "RunResult", "__version__"]
+
+_HOMES = {
+    "Build": "build.result",
+    "Container": "containers.container",
+    "Engine": "engine.engine",
+    "ExecResult": "containers.result",
+    "Image": "images.image",
+    "LabError": "errors",
+    "RunResult": "containers.result",
+}
 
 
-def __getattr__(name: str) -> object:
-    if name == "Engine":
-        from labcontainers.engine.engine import Engine
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"labcontainers.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'labcontainers' has no attribute {name!r}")
 
-        return Engine
-    raise AttributeError(name)
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext labcontainers`."""
+    from labcontainers.magics.extension import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """`%unload_ext labcontainers`."""
+    from labcontainers.magics.extension import unload
+
+    unload(shell)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from labcontainers.build.dockerfile.instructions import Instruction
+from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.dockerfile.source import Place
-from labcontainers.build.stages import BuildWarning, Origin, Stage
+from labcontainers.build.stages import Origin, Stage
 from labcontainers.oci.image_config import ImageConfig, ProcessConfig
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-from labcontainers.build.stages import BuildWarning
+from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.images.image import Image
 from labcontainers.units import format_bytes, format_duration
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 
 from labcontainers.build.dockerfile.argument_forms import Word
 from labcontainers.build.dockerfile.instructions import Instruction
+from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.dockerfile.shellwords import ExpansionFault, Lookup, expand, expand_words
 from labcontainers.build.dockerfile.source import Faults, Place, nearest
 from labcontainers.build.plan import ConfigStep, PlanOptions, StageState, describe
-from labcontainers.build.stages import BuildWarning, Stage, Stages
+from labcontainers.build.stages import Stage, Stages
 from labcontainers.oci.image_config import ImageConfig
 
 

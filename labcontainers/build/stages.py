@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labcontainers.build.dockerfile.instructions import From, Instruction, Pairs, Transfer
+from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.dockerfile.shellwords import ExpansionFault, expand
-from labcontainers.build.dockerfile.source import Faults, Place, nearest
+from labcontainers.build.dockerfile.source import Faults, nearest
 from labcontainers.errors import InvalidArgument
 from labcontainers.oci.descriptor import Platform
 
@@ -21,18 +22,6 @@ PROXY_ARGUMENTS = frozenset(
 )
 SANDBOX_HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
 SOURCE_DATE_EPOCH = "SOURCE_DATE_EPOCH"
-
-
-@dataclass(frozen=True, slots=True)
-class BuildWarning:
-    """Something that works but is probably not meant; `rule` names it as BuildKit's linter does, where that has it."""
-
-    rule: str
-    message: str
-    place: Place
-
-    def __str__(self) -> str:
-        return f"{self.place.source.file}:{self.place.first_line}: {self.rule}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)

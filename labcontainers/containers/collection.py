@@ -108,7 +108,7 @@ class Containers:
                 found.append(container)
         return found
 
-    def prune(self) -> list[str]:
+    def prune(self) -> Sequence[str]:
         """Remove every container that does not run; their ids."""
         removed = []
         for container in self.list(all=True):
@@ -136,7 +136,4 @@ def _matches(container: Container, status: str, wanted: Mapping[str, Sequence[st
         "status": lambda value: status == value,
         "ancestor": lambda value: container.image in (value, f"{value}:latest") or _short(container.image_id).startswith(_short(value)),
     }
-    return all(
-        all(map(has_label, values)) if key == "label" else any(map(tests[key], values))
-        for key, values in wanted.items()
-    )
+    return all(all(map(has_label, values)) if key == "label" else any(map(tests[key], values)) for key, values in wanted.items())

@@ -15,7 +15,7 @@ from labcontainers.containers import exec as execs
 from labcontainers.containers.explain import Explanation, explain
 from labcontainers.containers.inspect import inspect_document
 from labcontainers.containers.lifecycle import Lifecycle, Output, Record
-from labcontainers.containers.logs import LogQuery, Logs
+from labcontainers.containers.logs import LogQuery, LogReader, Logs
 from labcontainers.containers.options import signal_name
 from labcontainers.containers.result import ExecResult
 from labcontainers.containers.state import ContainerState, read_start
@@ -174,14 +174,19 @@ class Container:
         self.state  # noqa: B018  (raises NotFound once removed)
         return Logs(self._record.directory / "log", query, timestamps=timestamps, running=self._running if follow else None)
 
+    def log_reader(self) -> LogReader:
+        """A reader of the whole log that keeps its place, for who comes back for more."""
+        return LogReader(self._record.directory / "log")
+
     def _running(self) -> bool:
         return self._record.directory.is_dir() and self.state.running
 
     def stats(self, stream: bool = False) -> Any:
         """One StatsSample, or with `stream` an iterator of one per second until it ends. Raises Conflict when it does not run."""
-        return self._stream_stats() if stream else self._sample(None)
+        return self._stream_stats() if stream else self.sample(None)
 
-    def _sample(self, previous: StatsSample | None) -> StatsSample:
+    def sample(self, previous: StatsSample | None = None) -> StatsSample:
+        """One sample whose CPU rate is since `previous`. Raises Conflict when it does not run."""
         state = self.state
         if not state.running:
             raise Conflict(f"container {self.name} is not running", "start it first")
@@ -191,7 +196,7 @@ class Container:
         previous: StatsSample | None = None
         while self._running():
             try:
-                previous = self._sample(previous)
+                previous = self.sample(previous)
             except Conflict:
                 return
             yield previous
@@ -232,7 +237,5 @@ class Container:
         rows = [("image", self.image), ("id", self.short_id), ("state", self.summary()), ("command", " ".join(self.command))]
         rows += [("ports", ", ".join(map(str, self.ports))), *(("warning", text) for text in self.warnings)]
         key_cell, cell = 'style="text-align:left;opacity:.7;padding:1px 10px 1px 0"', 'style="text-align:left"'
-        body = "".join(
-            f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in rows if value
-        )
+        body = "".join(f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in rows if value)
         return f'<b>{html.escape(self.name)}</b><table style="font-family:monospace;font-size:90%;margin:0">{body}</table>'

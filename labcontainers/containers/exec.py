@@ -58,9 +58,7 @@ def run_exec(
             code = _run_detached(client, request, source) if detach else _run_attached(client, request, source, take)
         finally:
             os.close(source)
-    return ExecResult(
-        record.row.id, record.row.name, words, code, b"".join(collected[1]), b"".join(collected[2]), time.monotonic() - began
-    )
+    return ExecResult(record.row.id, record.row.name, words, code, b"".join(collected[1]), b"".join(collected[2]), time.monotonic() - began)
 
 
 def _request(lifecycle: Lifecycle, record: Record, words: tuple[str, ...], options: ContainerOptions) -> dict[str, Any]:
@@ -134,4 +132,3 @@ def open_stdin(stdin: bytes | str | int | None) -> int:
         view = view[os.write(fd, view) :]
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
-

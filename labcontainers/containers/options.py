@@ -68,7 +68,8 @@ class ContainerOptions:
             values[_FIELDS.get(key, key)] = convert(value)
         options = cls(**values)
         if options.ports and options.network != "bridge":
-            raise InvalidArgument(f"ports cannot be published with network {options.network!r}", "use network bridge, or leave the ports out")
+            problem = f"ports cannot be published with network {options.network!r}"
+            raise InvalidArgument(problem, "use network bridge, or leave the ports out")
         return options
 
     def to_json(self) -> dict[str, Any]:
@@ -316,7 +317,10 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "stop_signal": lambda value: signal_name(value),
 }
 _FIELDS = {
-    "auto_remove": "remove", "mem_limit": "memory_bytes", "nano_cpus": "cpus", "network_mode": "network",
+    "auto_remove": "remove",
+    "mem_limit": "memory_bytes",
+    "nano_cpus": "cpus",
+    "network_mode": "network",
     "security_opt": "no_new_privileges",
 }
 

@@ -1,6 +1,6 @@
-"""What a running container uses: one sample, from its control groups, or from /proc where there are none.
+"""What a running container uses, as one value: from its control groups, and from /proc for what they do not tell.
 
-It must not keep a thread or a history: who wants a rate gives the sample before.
+It must not keep a thread or a history: who wants a rate gives the sample before (containers.sampler keeps both).
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ import os
 import time
 from dataclasses import dataclass
 
+from labcontainers.containers.proc_usage import ProcessUsage, network_bytes, process_usage, start_time_ns
 from labcontainers.kernel.cgroups import Cgroup, CgroupUsage
 from labcontainers.units import format_bytes, format_memory
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_CELL = "style='padding:1px 10px 1px 0;text-align:left'"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StatsSample:
-    """`cpu_percent` is since the sample before (100 is one whole CPU); None where this host does not tell."""
+    """What a container used at `time_ns` (nanoseconds since the epoch); None where this host does not tell.
+
+    `cpu_percent` is since the sample before, and 100 is one whole CPU; `cpu_ns` and the byte counts are since the start.
+    `memory_bytes` leaves out the cache that the kernel can drop, as `docker stats` does.
+    """
 
     time_ns: int
     cpu_percent: float
@@ -34,21 +38,28 @@ class StatsSample:
 
     def columns(self) -> dict[str, str]:
         """The columns of `docker stats`, as texts."""
-        limit = f" / {format_memory(self.memory_limit_bytes)}" if self.memory_limit_bytes else ""
+        limit, share = self.memory_limit_bytes, "--"
+        if limit:
+            share = f"{self.memory_bytes / limit * 100:.2f}%"
         return {
             "CPU %": f"{self.cpu_percent:.2f}%",
-            "MEM USAGE / LIMIT": format_memory(self.memory_bytes) + limit,
+            "MEM USAGE / LIMIT": f"{format_memory(self.memory_bytes)} / {format_memory(limit) if limit else '--'}",
+            "MEM %": share,
             "NET I/O": _pair(self.network_rx_bytes, self.network_tx_bytes),
             "BLOCK I/O": _pair(self.block_read_bytes, self.block_write_bytes),
             "PIDS": "--" if self.pids is None else str(self.pids),
         }
 
     def __repr__(self) -> str:
-        return " · ".join(f"{key} {value}" for key, value in self.columns().items())
+        columns = self.columns()
+        widths = [max(len(head), len(text)) for head, text in columns.items()]
+        rows = (columns.keys(), columns.values())
+        return "\n".join("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<td style='padding:1px 10px 1px 0'>{html.escape(value)}</td>" for value in self.columns().values())
-        heads = "".join(f"<th style='padding:1px 10px 1px 0;text-align:left'>{html.escape(key)}</th>" for key in self.columns())
+        columns = self.columns()
+        heads = "".join(f"<th {_CELL}>{html.escape(head)}</th>" for head in columns)
+        cells = "".join(f"<td {_CELL}>{html.escape(text)}</td>" for text in columns.values())
         return f'<table style="font-family:monospace;font-size:90%;margin:0"><tr>{heads}</tr><tr>{cells}</tr></table>'
 
 
@@ -56,91 +67,39 @@ def _pair(first: int | None, second: int | None) -> str:
     return "--" if first is None or second is None else f"{format_bytes(first)} / {format_bytes(second)}"
 
 
-def sample(cgroup: Cgroup, pid: int, previous: StatsSample | None = None) -> StatsSample:
-    """Read what the container with this init process uses now; the CPU rate is since `previous`, or 0 without it."""
+def sample(cgroup: Cgroup, pid: int, previous: StatsSample | None = None, *, proc: str = "/proc") -> StatsSample:
+    """Read what the container whose first process is `pid` uses now. Never raises: of one that has ended, the counts are 0 or None.
+
+    The CPU rate is since `previous`; without it, the mean since the container's start. Takes about 0.3 ms with control groups, and
+    some milliseconds without, when every process of the machine is looked at.
+    """
     now = time.time_ns()
     usage = cgroup.read()
-    if usage.cpu_ns is None or usage.memory_bytes is None:
-        usage = _from_proc(pid)
-    cpu_ns = usage.cpu_ns or 0
-    percent = 0.0
-    if previous is not None and now > previous.time_ns:
-        percent = max(cpu_ns - previous.cpu_ns, 0) / (now - previous.time_ns) * 100
-    received, sent = _network(pid)
+    known = (usage.cpu_ns, usage.memory_bytes, usage.pids, usage.block_read_bytes)
+    other: ProcessUsage | CgroupUsage = process_usage(pid, proc) if None in known else usage
+    cpu_ns = _first(usage.cpu_ns, other.cpu_ns) or 0
+    received, sent = network_bytes(pid, proc)
     return StatsSample(
         time_ns=now,
-        cpu_percent=percent,
+        cpu_percent=_percent(cpu_ns, now, previous, pid, proc),
         cpu_ns=cpu_ns,
-        memory_bytes=usage.memory_bytes or 0,
+        memory_bytes=_first(usage.memory_bytes, other.memory_bytes) or 0,
         memory_limit_bytes=usage.memory_limit_bytes,
-        pids=usage.pids,
-        block_read_bytes=usage.block_read_bytes,
-        block_write_bytes=usage.block_write_bytes,
+        pids=_first(usage.pids, other.pids),
+        block_read_bytes=_first(usage.block_read_bytes, other.block_read_bytes),
+        block_write_bytes=_first(usage.block_write_bytes, other.block_write_bytes),
         network_rx_bytes=received,
         network_tx_bytes=sent,
     )
 
 
-def _from_proc(init: int) -> CgroupUsage:
-    """The same sums over all processes of init's pid namespace (proc_pid_stat(5), proc_pid_io(5))."""
-    pids = _namespace_pids(init)
-    cpu = memory = 0
-    for pid in pids:
-        fields = _stat(pid)
-        if fields:
-            cpu += (int(fields[11]) + int(fields[12])) * 10**9 // _TICKS
-            memory += int(fields[21]) * _PAGE_BYTES
-    return CgroupUsage(cpu_ns=cpu, memory_bytes=memory, pids=len(pids))
+def _first(known: int | None, otherwise: int | None) -> int | None:
+    return otherwise if known is None else known
 
 
-def _namespace_pids(init: int) -> list[int]:
-    """The pids (as seen here) of the processes in the same pid namespace as `init`, by its link in /proc."""
-    try:
-        wanted = os.readlink(f"/proc/{init}/ns/pid")
-    except OSError:
-        return _descendants(init)
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                if os.readlink(f"/proc/{name}/ns/pid") == wanted:
-                    found.append(int(name))
-            except OSError:
-                continue
-    return found
-
-
-def _descendants(init: int) -> list[int]:
-    """Where the link may not be read: init and its children's children, by their parents."""
-    parents: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            fields = _stat(int(name))
-            if fields:
-                parents.setdefault(int(fields[1]), []).append(int(name))
-    found, waiting = [], [init]
-    while waiting:
-        pid = waiting.pop()
-        found.append(pid)
-        waiting += parents.get(pid, [])
-    return found
-
-
-def _stat(pid: int) -> list[bytes]:
-    """The fields of /proc/PID/stat after the command's name; empty when the process is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rsplit(b")", 1)[1].split()
-    except (OSError, IndexError):
-        return []
-
-
-def _network(pid: int) -> tuple[int | None, int | None]:
-    """(received, sent) bytes of all interfaces of the process' network namespace but `lo`."""
-    try:
-        with open(f"/proc/{pid}/net/dev", encoding="ascii") as file:
-            rows = [line.replace(":", " ").split() for line in file.readlines()[2:]]
-    except OSError:
-        return None, None
-    outside = [row for row in rows if row[0] != "lo"]
-    return sum(int(row[1]) for row in outside), sum(int(row[9]) for row in outside)
+def _percent(cpu_ns: int, now: int, previous: StatsSample | None, pid: int, proc: str) -> float:
+    since, before = (previous.time_ns, previous.cpu_ns) if previous is not None else (start_time_ns(pid, proc), 0)
+    if since is None or now <= since:
+        return 0.0
+    # Counted by processes that have ended, the sum may fall; and it may run ahead of the clock by a tick.
+    return min(max(cpu_ns - before, 0) / (now - since), float(os.cpu_count() or 1)) * 100

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from labcontainers import __version__
 from labcontainers.containers.collection import Containers
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.state import shim_alive
@@ -29,6 +28,7 @@ from labcontainers.networks.network import Networks
 from labcontainers.runtime.process import LauncherProcess
 from labcontainers.store.layout import Store
 from labcontainers.store.paths import StorePaths, default_paths
+from labcontainers.version import __version__
 
 
 class Engine:
@@ -63,7 +63,7 @@ class Engine:
     @cached_property
     def images(self) -> Images:
         """Build, find, tag and remove images."""
-        return Images(self._catalog, self.store, self._lifecycle, self._filter_for)
+        return Images(self._catalog, self.store, self._lifecycle)
 
     @cached_property
     def networks(self) -> Networks:

@@ -100,11 +100,11 @@ class RuntimeStepRunner:
                 os.close(message["socket"])
             execution.channel.send({"go": True})
         try:
-            while (message := execution.next()) is not None:
-                if isinstance(message, tuple):
-                    on_output(*message)
-                elif "ended" in message:
-                    return int(message["ended"]["exit_code"])
+            while (said := execution.next()) is not None:
+                if isinstance(said, tuple):
+                    on_output(*said)
+                elif "ended" in said:
+                    return int(said["ended"]["exit_code"])
             return 137
         except KeyboardInterrupt:
             execution.signal(signal.SIGKILL)

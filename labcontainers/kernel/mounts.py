@@ -108,9 +108,7 @@ def overlay(lower: list[str], upper: str, work: str, target: str, *, userxattr: 
     mount("overlay", target, "overlay", flags, ",".join(options))
 
 
-def _overlay_by_fsconfig(
-    lower: list[str], upper: str, work: str, target: str, *, userxattr: bool, volatile: bool, flags: int
-) -> None:
+def _overlay_by_fsconfig(lower: list[str], upper: str, work: str, target: str, *, userxattr: bool, volatile: bool, flags: int) -> None:
     context = syscalls.call("fsopen", b"overlay", FSOPEN_CLOEXEC)
     try:
         settings = [("source", "overlay"), *(("lowerdir+", path) for path in lower)]

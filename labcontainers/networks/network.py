@@ -7,44 +7,41 @@ alone: the bridge lives in a private network namespace of the user's, reached by
 from __future__ import annotations
 
 import contextlib
-import html
-import ipaddress
-import json
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterator
 
 from labcontainers.errors import Conflict, KernelFailed, NotFound, Unavailable
 from labcontainers.kernel.netlink import Netlink
-from labcontainers.networks.endpoints import Endpoint
+from labcontainers.networks import ipam
+from labcontainers.networks.bridge import Network, bring_up, plan_bridge, take_down
+from labcontainers.networks.endpoints import Endpoint, host_interface_of
 from labcontainers.store.records import NetworkRow, Records
 
-BRIDGE = "lab0"
-_POOL = tuple(f"172.{second}.0.0/16" for second in range(30, 32)) + tuple(f"10.{second}.0.0/16" for second in range(210, 230))
+__all__ = ["Network", "Networks"]
+
+_BRIDGE = "bridge"
 _INSIDE = "eth0"
+_DRIVERS = {"bridge": "bridge", "host": "host", "none": "null"}
+# A container between its address and its interface is younger than this; one without an interface for longer has ended.
+_GRACE_S = 5.0
+# A bridge stays for this long after its last container, since the next one often follows.
+_LINGER_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
-    """One network; `subnet` and `gateway` are "" for those that have none."""
-
-    name: str
-    driver: str
-    subnet: str = ""
-    gateway: str = ""
-    bridge: str = ""
-
-    def __repr__(self) -> str:
-        return f"<Network {self.name} ({self.driver}){' ' + self.subnet if self.subnet else ''}>"
-
-    def _repr_html_(self) -> str:
-        return f"<b>{html.escape(self.name)}</b> <span style='opacity:.7'>{html.escape(f'{self.driver} {self.subnet}')}</span>"
+class _Kept(Exception):
+    """Undoes a claim that was made only to look while nobody else could claim."""
 
 
 class Networks:
-    """All networks of the store. `host_socket` gives a new netlink socket of the namespace of the bridge, or None for this process'."""
+    """All networks of the store. Thread-safe; several processes may use one store.
+
+    `host_socket` gives a new netlink socket of the private namespace that bridges live in (the caller's to close), or None where
+    they live in this process' own. `alive` tells whether the owner of an address may still need it, where that is known sooner
+    than by its interface.
+    """
 
     def __init__(
         self,
@@ -57,26 +54,41 @@ class Networks:
         self._netlink = netlink
         self._host_socket = host_socket
         self._alive = alive
-        self._endpoints: dict[str, Endpoint] = {}
         self._lock = threading.Lock()
+        self._absent: dict[str, float] = {}
+        self._looked_at = float("-inf")
+        self._taking_down: set[str] = set()
+
+    # --- records
 
     def list(self) -> list[Network]:
         """Every network."""
-        return [self.get(name) for name in ("bridge", "host", "none")]
+        return [self.get(name) for name in _DRIVERS]
 
     def get(self, name: str) -> Network:
         """By name; raises NotFound. The bridge's subnet is chosen when it is first needed."""
-        if name in ("host", "none"):
-            return Network(name, name if name == "host" else "null")
-        if name != "bridge":
-            raise NotFound(f"no such network: {name}", "networks are bridge, host and none")
-        row = self._records.find_network(name)
-        if row is None:
-            return Network("bridge", "bridge")
-        return Network(**json.loads(row.document))
+        if name not in _DRIVERS:
+            raise NotFound(f"no such network: {name}", f"networks are {', '.join(_DRIVERS)}")
+        row = self._records.find_network(name) if name == _BRIDGE else None
+        return Network(name, _DRIVERS[name]) if row is None else Network.from_json(row.document, row.id)
+
+    def ensure(self, name: str) -> Network:
+        """The network, written down with a subnet of its own; nothing is made in the kernel. Raises NotFound, Unavailable."""
+        network = self.get(name)
+        if name != _BRIDGE or network.subnet:
+            return network
+        with self._namespace() as fd:
+            return self._write_down(fd)
+
+    def _write_down(self, fd: int | None) -> Network:
+        planned = plan_bridge(self._netlink, secrets.token_hex(32), fd)
+        # When another process was faster, its plan holds.
+        with contextlib.suppress(Conflict):
+            self._records.put_network(NetworkRow(planned.id, planned.name, planned.driver, planned.to_json()))
+        return self.get(planned.name)
 
     @contextlib.contextmanager
-    def _socket(self) -> Iterator[int | None]:
+    def _namespace(self) -> Iterator[int | None]:
         fd = self._host_socket()
         try:
             yield fd
@@ -84,86 +96,137 @@ class Networks:
             if fd is not None:
                 os.close(fd)
 
-    def _ensure(self, fd: int | None) -> Network:
-        """The bridge, in the records and in the kernel."""
-        network = self.get("bridge")
-        if not network.subnet:
-            network = self._choose_subnet(fd)
-            with contextlib.suppress(Conflict):
-                self._records.put_network(NetworkRow(secrets.token_hex(32), "bridge", "bridge", json.dumps(asdict(network))))
-            network = self.get("bridge")
-        length = ipaddress.ip_network(network.subnet).prefixlen
-        self._netlink.ensure_bridge(network.bridge, network.gateway, length, fd=fd)
-        return network
+    def find_endpoint(self, container_id: str) -> Endpoint | None:
+        """The container's place in the bridge network, from the records; None without one."""
+        network = self.get(_BRIDGE)
+        addresses = self._records.list_addresses(network.id) if network.id else {}
+        return next((_endpoint(network, container_id, address) for address, owner in addresses.items() if owner == container_id), None)
 
-    def _choose_subnet(self, fd: int | None) -> Network:
-        used = [ipaddress.ip_network(text, strict=False) for text in {*self._netlink.networks_in_use(fd=fd), *self._outside(fd)}]
-        for text in _POOL:
-            subnet = ipaddress.ip_network(text)
-            if not any(subnet.overlaps(other) for other in used if other.prefixlen):
-                return Network("bridge", "bridge", text, str(subnet[1]), BRIDGE)
-        raise Unavailable("every subnet for the bridge overlaps with an address or a route of this machine")
-
-    def _outside(self, fd: int | None) -> Sequence[str]:
-        """A private namespace's subnet should not hide the machine's own either."""
-        return [] if fd is None else self._netlink.networks_in_use(fd=None)
+    # --- joining and leaving
 
     def connect(self, name: str, container_id: str, hostname: str, *, pid: int, netns_socket: int) -> Endpoint:
-        """Give the process `pid` an interface, an address and a route; `netns_socket` was opened in its network namespace.
+        """Give the process `pid` (as this process sees it) an interface, an address and a default route.
 
-        Raises KernelFailed, and then nothing of it is left.
+        `netns_socket` is a netlink socket opened in its network namespace; it stays the caller's. Blocks for some milliseconds; needs
+        CAP_NET_ADMIN over both namespaces. Raises NotFound, Unavailable, KernelFailed, and then nothing of it is left.
         """
-        self.get(name)
-        with self._socket() as fd:
-            network = self._ensure(fd)
-            subnet = ipaddress.ip_network(network.subnet)
-            row = self._records.find_network(name)
-            assert row is not None
-            self._reclaim(row.id)
-            address = self._records.claim_address(row.id, container_id, lambda taken: _free(subnet, network.gateway, taken))
-            host_interface = f"lab{secrets.token_hex(4)}"
-            try:
-                self._netlink.add_veth(host_interface, _INSIDE, pid, network.bridge, fd=fd)
-                mac = self._netlink.configure(netns_socket, _INSIDE, address, subnet.prefixlen, network.gateway)
-            except KernelFailed:
-                self._records.release_addresses(container_id)
-                raise
-        endpoint = Endpoint(name, _INSIDE, address, subnet.prefixlen, network.gateway, mac, host_interface)
-        with self._lock:
-            self._endpoints[container_id] = endpoint
+        if self.get(name).driver != "bridge":
+            return Endpoint(name)
+        with self._namespace() as fd:
+            for attempt in range(4):
+                network = self.get(name)
+                if not network.subnet:
+                    network = self._write_down(fd)
+                self._reclaim(network, fd)
+                try:
+                    return self._join(network, container_id, pid, netns_socket, fd)
+                except Conflict:
+                    if attempt == 3:
+                        raise
+                    self._plan_anew(network)
+        raise AssertionError("unreachable")
+
+    def _join(self, network: Network, container_id: str, pid: int, netns_socket: int, fd: int | None) -> Endpoint:
+        # The address comes first: while one is claimed, no process takes the bridge down.
+        address = self._claim(network, container_id, fd)
+        endpoint = _endpoint(network, container_id, address)
+        try:
+            index = bring_up(self._netlink, network, fd)
+            self._netlink.add_veth(endpoint.host_interface, _INSIDE, pid, index, peer_mac=endpoint.mac, fd=fd)
+            self._netlink.configure(netns_socket, _INSIDE, address, network.prefix_length, network.gateway)
+        except BaseException:
+            self._records.release_addresses(container_id)
+            with contextlib.suppress(Unavailable):
+                self._netlink.delete_link(endpoint.host_interface, fd=fd)
+                self._take_down_when_unused(network, fd is None)
+            raise
         return endpoint
 
-    def _reclaim(self, network_id: str) -> None:
-        """Take back the addresses of containers that have ended without anybody telling."""
-        for container_id in set(self._records.list_addresses(network_id).values()):
-            if not self._alive(container_id):
-                self._records.release_addresses(container_id)
+    def _claim(self, network: Network, container_id: str, fd: int | None) -> str:
+        subnet = ipam.Subnet(network.subnet)
 
-    def find_endpoint(self, container_id: str) -> Endpoint | None:
-        """The container's place in the bridge network, as far as this process or the records know it."""
-        with self._lock:
-            known = self._endpoints.get(container_id)
-        if known is not None:
-            return known
-        row = self._records.find_network("bridge")
-        if row is None:
-            return None
-        network = self.get("bridge")
-        for address, owner in self._records.list_addresses(row.id).items():
-            if owner == container_id:
-                length = ipaddress.ip_network(network.subnet).prefixlen
-                return Endpoint("bridge", _INSIDE, address, length, network.gateway, "", "")
-        return None
+        def claim() -> str:
+            return self._records.claim_address(network.id, container_id, lambda taken: ipam.choose_address(subnet, taken))
+
+        try:
+            return claim()
+        except Unavailable:
+            self._reclaim(network, fd, grace_s=0)
+            return claim()
+
+    def _plan_anew(self, network: Network) -> None:
+        """Forget a plan whose interface name or subnet somebody else has taken; the next look makes another one."""
+        row = self._records.find_network(network.name)
+        if row is not None and row.id == network.id:
+            self._records.remove_network(network.name)
 
     def disconnect(self, container_id: str) -> None:
-        """Give the address back. The veth pair ends with the container's network namespace. Idempotent."""
-        with self._lock:
-            self._endpoints.pop(container_id, None)
+        """Give the container's address back and take its interface away, the latter in the background. Idempotent, quick without one.
+
+        Rootless, the veth pair is left to end with the container's network namespace.
+        """
+        endpoint = self.find_endpoint(container_id)
+        if endpoint is None:
+            return
         self._records.release_addresses(container_id)
+        with contextlib.suppress(Unavailable):
+            if self._netlink.has_link(endpoint.host_interface):
+                self._netlink.delete_link(endpoint.host_interface)
+            network = self.get(endpoint.network)
+            self._take_down_when_unused(network, self._netlink.has_link(network.bridge))
+
+    # --- what others left
+
+    def _reclaim(self, network: Network, fd: int | None, grace_s: float = _GRACE_S) -> None:
+        """Take back the addresses of containers that ended and nobody told: not alive, or without an interface for `grace_s` seconds."""
+        now = time.monotonic()
+        with self._lock:
+            if grace_s and now - self._looked_at < grace_s:
+                return
+            self._looked_at = now
+        claimed = set(self._records.list_addresses(network.id).values())
+        if not claimed:
+            return
+        present = {link.name for link in self._netlink.list(fd=fd)}
+        absent = {container_id for container_id in claimed if host_interface_of(container_id) not in present}
+        with self._lock:
+            self._absent = {container_id: self._absent.get(container_id, now) for container_id in absent}
+            ended = {container_id for container_id, since in self._absent.items() if now - since >= grace_s}
+        ended |= {container_id for container_id in claimed - ended if not self._alive(container_id)}
+        for container_id in ended:
+            self._records.release_addresses(container_id)
+
+    def _take_down_when_unused(self, network: Network, here: bool) -> None:
+        """Remove the bridge later, if no container has joined by then; one in a private namespace ends with the namespace."""
+        with self._lock:
+            if not here or network.id in self._taking_down:
+                return
+            self._taking_down.add(network.id)
+        self._netlink.when_idle(lambda: self._take_down(network), _LINGER_S)
+
+    def _take_down(self, network: Network) -> None:
+        with self._lock:
+            self._taking_down.discard(network.id)
+
+        def look(taken: set[str]) -> str:
+            # Claims of other processes wait meanwhile, so that nobody joins a bridge that is going.
+            if not taken:
+                with contextlib.suppress(KernelFailed):
+                    take_down(self._netlink, network)
+            raise _Kept
+
+        if not self._records.list_addresses(network.id):
+            with contextlib.suppress(_Kept):
+                self._records.claim_address(network.id, "", look)
 
 
-def _free(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network, gateway: str, taken: set[str]) -> str:
-    for candidate in subnet.hosts():
-        if str(candidate) != gateway and str(candidate) not in taken:
-            return str(candidate)
-    raise Unavailable(f"no free address is left in {subnet}", "remove containers of this network")
+def _endpoint(network: Network, container_id: str, address: str) -> Endpoint:
+    return Endpoint(
+        network=network.name,
+        interface=_INSIDE,
+        address=address,
+        prefix_length=network.prefix_length,
+        gateway=network.gateway,
+        mac=ipam.mac_of(address),
+        host_interface=host_interface_of(container_id),
+    )

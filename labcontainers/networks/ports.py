@@ -8,58 +8,68 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from labcontainers.errors import Conflict, Denied, InvalidArgument, KernelFailed, Unsupported
+from labcontainers.errors import Conflict, Denied, InvalidArgument, KernelFailed, LabError, Unsupported
 
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _HINT = "write HOST:CONTAINER, such as 8080:80, or ADDRESS:HOST:CONTAINER"
+_ANY = "0.0.0.0"
 _BACKLOG = 128
 
 
 @dataclass(frozen=True, slots=True)
 class PortBinding:
-    """`host_port` 0 lets the kernel choose one."""
+    """A port of the container on an address and port of the host; `host_port` 0 lets the kernel choose one."""
 
     host_ip: str
     host_port: int
     container_port: int
     protocol: str = "tcp"
 
+    @property
+    def host(self) -> str:
+        """The host's side as text: "0.0.0.0:8080", "[::1]:8080"."""
+        return f"[{self.host_ip}]:{self.host_port}" if ":" in self.host_ip else f"{self.host_ip}:{self.host_port}"
+
     def __str__(self) -> str:
-        return f"{self.host_ip}:{self.host_port}->{self.container_port}/{self.protocol}"
+        return f"{self.host}->{self.container_port}/{self.protocol}"
 
 
 def parse_ports(text: str) -> tuple[PortBinding, ...]:
-    """One `-p` text, such as "80", "8080:80", "127.0.0.1:8080:80/tcp", "8000-8002:80-82"; raises InvalidArgument, Unsupported."""
-    body, _, protocol = text.partition("/")
-    protocol = protocol or "tcp"
+    """One `-p` text, such as "80", "8080:80", "127.0.0.1:8080:80/tcp", "8000-8002:80-82"; raises InvalidArgument, Unsupported.
+
+    Without a host port, or with 0, the kernel chooses one. Source: docs.docker.com "docker run", --publish.
+    """
+    body, separator, protocol = text.partition("/")
+    protocol = protocol.lower() if separator else "tcp"
     if protocol in ("udp", "sctp"):
         raise Unsupported(f"publishing {protocol} ports is not supported yet: {text!r}", "publish a tcp port")
     if protocol != "tcp":
         raise InvalidArgument(f"unknown protocol {protocol!r} in port {text!r}", "use tcp")
-    address = "0.0.0.0"
+    address = _ANY
     if body.startswith("["):
         address, _, body = body[1:].partition("]:")
     elif body.count(":") == 2:
         address, _, body = body.partition(":")
-        address = address or "0.0.0.0"
-    host_text, separator, container_text = body.rpartition(":")
+        address = address or _ANY
     _check_address(address, text)
-    inside = _ports(container_text, text)
-    outside = _ports(host_text, text) if separator and host_text else [0] * len(inside)
+    host_text, _, container_text = body.rpartition(":")
+    inside = _numbers(container_text, text)
+    if inside[0] == 0:
+        raise InvalidArgument(f"invalid port {text!r}: a container's port is 1 to 65535", _HINT)
+    outside = _numbers(host_text, text) if host_text not in ("", "0") else [0] * len(inside)
     if len(outside) != len(inside):
         raise InvalidArgument(f"port ranges of unequal length: {text!r}", _HINT)
     return tuple(PortBinding(address, host, port, protocol) for host, port in zip(outside, inside, strict=True))
 
 
 def _check_address(address: str, text: str) -> None:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        socket.inet_pton(family, address)
-    except OSError:
+        socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    except (OSError, ValueError):
         raise InvalidArgument(f"not an IP address: {address!r} in port {text!r}", _HINT) from None
 
 
-def _ports(part: str, text: str) -> list[int]:
+def _numbers(part: str, text: str) -> list[int]:
     match = _RANGE.fullmatch(part)
     if match is None:
         raise InvalidArgument(f"invalid port {text!r}", _HINT)
@@ -74,28 +84,41 @@ def open_listeners(bindings: Sequence[PortBinding]) -> list[tuple[PortBinding, s
 
     Raises Conflict when a port is in use and Denied when it may not be used; then no socket stays open.
     """
-    opened: list[tuple[PortBinding, socket.socket]] = []
+    opened: dict[int, socket.socket] = {}
+    # Those that name a port come first, lest the kernel gives it to one that does not.
+    order = sorted(range(len(bindings)), key=lambda index: bindings[index].host_port == 0)
     try:
-        for binding in bindings:
-            sock = socket.socket(socket.AF_INET6 if ":" in binding.host_ip else socket.AF_INET, socket.SOCK_STREAM)
-            opened.append((binding, sock))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((binding.host_ip, binding.host_port))
-            sock.listen(_BACKLOG)
-            opened[-1] = (replace(binding, host_port=sock.getsockname()[1]), sock)
-    except OSError as error:
-        for _, sock in opened:
+        for index in order:
+            opened[index] = _listen(bindings[index])
+    except BaseException:
+        for sock in opened.values():
             sock.close()
-        raise _refusal(opened[-1][0], error) from error
-    return opened
+        raise
+    return [(replace(binding, host_port=opened[index].getsockname()[1]), opened[index]) for index, binding in enumerate(bindings)]
 
 
-def _refusal(binding: PortBinding, error: OSError) -> Exception:
-    where = f"{binding.host_ip}:{binding.host_port}"
+def _listen(binding: PortBinding) -> socket.socket:
+    try:
+        sock = socket.socket(socket.AF_INET6 if ":" in binding.host_ip else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _refusal(binding, error) from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((binding.host_ip, binding.host_port))
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise _refusal(binding, error) from error
+    return sock
+
+
+def _refusal(binding: PortBinding, error: OSError) -> LabError:
     if error.errno == errno.EADDRINUSE:
-        return Conflict(f"port {where} is already in use", "publish another port, or 0 for a free one")
-    if error.errno == errno.EACCES:
-        return Denied(f"an ordinary user may not listen on port {where}", "publish a port from 1024 on")
-    if error.errno == errno.EADDRNOTAVAIL:
+        return Conflict(f"port {binding.host} is already in use", "publish another port, or 0 for a free one")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Denied(f"an ordinary user may not listen on port {binding.host}", "publish a port from 1024 on")
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         return InvalidArgument(f"this machine has no address {binding.host_ip}", "leave the address out")
-    return KernelFailed("bind", error.errno or 0, where)
+    return KernelFailed("bind", error.errno or 0, binding.host)

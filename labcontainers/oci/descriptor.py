@@ -11,7 +11,10 @@ from labcontainers.errors import InvalidArgument
 from labcontainers.oci.digest import parse_digest
 
 # Names of uname(2) that differ from Go's.
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+_ARCHITECTURES = {
+    "x86_64": ("amd64", ""), "aarch64": ("arm64", ""), "armv8l": ("arm", "v7"), "armv7l": ("arm", "v7"), "armv6l": ("arm", "v6"),
+    "i386": ("386", ""), "i686": ("386", ""), "loongarch64": ("loong64", ""),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,10 @@ class Platform:
         return cls(value["os"], value["architecture"], value.get("variant", ""))
 
 
-def host_platform() -> Platform:
-    """The platform of this machine."""
-    machine = os.uname().machine
-    return Platform("linux", _ARCHITECTURES.get(machine, machine))
+def host_platform(machine: str | None = None) -> Platform:
+    """The platform of this machine, or of one that names itself so in uname(2)."""
+    machine = machine or os.uname().machine
+    return Platform("linux", *_ARCHITECTURES.get(machine, (machine, "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,9 @@ class Descriptor:
         try:
             parse_digest(value["digest"])
             size = value["size"]
-            if not isinstance(size, int) or size < 0:
+            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
                 raise InvalidArgument(f"not a size: {size!r}")
             platform = Platform.from_json(value["platform"]) if value.get("platform") else None
             return cls(value["mediaType"], value["digest"], size, dict(value.get("annotations") or {}), platform)
-        except (KeyError, TypeError) as error:
-            raise InvalidArgument(f"not a descriptor: {error} is missing or wrong in {dict(value)!r}") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidArgument(f"not a descriptor: {error} is missing or wrong in {value!r}") from None

@@ -11,16 +11,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labcontainers.errors import InvalidArgument
+from labcontainers.oci.digest import parse_digest
 from labcontainers.oci.manifest import canonical_json
 
-_PROCESS_KEYS = frozenset(
-    ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "Shell")
-)
+_PROCESS_KEYS = frozenset(("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "Shell"))
 _CONFIG_KEYS = frozenset(("architecture", "os", "config", "rootfs", "history", "created", "author"))
 
 
+_HISTORY_KEYS = frozenset(("created", "created_by", "comment", "empty_layer"))
+
+
 def _words(value: object) -> tuple[str, ...] | None:
-    return None if value is None else tuple(str(word) for word in value) if isinstance(value, list) else (str(value),)
+    """A list of texts, or None; old images have a single text where there should be a list."""
+    if value is None or isinstance(value, str):
+        return None if value is None else (value,)
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise TypeError(f"not a list of texts: {value!r}")
+    return tuple(value)
+
+
+def _keys(value: object) -> tuple[str, ...]:
+    """The keys of an object whose values mean nothing; some builders write a list."""
+    return tuple(value) if isinstance(value, Mapping) else _words(value) or ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +73,15 @@ class ProcessConfig:
         """From the `config` object of an OCI or Docker image config."""
         return cls(
             user=value.get("User") or "",
-            exposed_ports=tuple(value.get("ExposedPorts") or ()),
-            env=tuple(value.get("Env") or ()),
+            exposed_ports=_keys(value.get("ExposedPorts")),
+            env=_words(value.get("Env")) or (),
             entrypoint=_words(value.get("Entrypoint")),
             cmd=_words(value.get("Cmd")),
-            volumes=tuple(value.get("Volumes") or ()),
+            volumes=_keys(value.get("Volumes")),
             working_dir=value.get("WorkingDir") or "",
             labels=dict(value.get("Labels") or {}),
             stop_signal=value.get("StopSignal") or "",
-            shell=tuple(value.get("Shell") or ()),
+            shell=_words(value.get("Shell")) or (),
             extra={key: item for key, item in value.items() if key not in _PROCESS_KEYS},
         )
 
@@ -82,16 +94,24 @@ class HistoryEntry:
     created_by: str
     comment: str = ""
     empty_layer: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The history object."""
         value: dict[str, Any] = {"created": self.created, "created_by": self.created_by, "comment": self.comment}
-        return {key: item for key, item in value.items() if item} | ({"empty_layer": True} if self.empty_layer else {})
+        kept = {key: item for key, item in value.items() if item}
+        return {**self.extra, **kept, **({"empty_layer": True} if self.empty_layer else {})}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> HistoryEntry:
         """From the history object."""
-        return cls(value.get("created", ""), value.get("created_by", ""), value.get("comment", ""), bool(value.get("empty_layer")))
+        return cls(
+            created=value.get("created") or "",
+            created_by=value.get("created_by") or "",
+            comment=value.get("comment") or "",
+            empty_layer=bool(value.get("empty_layer")),
+            extra={key: item for key, item in value.items() if key not in _HISTORY_KEYS},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +145,18 @@ class ImageConfig:
         """Parse JSON; raises InvalidArgument."""
         try:
             value = json.loads(data)
+            diff_ids = _words(value["rootfs"]["diff_ids"]) or ()
+            for diff_id in diff_ids:
+                parse_digest(diff_id)
             return cls(
                 architecture=value["architecture"],
                 os=value["os"],
                 config=ProcessConfig.from_json(value.get("config") or {}),
-                diff_ids=tuple(value["rootfs"]["diff_ids"]),
+                diff_ids=diff_ids,
                 history=tuple(HistoryEntry.from_json(entry) for entry in value.get("history") or ()),
                 created=value.get("created") or "",
                 author=value.get("author") or "",
                 extra={key: item for key, item in value.items() if key not in _CONFIG_KEYS},
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidArgument(f"not an image config: {error!r}") from None

@@ -39,15 +39,18 @@ class Reference:
 
     @property
     def familiar(self) -> str:
-        """As users write it: busybox:latest."""
-        if self.domain != DEFAULT_DOMAIN:
-            return self.canonical
-        return self.path.removeprefix(_OFFICIAL) + self._suffix
+        """As users write it, and read back as the same: busybox:latest."""
+        return self.repository + self._suffix
 
     @property
     def repository(self) -> str:
         """The familiar name without tag and digest."""
-        return self.path.removeprefix(_OFFICIAL) if self.domain == DEFAULT_DOMAIN else f"{self.domain}/{self.path}"
+        bare = self.path.removeprefix(_OFFICIAL)
+        if self.domain == DEFAULT_DOMAIN and "/" not in bare and bare != self.path:
+            return bare
+        if self.domain != DEFAULT_DOMAIN or _is_domain(self.path.partition("/")[0]):
+            return f"{self.domain}/{self.path}"
+        return self.path
 
     @property
     def _suffix(self) -> str:
@@ -55,6 +58,11 @@ class Reference:
 
     def __str__(self) -> str:
         return self.familiar
+
+
+def _is_domain(first: str) -> bool:
+    """Whether the first part of a name can only be a host."""
+    return "." in first or ":" in first or first == "localhost" or first.lower() != first
 
 
 def parse_reference(text: str) -> Reference:
@@ -75,7 +83,7 @@ def parse_reference(text: str) -> Reference:
     if colon and not _TAG.fullmatch(tag):
         raise broken(f"tag {tag!r} must be letters, digits, '_', '.' and '-', at most 128, not beginning with '.' or '-'")
     first, slash, remainder = name.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost" or first.lower() != first):
+    if slash and _is_domain(first):
         domain, path = first, remainder
         if not _DOMAIN.fullmatch(domain):
             raise broken(f"{domain!r} is not a host name")

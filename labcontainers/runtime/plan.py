@@ -170,4 +170,3 @@ def _become(user: str, capabilities: int, seccomp: bytes, no_new_privileges: boo
     if no_new_privileges:
         return [*steps, identity, chdir, ["no_new_privs", {}], *load]
     return [*steps, *load, identity, chdir]
-

@@ -323,6 +323,9 @@ class Shim:
         return bool(select.select([fd], [], [], 0)[0])
 
     def _end(self, oom_killed: bool) -> Message:
+        if self.failure is None and "started_at" not in self.state:
+            message = "it was ended before the program could be executed"
+            self.failure = {"operation": "exec", "about": "", "message": message, "exit_code": 125, "refused": True}
         if self.failure is not None:
             end: Message = {"exit_code": self.failure["exit_code"], "error": self.failure, "finished_at": time.time(), "oom_killed": False}
             self.state.update(end, status="created")

@@ -5,29 +5,36 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from labcontainers.errors import DigestMismatch, NotFound
-from labcontainers.oci.digest import parse_digest
+from labcontainers.errors import DigestMismatch, NotFound, Unsupported
+from labcontainers.oci.digest import parse_digest, sha256
+from labcontainers.store.scratch import Scratch
+
+_NAME = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 1 << 20
 
 
 class Blobs:
-    """`blobs/sha256/<hex>`; what is being written has a name in `tmp` and is renamed when it is complete and synced."""
+    """`blobs/sha256/<hex>`; what is being written is a scratch file, which gets its name when it is complete and synced."""
 
-    def __init__(self, directory: Path, tmp: Path) -> None:
+    def __init__(self, directory: Path, scratch: Scratch) -> None:
         self._directory = directory
-        self._tmp = tmp
+        self._scratch = scratch
 
     def path(self, digest: str) -> Path:
-        """Where the content is, if it is there."""
-        return self._directory / parse_digest(digest)[1]
+        """Where the content is, if it is there; raises InvalidArgument, and Unsupported for an algorithm other than sha256."""
+        algorithm, name = parse_digest(digest)
+        if algorithm != "sha256":
+            raise Unsupported(f"content named by {algorithm} cannot be kept: {digest}", "use the image's sha256 digests")
+        return self._directory / name
 
     def put(self, data: bytes) -> str:
         """Store `data`; its digest. Idempotent."""
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        digest = sha256(data)
         if not self.has(digest):
             with self.writer() as writer:
                 writer.write(data)
@@ -36,7 +43,7 @@ class Blobs:
 
     def writer(self) -> BlobWriter:
         """A context manager for content that comes in pieces; without commit() nothing stays."""
-        return BlobWriter(self._directory, self._tmp)
+        return BlobWriter(self._directory, self._scratch)
 
     def has(self, digest: str) -> bool:
         """Whether the content is there."""
@@ -47,14 +54,13 @@ class Blobs:
         try:
             return open(self.path(digest), "rb")
         except FileNotFoundError:
-            raise NotFound(f"no such blob: {digest}", "its image is not complete in this store") from None
+            raise _not_found(digest) from None
 
     def read(self, digest: str) -> bytes:
         """The content; raises NotFound, or DigestMismatch when the file was damaged."""
         with self.open(digest) as file:
             data = file.read()
-        if hashlib.sha256(data).hexdigest() != parse_digest(digest)[1]:
-            raise DigestMismatch(f"blob {digest} is damaged", "remove the image and make it again")
+        _check(digest, sha256(data))
         return data
 
     def size(self, digest: str) -> int:
@@ -62,7 +68,7 @@ class Blobs:
         try:
             return self.path(digest).stat().st_size
         except FileNotFoundError:
-            raise NotFound(f"no such blob: {digest}", "its image is not complete in this store") from None
+            raise _not_found(digest) from None
 
     def remove(self, digest: str) -> None:
         """Remove the content; absent is fine."""
@@ -70,37 +76,48 @@ class Blobs:
 
     def list(self) -> Iterator[str]:
         """The digests of all content."""
-        for name in os.listdir(self._directory):
-            yield f"sha256:{name}"
+        return (f"sha256:{name}" for name in sorted(os.listdir(self._directory)) if _NAME.fullmatch(name))
 
     def verify(self, digest: str) -> None:
         """Read all of it; raises DigestMismatch or NotFound."""
         with self.open(digest) as file:
             content = hashlib.sha256()
-            while data := file.read(1 << 20):
+            while data := file.read(_CHUNK):
                 content.update(data)
-        found = content.hexdigest()
-        if found != parse_digest(digest)[1]:
-            raise DigestMismatch(f"blob {digest} is damaged", "remove the image and make it again")
+        _check(digest, "sha256:" + content.hexdigest())
+
+
+def _not_found(digest: str) -> NotFound:
+    return NotFound(f"no such blob: {digest}", "its image is not complete in this store: remove the image and make it again")
+
+
+def _check(digest: str, found: str) -> None:
+    if found != digest:
+        raise DigestMismatch(f"blob {digest} is damaged", "remove the image and make it again")
 
 
 class BlobWriter:
-    """One blob being written."""
+    """One blob being written, from `with` to commit()."""
 
-    def __init__(self, directory: Path, tmp: Path) -> None:
+    def __init__(self, directory: Path, scratch: Scratch) -> None:
         self._directory = directory
-        self._path = tmp / f"blob-{os.getpid()}-{secrets.token_hex(8)}"
+        self._scratch = scratch
         self._hash = hashlib.sha256()
         self._size = 0
 
     def __enter__(self) -> BlobWriter:
-        self._file = open(self._path, "xb", buffering=1 << 20)
+        self._path, fd = self._scratch.new_file()
+        self._file = open(fd, "wb", buffering=_CHUNK)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+        finally:
+            # An error of a last write belongs to content that nobody wants any more.
+            with contextlib.suppress(OSError):
+                self._file.close()
 
     def write(self, data: bytes) -> None:
         """Append `data`."""

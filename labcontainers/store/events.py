@@ -5,12 +5,16 @@ A shim appends lines of the same form on its own (runtime.shim), so that events 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 _POLL_S = 0.1
 _LARGEST_BYTES = 8 << 20
@@ -33,10 +37,12 @@ class Event:
 
     @classmethod
     def from_line(cls, line: bytes) -> Event | None:
-        """From one line; None for one that a crash left incomplete."""
+        """From one line; None for one that a crash left incomplete. Keys of newer versions are left out."""
         try:
-            return cls(**json.loads(line))
-        except (ValueError, TypeError):
+            value = json.loads(line)
+            kind, action, thing, name, time_ns = (value[key] for key in ("type", "action", "id", "name", "time_ns"))
+            return cls(str(kind), str(action), str(thing), str(name), dict(value["attributes"]), int(time_ns))
+        except (ValueError, TypeError, KeyError):
             return None
 
     @property
@@ -46,71 +52,98 @@ class Event:
 
 
 class EventLog:
-    """Appends are single writes with O_APPEND, so that lines of several processes never mix."""
+    """Appends are single writes with O_APPEND, so that lines of several processes never mix.
 
-    def __init__(self, path: Path) -> None:
+    A log larger than `largest_bytes` becomes the old one, of which there is one at a time.
+    """
+
+    def __init__(self, path: Path, largest_bytes: int = _LARGEST_BYTES) -> None:
         self._path = path
-
-    def append(self, event: Event) -> None:
-        """Add one event; a log that has grown too large becomes the old one first."""
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if os.fstat(fd).st_size > _LARGEST_BYTES:
-                os.rename(self._path, self._old)
-            os.write(fd, event.to_line())
-        finally:
-            os.close(fd)
+        self._largest_bytes = largest_bytes
 
     @property
     def _old(self) -> Path:
         return self._path.with_suffix(".old.jsonl")
 
+    def append(self, event: Event) -> None:
+        """Add one event."""
+        fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(fd).st_size
+            line = event.to_line()
+            if size and os.pread(fd, 1, size - 1) != b"\n":
+                # Somebody died in the middle of a line: it must not take this one with it.
+                line = b"\n" + line
+            os.write(fd, line)
+            if size > self._largest_bytes:
+                self._rotate(fd)
+        finally:
+            os.close(fd)
+
+    def _rotate(self, fd: int) -> None:
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who comes second finds another file at this name, and leaves it alone.
+            if os.stat(self._path).st_ino == os.fstat(fd).st_ino:
+                os.rename(self._path, self._old)
+
     def read(self, since: float | None = None, until: float | None = None) -> Iterator[Event]:
         """Past events in order; `since` and `until` are seconds since the epoch."""
-        for path in (self._old, self._path):
-            try:
-                lines = path.read_bytes().splitlines()
-            except FileNotFoundError:
-                continue
-            for line in lines:
+        with contextlib.ExitStack() as stack:
+            files: list[BinaryIO] = []
+            # The new one first: were the log to become the old one in between, it would be read twice and not never.
+            for path in (self._path, self._old):
+                with contextlib.suppress(FileNotFoundError):
+                    files.insert(0, stack.enter_context(open(path, "rb")))
+            if len(files) == 2 and os.path.sameopenfile(files[0].fileno(), files[1].fileno()):
+                files.pop()
+            for line in (line for file in files for line in file):
                 event = Event.from_line(line)
                 if event is not None and (since is None or event.at >= since) and (until is None or event.at <= until):
                     yield event
 
     def follow(self, stop: Callable[[], bool]) -> Iterator[Event]:
-        """Events appended from now on, until `stop()` is true; blocks between them, looking ten times a second."""
-        position, inode = self._end()
+        """Events appended from this call on, until `stop()` is true; blocks between them, looking ten times a second."""
+        # Made here if it is not there, so that it is held before it can become the old one.
+        os.close(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        file = self._open()
+        if file is not None:
+            file.seek(0, os.SEEK_END)
+        return self._follow(file, stop)
+
+    def _follow(self, file: FileIO | None, stop: Callable[[], bool]) -> Iterator[Event]:
         rest = b""
-        while True:
-            ending = stop()
-            data, position, inode = self._read_from(position, inode)
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                event = Event.from_line(line)
-                if event is not None:
-                    yield event
-            if ending:
-                return
-            if not data:
-                time.sleep(_POLL_S)
-
-    def _end(self) -> tuple[int, int]:
+        late = False
         try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
-            return 0, 0
-        return status.st_size, status.st_ino
-
-    def _read_from(self, position: int, inode: int) -> tuple[bytes, int, int]:
-        try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return b"", position, inode
-        try:
-            current = os.fstat(fd).st_ino
-            if current != inode:
-                position = 0
-            data = os.pread(fd, 1 << 20, position)
-            return data, position + len(data), current
+            while True:
+                ending = stop()
+                file = file or self._open()
+                data = file.readall() if file is not None else b""
+                *lines, rest = (rest + data).split(b"\n")
+                yield from (event for line in lines if (event := Event.from_line(line)) is not None)
+                is_old = file is not None and not self._is_current(file)
+                if file is not None and is_old and (late or ending):
+                    file.close()
+                    file, rest, late = self._open(), b"", False
+                    continue
+                # Who opened the log before it became the old one may still write to it: look once more before leaving it.
+                late = is_old
+                if ending:
+                    return
+                if not data:
+                    time.sleep(_POLL_S)
         finally:
-            os.close(fd)
+            if file is not None:
+                file.close()
+
+    def _open(self) -> FileIO | None:
+        try:
+            return FileIO(self._path)
+        except FileNotFoundError:
+            return None
+
+    def _is_current(self, file: FileIO) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(file.fileno()))
+        except FileNotFoundError:
+            return False

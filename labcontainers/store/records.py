@@ -1,21 +1,15 @@
-"""What must be found by name: rows of one SQLite database, shared by all processes that use the store; it must not know their meaning.
-
-WAL with synchronous=NORMAL: a crash of the process loses nothing, a crash of the machine may lose the last rows but never order.
-"""
+"""What must be found by name: rows of one SQLite database, shared by all processes that use the store; it must not know their meaning."""
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from labcontainers.errors import Conflict, Unavailable, Unsupported
-
-_BUSY_MS = 10_000
+from labcontainers.errors import Conflict, NotFound
+from labcontainers.store.database import Database
 
 # One script for each version of the schema; a database is brought from its user_version to the last one.
 _MIGRATIONS = (
@@ -102,75 +96,48 @@ class NetworkRow:
 Row = TypeVar("Row")
 
 
+_SELECT: dict[type, str] = {
+    kind: f"SELECT {', '.join(column.name for column in fields(kind))} FROM {table}"
+    for kind, table in (
+        (ImageRow, "images"),
+        (ManifestRow, "manifests"),
+        (LayerRow, "layers"),
+        (ContainerRow, "containers"),
+        (CacheRow, "cache"),
+        (NetworkRow, "networks"),
+    )
+}
+
+
 class Records:
-    """All rows. Thread-safe: each thread has a connection of its own; close() closes them all."""
+    """All rows of the database at `path`. Thread-safe, and safe beside other processes.
+
+    Every method raises Unavailable after close() or when others block the database for ten seconds, and Failed when it is broken.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._connections: list[sqlite3.Connection] = []
-        self._closed = False
-        self._migrate()
-
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            if self._closed:
-                raise Unavailable("the store is closed", "make a new Engine")
-            connection = sqlite3.connect(self._path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            self._local.connection = connection
-            with self._lock:
-                self._connections.append(connection)
-        return connection
-
-    def _migrate(self) -> None:
-        with self._transaction() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > len(_MIGRATIONS):
-                where = self._path.parent
-                raise Unsupported(f"the store at {where} was made by a newer version", "upgrade labcontainers, or use another root")
-            for script in _MIGRATIONS[version:]:
-                for statement in filter(str.strip, script.split(";")):
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={len(_MIGRATIONS)}")
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+        self._database = Database(path, _MIGRATIONS)
 
     def close(self) -> None:
         """Close every thread's connection. Idempotent."""
-        with self._lock:
-            self._closed = True
-            connections, self._connections = self._connections, []
-        for connection in connections:
-            connection.close()
-        self._local = threading.local()
+        self._database.close()
 
     def check(self) -> list[str]:
         """What SQLite itself finds wrong with the database."""
-        found = [row[0] for row in self._connection().execute("PRAGMA integrity_check")]
-        return [] if found == ["ok"] else found
+        return self._database.check()
 
-    def _all(self, kind: Callable[..., Row], query: str, *values: Any) -> list[Row]:
-        return [kind(*row) for row in self._connection().execute(query, values).fetchall()]
+    def _all(self, kind: type[Row], rest: str, *values: Any) -> list[Row]:
+        with self._database.use() as connection:
+            return [kind(*row) for row in connection.execute(_SELECT[kind] + rest, values).fetchall()]
 
-    def _one(self, kind: Callable[..., Row], query: str, *values: Any) -> Row | None:
-        row = self._connection().execute(query, values).fetchone()
+    def _one(self, kind: type[Row], rest: str, *values: Any) -> Row | None:
+        with self._database.use() as connection:
+            row = connection.execute(_SELECT[kind] + rest, values).fetchone()
         return None if row is None else kind(*row)
 
-    def _write(self, statement: str, *values: Any) -> None:
-        self._connection().execute(statement, values)
+    def _write(self, statement: str, *values: Any) -> int:
+        with self._database.use() as connection:
+            return connection.execute(statement, values).rowcount
 
     # --- images
 
@@ -179,10 +146,10 @@ class Records:
         self._write("INSERT OR IGNORE INTO manifests VALUES (?, ?, ?, ?)", manifest_digest, config_digest, size_bytes, created_at)
 
     def find_manifest(self, manifest_digest: str) -> ManifestRow | None:
-        return self._one(ManifestRow, "SELECT * FROM manifests WHERE manifest_digest = ?", manifest_digest)
+        return self._one(ManifestRow, " WHERE manifest_digest = ?", manifest_digest)
 
     def list_manifests(self) -> list[ManifestRow]:
-        return self._all(ManifestRow, "SELECT * FROM manifests ORDER BY created_at")
+        return self._all(ManifestRow, " ORDER BY created_at")
 
     def remove_manifest(self, manifest_digest: str) -> None:
         self._write("DELETE FROM manifests WHERE manifest_digest = ?", manifest_digest)
@@ -192,10 +159,10 @@ class Records:
         self._write("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)", reference, manifest_digest, config_digest, created_at)
 
     def find_image(self, reference: str) -> ImageRow | None:
-        return self._one(ImageRow, "SELECT * FROM images WHERE reference = ?", reference)
+        return self._one(ImageRow, " WHERE reference = ?", reference)
 
     def list_images(self) -> list[ImageRow]:
-        return self._all(ImageRow, "SELECT * FROM images ORDER BY reference")
+        return self._all(ImageRow, " ORDER BY reference")
 
     def remove_image(self, reference: str) -> None:
         self._write("DELETE FROM images WHERE reference = ?", reference)
@@ -207,10 +174,10 @@ class Records:
         self._write("INSERT OR IGNORE INTO layers VALUES (?, ?, ?, ?, ?)", chain_id, diff_id, parent_chain_id, size_bytes, created_at)
 
     def find_layer(self, chain_id: str) -> LayerRow | None:
-        return self._one(LayerRow, "SELECT * FROM layers WHERE chain_id = ?", chain_id)
+        return self._one(LayerRow, " WHERE chain_id = ?", chain_id)
 
     def list_layers(self) -> list[LayerRow]:
-        return self._all(LayerRow, "SELECT * FROM layers ORDER BY created_at")
+        return self._all(LayerRow, " ORDER BY created_at")
 
     def remove_layer(self, chain_id: str) -> None:
         self._write("DELETE FROM layers WHERE chain_id = ?", chain_id)
@@ -229,24 +196,26 @@ class Records:
 
     def _name_in_use(self, name: str) -> Conflict:
         owner = self.find_container_by_name(name)
-        who = f" by container {owner.id[:12]}" if owner else ""
+        who = f" by container {owner.id}" if owner else ""
         return Conflict(f"the container name {name!r} is already in use{who}", "remove or rename that container, or choose another name")
 
     def find_container(self, container_id: str) -> ContainerRow | None:
-        return self._one(ContainerRow, "SELECT * FROM containers WHERE id = ?", container_id)
+        return self._one(ContainerRow, " WHERE id = ?", container_id)
 
     def find_container_by_name(self, name: str) -> ContainerRow | None:
-        return self._one(ContainerRow, "SELECT * FROM containers WHERE name = ?", name)
+        return self._one(ContainerRow, " WHERE name = ?", name)
 
     def list_containers(self) -> list[ContainerRow]:
-        return self._all(ContainerRow, "SELECT * FROM containers ORDER BY created_at")
+        return self._all(ContainerRow, " ORDER BY created_at")
 
     def rename_container(self, container_id: str, name: str) -> None:
-        """Give a container another name; raises Conflict when it is in use."""
+        """Give a container another name; raises Conflict when it is in use, NotFound when there is no such container."""
         try:
-            self._write("UPDATE containers SET name = ? WHERE id = ?", name, container_id)
+            changed = self._write("UPDATE containers SET name = ? WHERE id = ?", name, container_id)
         except sqlite3.IntegrityError:
             raise self._name_in_use(name) from None
+        if not changed:
+            raise NotFound(f"no such container: {container_id[:12]}", "`ps -a` lists all containers")
 
     def remove_container(self, container_id: str) -> None:
         self._write("DELETE FROM containers WHERE id = ?", container_id)
@@ -258,14 +227,14 @@ class Records:
         self._write("INSERT OR REPLACE INTO cache VALUES (?, ?, ?, ?)", key, result, created_at, created_at)
 
     def find_cache(self, key: str) -> CacheRow | None:
-        return self._one(CacheRow, "SELECT * FROM cache WHERE key = ?", key)
+        return self._one(CacheRow, " WHERE key = ?", key)
 
     def touch(self, key: str, used_at: float) -> None:
         """Note that a result was used."""
         self._write("UPDATE cache SET used_at = ? WHERE key = ?", used_at, key)
 
     def list_cache(self) -> list[CacheRow]:
-        return self._all(CacheRow, "SELECT * FROM cache ORDER BY used_at")
+        return self._all(CacheRow, " ORDER BY used_at")
 
     def remove_cache(self, key: str) -> None:
         self._write("DELETE FROM cache WHERE key = ?", key)
@@ -280,17 +249,17 @@ class Records:
             raise Conflict(f"a network named {row.name!r} exists already", "remove it, or choose another name") from None
 
     def find_network(self, name: str) -> NetworkRow | None:
-        return self._one(NetworkRow, "SELECT * FROM networks WHERE name = ?", name)
+        return self._one(NetworkRow, " WHERE name = ?", name)
 
     def list_networks(self) -> list[NetworkRow]:
-        return self._all(NetworkRow, "SELECT * FROM networks ORDER BY name")
+        return self._all(NetworkRow, " ORDER BY name")
 
     def remove_network(self, name: str) -> None:
         self._write("DELETE FROM networks WHERE name = ?", name)
 
     def claim_address(self, network_id: str, container_id: str, choose: Callable[[set[str]], str]) -> str:
         """Give a container the address that `choose(taken)` picks, at once for all processes; one it has already is kept."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute("SELECT address, container_id FROM addresses WHERE network_id = ?", (network_id,)).fetchall()
             own = next((address for address, owner in rows if owner == container_id), None)
             if own is not None:
@@ -305,4 +274,5 @@ class Records:
     def list_addresses(self, network_id: str) -> dict[str, str]:
         """Address -> id of the container that has it."""
         query = "SELECT address, container_id FROM addresses WHERE network_id = ?"
-        return dict(self._connection().execute(query, (network_id,)).fetchall())
+        with self._database.use() as connection:
+            return dict(connection.execute(query, (network_id,)).fetchall())

@@ -1,12 +1,13 @@
 """Layer trees, each kept once for its chain and never changed; it must not know what made them.
 
 `snapshots/<chain hex>/fs` is the tree; `snapshots/l/<16 digits>` is a short link to it, since overlay's options must fit in a page.
+
+The rename of the tree, its link and its row change under one lock, in an order that leaves at worst a tree without a row, which the
+next recover() takes away. Files of a tree are not synced one by one: after a power failure verify(deep=True) tells which suffered.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import secrets
 import time
@@ -15,14 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from labcontainers.errors import NotFound
+from labcontainers.errors import Failed, NotFound
 from labcontainers.oci.digest import chain_id, parse_digest
 from labcontainers.store.blobs import fsync_directory
+from labcontainers.store.locks import Locks
 from labcontainers.store.paths import StorePaths
 from labcontainers.store.records import Records
+from labcontainers.store.scratch import Scratch
 
 _SHORT = 16
-_STALE_S = 60
+_LOCK = "snapshots"
 
 
 class TreeWorker(Protocol):
@@ -41,133 +44,160 @@ class Layer:
 
 
 class Snapshots:
-    """All layer trees of a store."""
+    """All layer trees of a store. Thread-safe, and safe beside other processes."""
 
-    def __init__(self, paths: StorePaths, records: Records, worker: TreeWorker) -> None:
+    def __init__(self, paths: StorePaths, records: Records, worker: TreeWorker, locks: Locks, scratch: Scratch) -> None:
         self._paths = paths
         self._records = records
         self._worker = worker
-        self._owned: dict[Path, int] = {}
+        self._locks = locks
+        self._scratch = scratch
 
     def tree(self, chain: str) -> Path:
         """Where the tree of a chain is, if it is there."""
-        return self._paths.snapshots / parse_digest(chain)[1] / "fs"
+        return self._place(chain) / "fs"
 
     def has(self, chain: str) -> bool:
         """Whether the layer is complete: its row is written after its tree."""
-        return self._records.find_layer(chain) is not None and self.tree(chain).is_dir()
+        return self._records.find_layer(chain) is not None and self._link(chain).is_dir()
 
     def lower_paths(self, diff_ids: Sequence[str]) -> tuple[Path, ...]:
         """The trees of an image's layers, top first as overlay wants them; raises NotFound when one is missing."""
-        found = []
-        for count in range(1, len(diff_ids) + 1):
-            chain = chain_id(diff_ids[:count])
+        found: list[Path] = []
+        chain = ""
+        for diff_id in diff_ids:
+            chain = chain_id((chain, diff_id) if chain else (diff_id,))
             link = self._link(chain)
             if not link.is_dir():
-                raise NotFound(f"layer {diff_ids[count - 1]} is not in the store", "remove the image and make it again")
+                raise NotFound(f"layer {diff_id} is not in the store", "remove the image and make it again")
             found.append(link)
         return tuple(reversed(found))
+
+    def _place(self, chain: str) -> Path:
+        return self._paths.snapshots / parse_digest(chain)[1]
 
     def _link(self, chain: str) -> Path:
         return self._paths.snapshots / "l" / parse_digest(chain)[1][:_SHORT]
 
+    # --- making layers
+
     def new_tree(self) -> Path:
         """A scratch directory with `fs` and `work`, ours until it is committed or discarded, or until this process dies."""
-        scratch = self._paths.tmp / f"tree-{secrets.token_hex(8)}"
-        scratch.mkdir(mode=0o700)
+        scratch = self._scratch.new_directory()
         for name in ("fs", "work"):
             (scratch / name).mkdir()
             (scratch / name).chmod(0o755)
-        fd = os.open(scratch / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        self._owned[scratch] = fd
         return scratch
 
     def commit(self, scratch: Path, parent_diff_ids: Sequence[str]) -> Layer:
         """Move `scratch/fs` into place as the layer above `parent_diff_ids`; blocks while it is hashed.
 
-        A layer that is there already is kept, and the scratch dropped.
+        A layer that is there already is kept. The scratch directory is gone afterwards; when this raises, it is still the caller's.
         """
         measured = self._worker.call("labcontainers.store.trees:measure", tree=str(scratch / "fs"))
         chain = chain_id([*parent_diff_ids, measured["diff_id"]])
         layer = Layer(measured["diff_id"], chain, measured["size_bytes"])
         if not self.has(chain):
-            self._move(scratch, chain)
-            self._records.put_layer(chain, layer.diff_id, chain_id(parent_diff_ids), layer.size_bytes, time.time())
+            staged = scratch / "layer"
+            staged.mkdir(mode=0o700)
+            self._worker.call("labcontainers.store.trees:move", source=str(scratch / "fs"), target=str(staged / "fs"))
+            with self._locks.hold(_LOCK):
+                # Another process may have made the same layer meanwhile.
+                if not self.has(chain):
+                    self._put_in_place(staged, chain)
+                    self._records.put_layer(chain, layer.diff_id, chain_id(parent_diff_ids), layer.size_bytes, time.time())
         self.discard(scratch)
         return layer
 
-    def _move(self, scratch: Path, chain: str) -> None:
-        place = self._paths.snapshots / parse_digest(chain)[1]
-        staged = self._paths.tmp / f"{scratch.name}.done"
-        staged.mkdir(mode=0o700)
-        self._worker.call("labcontainers.store.trees:move", source=str(scratch / "fs"), target=str(staged / "fs"))
-        try:
-            os.rename(staged, place)
-        except OSError:
-            # Another process has put the same layer there; or a crash left it without its row.
-            self._remove(staged)
-        fsync_directory(self._paths.snapshots)
-        with contextlib.suppress(FileExistsError):
-            os.symlink(f"../{place.name}/fs", self._link(chain))
+    def _put_in_place(self, staged: Path, chain: str) -> None:
+        place, link = self._place(chain), self._link(chain)
+        self._to_trash(place)
+        other = _target(link)
+        if other not in (None, place.name) and link.exists():
+            raise Failed(f"two layers share their first {_SHORT} digits: {place.name} and {other}", "remove the other image")
+        link.unlink(missing_ok=True)
+        os.rename(staged, place)
+        os.symlink(f"../{place.name}/fs", link)
+        fsync_directory(link.parent)
+        fsync_directory(place.parent)
 
     def discard(self, scratch: Path) -> None:
-        """Drop a scratch directory."""
-        fd = self._owned.pop(scratch, -1)
-        if scratch.exists():
-            self._remove(scratch)
-        if fd >= 0:
-            os.close(fd)
+        """Drop a scratch directory. Idempotent."""
+        try:
+            self._delete(self._to_trash(scratch))
+        finally:
+            self._scratch.release(scratch)
 
     def remove(self, chain: str) -> None:
-        """Remove a layer: its row first, then its tree."""
-        self._records.remove_layer(chain)
-        self._link(chain).unlink(missing_ok=True)
-        place = self._paths.snapshots / parse_digest(chain)[1]
-        if place.exists():
-            self._remove(place)
+        """Remove a layer; absent is fine. Its row goes first, then its tree."""
+        with self._locks.hold(_LOCK):
+            self._records.remove_layer(chain)
+            self._link(chain).unlink(missing_ok=True)
+            gone = self._to_trash(self._place(chain))
+        self._delete(gone)
 
-    def _remove(self, path: Path) -> None:
-        """Out of sight at once, then deleted by the worker."""
+    def _to_trash(self, path: Path) -> Path | None:
+        """Out of sight at once; where it is now, or None when it was not there."""
         gone = self._paths.trash / f"{path.name}.{secrets.token_hex(4)}"
         try:
             os.rename(path, gone)
         except FileNotFoundError:
-            return
-        self._worker.call("labcontainers.store.trees:remove", path=str(gone))
+            return None
+        return gone
 
-    def sweep(self) -> None:
-        """Remove scratch directories whose owner is dead, and trees without a row."""
-        for scratch in self._paths.tmp.glob("tree-*"):
-            if scratch not in self._owned and not _has_owner(scratch):
-                self._remove(scratch)
-        for staged in self._paths.tmp.glob("*.done"):
-            if time.time() - staged.stat().st_mtime > _STALE_S:
-                self._remove(staged)
+    def _delete(self, gone: Path | None) -> None:
+        if gone is not None:
+            self._worker.call("labcontainers.store.trees:remove", path=str(gone))
 
-    def verify(self) -> list[str]:
-        """What is not as it should be: rows without trees, trees without rows, links that lead nowhere."""
+    # --- after a crash
+
+    def recover(self) -> list[Path]:
+        """Move what dead processes left half-made into the trash, and return where it is; needs no worker and deletes nothing."""
+        gone = [self._to_trash(path) for path in self._scratch.dead()]
+        with self._locks.hold(_LOCK):
+            for path in self._strays():
+                if path.is_symlink():
+                    path.unlink()
+                else:
+                    gone.append(self._to_trash(path))
+        return [path for path in gone if path is not None]
+
+    def leftovers(self) -> list[Path]:
+        """What recover() would take away now."""
+        with self._locks.hold(_LOCK):
+            return [*self._scratch.dead(), *self._strays()]
+
+    def _strays(self) -> list[Path]:
+        """Trees without a row, and links that lead nowhere."""
+        rows = {parse_digest(row.chain_id)[1] for row in self._records.list_layers()}
+        trees = [path for path in sorted(self._paths.snapshots.iterdir()) if path.name not in rows and path.name != "l"]
+        links = [link for link in sorted((self._paths.snapshots / "l").iterdir()) if _target(link) not in rows]
+        return [*trees, *links]
+
+    def verify(self, *, deep: bool = False) -> list[str]:
+        """What is not as it should be: rows without tree, link or parent; with `deep`, trees that are not what was committed (slow)."""
         rows = {row.chain_id: row for row in self._records.list_layers()}
-        complaints = [f"layer {chain} has no tree" for chain in rows if not self.tree(chain).is_dir()]
-        complaints += [f"layer {chain} has no short link" for chain in rows if not self._link(chain).is_dir()]
-        complaints += [
-            f"layer {row.chain_id} lacks its parent {row.parent_chain_id}"
-            for row in rows.values()
-            if row.parent_chain_id and row.parent_chain_id not in rows
-        ]
+        complaints = []
+        for chain, row in rows.items():
+            tree = self.tree(chain)
+            if not tree.is_dir():
+                complaints.append(f"layer {chain} has no tree")
+            if _target(self._link(chain)) != tree.parent.name:
+                complaints.append(f"layer {chain} has no short link")
+            if row.parent_chain_id and row.parent_chain_id not in rows:
+                complaints.append(f"layer {chain} lacks its parent {row.parent_chain_id}")
+            if chain != chain_id([row.parent_chain_id, row.diff_id] if row.parent_chain_id else [row.diff_id]):
+                complaints.append(f"layer {chain} is not the chain of its parent and {row.diff_id}")
+            if deep and tree.is_dir():
+                found = self._worker.call("labcontainers.store.trees:measure", tree=str(tree))["diff_id"]
+                if found != row.diff_id:
+                    complaints.append(f"the tree of layer {chain} is damaged: it is {found}, not {row.diff_id}")
         return complaints
 
 
-def _has_owner(scratch: Path) -> bool:
+def _target(link: Path) -> str | None:
+    """The name of the layer's directory that a short link names, or None when there is no link."""
     try:
-        fd = os.open(scratch / "owner", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        # Between mkdir and the creation of the owner file; a young directory is somebody's.
-        return time.time() - scratch.stat().st_mtime < _STALE_S
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+        return Path(os.readlink(link)).parent.name
+    except OSError:
+        return None

@@ -78,7 +78,7 @@ StepStatus = Literal["waiting", "running", "cached", "done", "failed"]
 
 
 class Step(TypedDict):
-    """One build step; `line` counts from 1 in the Dockerfile, 0 when not known."""
+    """One build step; `line` counts from 1 in the Dockerfile, 0 when not known; `reason` says why it was not in the cache."""
 
     index: int
     total: int
@@ -90,6 +90,7 @@ class Step(TypedDict):
     duration_s: float | None
     layer_size_bytes: int | None
     message: str
+    reason: str
 
 
 class BuildFailure(Failure):

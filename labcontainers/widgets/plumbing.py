@@ -167,19 +167,22 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
     def keep(self, *, in_output: bool) -> None:
         """Renew what a saved notebook keeps: in the widget's state, and if `in_output` in the outputs of the cells that show it."""
-        html = self._owner.snapshot().html
+        if self.comm is None:
+            return
+        # outside the door: the owner has a lock of its own, and whoever holds that may want the door
+        data, metadata = LiveWidget._repr_mimebundle_(self)
         with self._door:
-            if self.comm is None:
-                return
-            if html != self._snapshot:
-                self._snapshot = html
+            if data["text/html"] != self._snapshot:
+                self._snapshot = data["text/html"]
             if in_output and self._displayed:
-                data, metadata = self._repr_mimebundle_()
                 publish_display_data(data, metadata, transient={"display_id": self._display_id}, update=True)
 
     def _post(self, message: messages.Message) -> None:
         if self.comm is not None:
             self.send(message)
+
+    def __del__(self) -> None:
+        """Nothing: ipywidgets would close it here, and it may be collected in any thread."""
 
     # --- in
 
@@ -210,7 +213,7 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _ipython_display_(self, **_: object) -> None:
         """Show it under a display id, so that the last snapshot can take the place of the first."""
-        CELLS.follow(get_ipython())  # type: ignore[no-untyped-call]
+        CELLS.follow(get_ipython())
         self._owner.shown()
         self._displayed = True
         data, metadata = LiveWidget._repr_mimebundle_(self)
@@ -224,9 +227,9 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self._owner.close()
         with self._door:
             super().close()
-            if self._displayed:
-                data, metadata = LiveWidget._repr_mimebundle_(self)
-                publish_display_data(data, metadata, transient={"display_id": self._display_id}, update=True)
+        if self._displayed:
+            data, metadata = LiveWidget._repr_mimebundle_(self)
+            publish_display_data(data, metadata, transient={"display_id": self._display_id}, update=True)
 
 
 def _let_the_front_end_choose(comm: Any) -> None:

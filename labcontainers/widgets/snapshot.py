@@ -88,23 +88,9 @@ def build_snapshot(build: BuildState, steps: Sequence[Step], tails: dict[int, st
     text = [f"{title}: {build['status']}, {format_duration(duration_s)}"]
     rows = []
     for step in steps:
-        number = f"{step['index']}/{step['total']}" if step["total"] else str(step["index"])
-        took = format_duration(step["duration_s"]) if step["duration_s"] is not None and step["status"] != "cached" else ""
-        size = format_bytes(step["layer_size_bytes"]) if step["layer_size_bytes"] else ""
-        about = "  ".join(part for part in (step["status"], took, size) if part)
-        first = step["text"].split("\n", 1)[0]
-        text.append(f"  {_MARKS[step['status']]} {number:>5}  {first}  [{about}]")
-        colour = _TONES["bad" if step["status"] == "failed" else "good" if step["status"] == "done" else "calm"]
-        row = f'<tr><td style="opacity:.7;padding:1px 12px 1px 0">{number}</td>'
-        row += f'<td style="text-align:left"><code>{escape(first)}</code></td>'
-        rows.append(row + f'<td style="text-align:right;color:{colour};padding-left:12px;white-space:nowrap">{escape(about)}</td></tr>')
-        if step["status"] in ("running", "failed"):
-            lines = [visible(line) for line in tails.get(step["index"], "").splitlines()[-20:]]
-            if step["message"]:
-                where = f"Dockerfile line {step['line']}: " if step["line"] else ""
-                lines.append(where + step["message"])
-            text += [f"          {line}" for line in lines]
-            rows.append(f'<tr><td></td><td colspan="2" style="text-align:left"><pre style="{_PRE}">{escape(chr(10).join(lines))}</pre></td></tr>')
+        words, row = _step_forms(step, tails.get(step["index"], ""))
+        text += words
+        rows.append(row)
     ending = _ending(build)
     text += [f"  {line}" for line in ending]
     tone = {"done": "good", "failed": "bad"}.get(build["status"], "calm")
@@ -127,3 +113,26 @@ def _ending(build: BuildState) -> list[str]:
         return []
     where = f"Dockerfile line {failure['line']}: " if failure["line"] else ""
     return [where + failure["message"], *([failure["hint"]] if failure["hint"] else [])]
+
+
+def _step_forms(step: Step, tail: str) -> tuple[list[str], str]:
+    """A step as lines of text and as rows of an HTML table."""
+    number = f"{step['index']}/{step['total']}" if step["total"] else str(step["index"])
+    took = format_duration(step["duration_s"]) if step["duration_s"] is not None and step["status"] != "cached" else ""
+    size = format_bytes(step["layer_size_bytes"]) if step["layer_size_bytes"] else ""
+    about = "  ".join(part for part in (step["status"], took, size) if part)
+    first = step["text"].split("\n", 1)[0]
+    text = [f"  {_MARKS[step['status']]} {number:>5}  {first}  [{about}]"]
+    colour = _TONES["bad" if step["status"] == "failed" else "good" if step["status"] == "done" else "calm"]
+    row = f'<tr><td style="opacity:.7;padding:1px 12px 1px 0">{number}</td>'
+    row += f'<td style="text-align:left"><code>{escape(first)}</code></td>'
+    row += f'<td style="text-align:right;color:{colour};padding-left:12px;white-space:nowrap">{escape(about)}</td></tr>'
+    if step["status"] in ("running", "failed"):
+        lines = [visible(line) for line in tail.splitlines()[-20:]]
+        if step["message"]:
+            lines.append((f"Dockerfile line {step['line']}: " if step["line"] else "") + step["message"])
+        if lines:
+            text += [f"          {line}" for line in lines]
+            body = f'<pre style="{_PRE}">{escape(chr(10).join(lines))}</pre>'
+            row += f'<tr><td></td><td colspan="2" style="text-align:left">{body}</td></tr>'
+    return text, row

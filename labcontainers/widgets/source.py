@@ -9,15 +9,17 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from labcontainers.errors import Conflict, LabError, NotFound
+from labcontainers.containers.logs import LogReader
+from labcontainers.errors import Conflict, InvalidArgument, NotFound
 from labcontainers.widgets.log_tail import Line
 from labcontainers.widgets.messages import Facts, PortLink, State
 
 if TYPE_CHECKING:
     from labcontainers.containers.container import Container
     from labcontainers.containers.stats import StatsSample
+    from labcontainers.networks.ports import PortBinding
 
 
 class CardSource(Protocol):
@@ -47,7 +49,7 @@ class ContainerSource:
 
     def __init__(self, container: Container) -> None:
         self._container = container
-        self._reader: Any = None
+        self._reader: LogReader | None = None
         self._reading: Iterator[Line] = iter(())
 
     def facts(self) -> Facts:
@@ -103,13 +105,13 @@ class ContainerSource:
             "remove": lambda: self._container.remove(force=True),
         }
         if action not in actions:
-            raise LabError(f"a card cannot do this: {action!r}")
+            raise InvalidArgument(f"a card cannot do this: {action!r}")
         actions[action]()
 
     def close(self) -> None:
         if self._reader is not None:
-            self._reader.__exit__(None, None, None)
-            self._reader = None
+            with self._reader:
+                self._reader = None
             self._reading = iter(())
 
 
@@ -126,11 +128,13 @@ def removed() -> State:
     }
 
 
-def port_link(port: Any, environment: Mapping[str, str]) -> PortLink:
+def port_link(port: PortBinding, environment: Mapping[str, str]) -> PortLink:
     """Where a published port can be opened: through the hub's proxy where `environment` tells of one, else on the host it is bound to.
 
     Source: jupyter-server-proxy, "Accessing arbitrary ports": <user's prefix>/proxy/<port>/ .
     """
+    if not port.host_port:
+        return {"text": f"{port.container_port}/{port.protocol}", "host": "", "port": 0, "path": ""}
     text = f"{port.host_port} → {port.container_port}/{port.protocol}"
     prefix = environment.get("JUPYTERHUB_SERVICE_PREFIX", "")
     browsable = port.protocol == "tcp"

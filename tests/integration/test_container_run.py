@@ -64,9 +64,7 @@ def test_a_restarted_container_keeps_its_layer_and_its_log(engine: Engine) -> No
         (["/tmp"], 126, "permission denied|is a directory"),
     ],
 )
-def test_a_command_that_cannot_run_fails_with_dockers_exit_code(
-    engine: Engine, command: list[str], exit_code: int, words: str
-) -> None:
+def test_a_command_that_cannot_run_fails_with_dockers_exit_code(engine: Engine, command: list[str], exit_code: int, words: str) -> None:
     with pytest.raises(StartFailed, match=words) as caught:
         engine.containers.run(BASE, command, network="none", remove=True)
     assert caught.value.exit_code == exit_code
@@ -193,7 +191,9 @@ def test_workload_has_a_seccomp_filter_and_no_inheritable_capabilities(engine: E
 
 
 def test_masked_paths_are_empty_and_kernel_parameters_read_only(engine: Engine) -> None:
-    script = "cat /proc/keys /proc/timer_list | wc -c; ls /sys/firmware | wc -l; echo 1 2>/dev/null > /proc/sys/kernel/domainname || echo ro"
+    script = (
+        "cat /proc/keys /proc/timer_list | wc -c; ls /sys/firmware | wc -l; echo 1 2>/dev/null > /proc/sys/kernel/domainname || echo ro"
+    )
     assert sh(engine, script).split() == ["0", "0", "ro"]
 
 
@@ -272,7 +272,9 @@ def test_logs_by_stream_tail_and_time(engine: Engine) -> None:
 
 def test_exec_runs_beside_the_workload_in_the_same_namespaces(engine: Engine) -> None:
     container = engine.containers.run(BASE, ["sleep", "100"], detach=True, environment=["A=1"], network="none")
-    result = container.exec(["sh", "-c", "echo $A$B; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; cat; exit 5"], environment=["B=2"], stdin="fed")
+    result = container.exec(
+        ["sh", "-c", "echo $A$B; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; cat; exit 5"], environment=["B=2"], stdin="fed"
+    )
     lines = result.stdout.splitlines()
     assert result.exit_code == 5
     assert lines[0] == "12"

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from labcontainers.kernel import seccomp
 from labcontainers.kernel.probe import probe
 
 ROOT = Path(__file__).parents[2]
@@ -43,12 +44,10 @@ def user_with_subordinate_ids() -> pwd.struct_passwd | None:
 
 
 def interpreter() -> str:
-    """An interpreter that every user may run: the one of these tests may lie in a closed home directory."""
-    path = os.path.realpath(sys.executable)
-    while (path != "/" and os.stat(path).st_mode & 0o005 == 0o005) or os.path.isfile(path):
-        path = os.path.dirname(path)
-        if path == "/":
-            return sys.executable
+    """An interpreter that every user may run, "" for none: the one of these tests may lie in a closed home directory."""
+    path = Path(os.path.realpath(sys.executable))
+    if all(one.stat().st_mode & 0o001 for one in (path, *path.parents)):
+        return str(path)
     return shutil.which("python3", path="/usr/bin:/usr/local/bin") or ""
 
 
@@ -147,3 +146,25 @@ def test_root_without_the_right_to_mount_is_told_which_right_it_lacks(store: Pat
     assert found["level"] == "no-mounts"
     assert "CAP_SYS_ADMIN" in found["checks"]["tmpfs"][2]
     assert "--cap-add SYS_ADMIN" in found["checks"]["tmpfs"][3]
+
+
+def test_inside_a_container_with_a_seccomp_filter_the_filter_is_named_as_the_cause(store: Path) -> None:
+    program = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from labcontainers.kernel import syscalls
+syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+syscalls.seccomp_filter(bytes.fromhex(sys.argv[2]))
+os.execv(sys.executable, [sys.executable, "-I", *sys.argv[3:]])
+"""
+    filter_of_outer_container = seccomp.default_filter(frozenset(), None).hex()
+    arguments = [sys.executable, "-I", "-S", "-c", program, str(ROOT), filter_of_outer_container, "-c", PROGRAM, str(ROOT), str(store)]
+    child = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True, cwd="/")
+    found = json.loads(child.stdout)
+    assert found["level"] in ("none", "no-mounts")
+    for name in ("user namespace", "clone3"):
+        ok, _, reason, fix = found["checks"][name]
+        assert not ok
+        assert "seccomp filter of an outer container" in reason
+        assert "seccomp=unconfined" in fix
+    assert "a seccomp filter is in force" in found["checks"]["outer container"][1]

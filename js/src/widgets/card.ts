@@ -10,6 +10,7 @@ import type { CardParts, CardReplay, ContainerState, Facts, Failure, First, Port
 import { niceCeiling, niceMemoryCeiling } from "./sparkline.ts";
 
 export const SAMPLES_KEPT = 120;
+const SAMPLES_AT_FIRST = 30;
 
 /** What the page knows of one container; any number of views show it. */
 export class CardStore {
@@ -18,8 +19,10 @@ export class CardStore {
   samples: Sample[] = [];
   acting = "";
   failure: Failure | null = null;
+  /** The button that has the keyboard, and until when a new view may give it back. */
+  focused = { action: "", until: 0 };
   readonly log = new LogLines();
-  readonly choices: LogChoices = { follow: true, times: false, query: "", current: null };
+  readonly choices: LogChoices = { follow: true, times: false, query: "", current: null, scrollTop: 0 };
   readonly channel: Channel<CardParts, CardReplay>;
 
   constructor(model: Model, first: First<CardReplay> | null) {
@@ -81,7 +84,7 @@ class CardView {
   private readonly buttons: { stop: HTMLButtonElement; restart: HTMLButtonElement; remove: HTMLButtonElement };
   private readonly cpu: Meter;
   private readonly memory: Meter;
-  private readonly figures = h("dl", { class: "labc-figures" });
+  private readonly figures = h("div", { class: "labc-figures" });
   private readonly logs: LogView;
   private factsShown: Facts | null = null;
 
@@ -130,6 +133,26 @@ class CardView {
     el.replaceChildren(this.root);
     el.classList.add("labc-host");
     this.signal.addEventListener("abort", () => this.root.remove());
+    this.keepFocus();
+  }
+
+  /** The output of the cell is drawn anew when the container ends: who was at a button then is there again. */
+  private keepFocus(): void {
+    const { store, root, signal } = this;
+    root.addEventListener("focusin", () => {
+      const action = (document.activeElement as HTMLElement | null)?.dataset.action ?? "";
+      store.focused = { action, until: Number.POSITIVE_INFINITY };
+    });
+    root.addEventListener("focusout", () => {
+      store.focused = { ...store.focused, until: Date.now() + 500 };
+    });
+    const { action, until } = store.focused;
+    if (!action || Date.now() > until) return;
+    requestAnimationFrame(() => {
+      const button = root.querySelector<HTMLElement>(`[data-action=${action}]`);
+      const target = button?.matches(":disabled, .labc-asking *") ? root : button;
+      if (!signal.aborted && (document.activeElement === document.body || !document.activeElement)) target?.focus();
+    });
   }
 
   private button(name: string, text: string, work: () => void): HTMLButtonElement {
@@ -190,19 +213,14 @@ class CardView {
     if (facts !== this.factsShown) this.showFacts(facts);
     this.showState(state, channel.now());
     this.showNotes(state);
-    this.cpu.show(
-      samples,
-      niceCeiling(
-        highest(samples, (sample) => sample.cpu_percent),
-        10,
-      ),
-      null,
-    );
+    const running = state.status === "running" || state.status === "paused";
+    const busiest = highest(samples, (sample) => sample.cpu_percent);
+    this.cpu.show(samples, niceCeiling(busiest, 10), null, running);
     const used = highest(samples, (sample) => sample.memory_bytes);
     const limit = samples.at(-1)?.memory_limit_bytes ?? null;
     const top = limit !== null && used > limit / 4 ? limit : niceMemoryCeiling(used);
-    this.memory.show(samples, top, limit);
-    this.showFigures(samples.at(-1) ?? null, state.status === "running");
+    this.memory.show(samples, top, limit, running);
+    this.showFigures(running ? (samples.at(-1) ?? null) : null);
     this.logs.refresh();
   }
 
@@ -275,7 +293,7 @@ class CardView {
     );
   }
 
-  private showFigures(sample: Sample | null, running: boolean): void {
+  private showFigures(sample: Sample | null): void {
     const rate = (value: number | null) => (value === null ? null : `${formatBytes(value)}/s`);
     const all: [string, string, string | null][] = sample
       ? [
@@ -286,12 +304,13 @@ class CardView {
       : [];
     const shown = all.filter(([, , value]) => value !== null);
     this.figures.hidden = shown.length === 0;
-    this.figures.classList.toggle("labc-past", !running);
     const key = JSON.stringify(shown);
     if (this.figures.dataset.key === key) return;
     this.figures.dataset.key = key;
     this.figures.replaceChildren(
-      ...shown.map(([name, title, value]) => h("div", { title: title || null }, h("dt", {}, name), h("dd", {}, value))),
+      ...shown.map(([name, title, value]) =>
+        h("span", { title: title || null }, name, h("b", { class: "labc-figure" }, value)),
+      ),
     );
   }
 }
@@ -314,6 +333,7 @@ class Meter {
   private samples: readonly Sample[] = [];
   private limit: number | null = null;
   private back = -1;
+  private running = false;
 
   constructor(
     private readonly title: string,
@@ -341,17 +361,20 @@ class Meter {
     this.element = h("section", { class: `labc-meter ${kind}`, "aria-label": title }, head, this.canvas);
   }
 
-  show(samples: readonly Sample[], top: number, limit: number | null): void {
+  show(samples: readonly Sample[], top: number, limit: number | null, running: boolean): void {
     this.samples = samples;
+    this.running = running;
     this.limit = limit;
-    this.chart.show({ values: samples.map(this.pick), capacity: SAMPLES_KEPT, top, limit });
+    // the window grows with what is known, so that a young container's curve can be seen
+    const capacity = Math.min(SAMPLES_KEPT, Math.max(SAMPLES_AT_FIRST, samples.length));
+    this.chart.show({ values: samples.map(this.pick), capacity, top, limit });
     this.words();
   }
 
   private words(): void {
     const newest = this.samples.at(-1);
     const sample = this.back < 0 ? newest : this.samples.at(-1 - this.back);
-    setText(this.value, sample ? this.format(this.pick(sample)) : "–");
+    setText(this.value, sample && (this.running || this.back >= 0) ? this.format(this.pick(sample)) : "–");
     const ago = sample && newest && this.back > 0 ? ` ${Math.round(newest.time - sample.time)} s ago` : "";
     const limit = this.limit === null ? "" : ` of ${this.format(this.limit)}`;
     setText(this.of, ago || limit);

@@ -14,6 +14,7 @@ export interface LogChoices {
   times: boolean;
   query: string;
   current: Match | null;
+  scrollTop: number;
 }
 
 export class LogView {
@@ -42,6 +43,7 @@ export class LogView {
   private readonly rows = new Map<number, HTMLElement>();
   private first = 0;
   private placed = -1;
+  private drawn = false;
   private shownKey = "";
   readonly refresh: () => void;
 
@@ -166,6 +168,7 @@ export class LogView {
       if (atEnd !== this.choices.follow) this.choices.follow = atEnd;
       this.placed = -1;
     }
+    this.choices.scrollTop = scrollTop;
     this.refresh();
   }
 
@@ -182,8 +185,10 @@ export class LogView {
     this.space.style.height = `${size * ROW_PX}px`;
     this.empty.hidden = size > 0;
     if (choices.follow) this.place(size * ROW_PX);
+    else if (!this.drawn) this.place(choices.scrollTop);
     // lines went away above: what is being read stays where it is
     else if (dropped > 0) this.place(Math.max(0, scroll.scrollTop - dropped * ROW_PX));
+    this.drawn = true;
     const { scrollTop, clientHeight } = scroll;
     const from = first + Math.max(0, Math.floor(scrollTop / ROW_PX) - BEYOND);
     const to = Math.min(end, first + Math.ceil((scrollTop + clientHeight) / ROW_PX) + BEYOND);

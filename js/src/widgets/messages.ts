@@ -84,6 +84,8 @@ export interface Step {
   duration_s: number | null;
   layer_size_bytes: number | null;
   message: string;
+  /** Why the step was not in the cache, "" when not known. */
+  reason: string;
 }
 
 export interface BuildState {

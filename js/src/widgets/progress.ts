@@ -247,7 +247,8 @@ class StepRow {
     const [text, tone] = BADGES[step.status] ?? [step.status, "calm"];
     setText(this.badge, text);
     setAttribute(this.badge, "data-tone", tone);
-    if (step.layer_size_bytes) setAttribute(this.badge, "title", `layer of ${formatBytes(step.layer_size_bytes)}`);
+    const size = step.layer_size_bytes ? `layer of ${formatBytes(step.layer_size_bytes)}` : "";
+    setAttribute(this.badge, "title", [size, step.reason].filter(Boolean).join("; ") || null);
     this.message.hidden = !step.message;
     setText(this.message, step.line ? `Dockerfile line ${step.line}: ${step.message}` : step.message);
   }

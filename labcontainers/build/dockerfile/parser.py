@@ -87,7 +87,7 @@ class Dockerfile:
 
 def parse(text: str, file: str, faults: Faults) -> Dockerfile:
     """The nodes of a Dockerfile; what cannot be split into instructions is added to `faults`."""
-    lines = text.removeprefix("\ufeff").split("\n")
+    lines = text.removeprefix("\ufeff").removesuffix("\n").split("\n")
     source = Source(file, tuple(line.removesuffix("\r") for line in lines))
     directives = _read_directives(source, faults)
     escape = directives.get("escape", "\\")
@@ -164,6 +164,8 @@ def _read_nodes(source: Source, escape: str, faults: Faults) -> Iterator[Node]:
             continue
         node = _split(_join(line, lines, continuation, tuple(comments)))
         comments = []
+        if not node.keyword:
+            continue
         if node.keyword in _HEREDOC_KEYWORDS or (node.keyword == "ONBUILD" and node.nested().keyword in _HEREDOC_KEYWORDS):
             node = _with_heredocs(node, lines, escape, faults)
         yield node

@@ -24,10 +24,10 @@ FORBIDDEN_CALLS = {"shutil.unpack_archive"}
 FORBIDDEN_ATTRIBUTES = {"extract", "extractall"}
 # where the processes beside a container start, what they may load besides their own rooms, and what of those rooms
 LAUNCHER_STARTS = ("runtime.launcher", "runtime.init", "runtime.shim")
-LAUNCHER_ROOMS = ("labcontainers.runtime.", "labcontainers.kernel.syscalls", "labcontainers.kernel.mounts")
+LAUNCHER_ROOMS = ("labcontainers.runtime.", *(f"labcontainers.kernel.{name}" for name in ("files", "mounts", "syscalls")))
 LAUNCHER_MAY_IMPORT = {
-    "__future__", "collections", "collections.abc", "ctypes", "errno", "fcntl", "gc", "json", "os", "resource", "select", "signal",
-    "socket", "stat", "struct", "sys", "time", "typing",
+    "__future__", "codecs", "collections", "collections.abc", "ctypes", "errno", "fcntl", "gc", "json", "os", "resource", "select",
+    "signal", "socket", "stat", "struct", "sys", "time", "typing",
 }  # fmt: skip
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

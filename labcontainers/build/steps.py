@@ -1,0 +1,203 @@
+"""Carries out single steps on the store: a scratch tree, a process or a worker that fills it, and the layer that comes of it.
+
+It must not know the cache, the order of steps, or what a runtime is: a StepRunner runs commands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from labcontainers.build.context import Selection
+from labcontainers.build.plan import CopyStep, RunStep, WorkdirStep
+from labcontainers.errors import StartFailed, StepFailed
+from labcontainers.store.layout import Store
+from labcontainers.store.snapshots import Layer, TreeWorker
+
+_SCRIPT = ".labcontainers-heredoc"
+_KEPT_OUTPUT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A command to run in an image: `lower_paths` top first, `scratch` with `fs` (what it changes) and `work`."""
+
+    lower_paths: tuple[Path, ...]
+    scratch: Path
+    arguments: tuple[str, ...]
+    environment: tuple[str, ...]
+    working_dir: str
+    user: str
+    network: str
+    hostname: str
+
+
+class StepRunner(Protocol):
+    """Runs one command of a build in namespaces of its own."""
+
+    def run(self, request: RunRequest, on_output: Callable[[int, bytes], None]) -> int:
+        """Its exit code; blocks. `on_output` gets the stream (1 or 2) and bytes, in the calling thread. Raises StartFailed."""
+        ...
+
+
+class OutputTail:
+    """The last bytes that a step wrote, both streams together."""
+
+    def __init__(self, limit: int = _KEPT_OUTPUT) -> None:
+        self._limit = limit
+        self._data = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Append, and forget what is too old."""
+        self._data += data
+        if len(self._data) > 2 * self._limit:
+            del self._data[: -self._limit]
+
+    @property
+    def text(self) -> str:
+        """What is kept, as text."""
+        return bytes(self._data[-self._limit :]).decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFiles:
+    """What COPY takes from another stage or image: its layers, and the patterns of files."""
+
+    diff_ids: tuple[str, ...]
+    patterns: tuple[str, ...]
+
+
+class StepExecutor:
+    """Makes layers. Every method leaves a committed layer or nothing."""
+
+    def __init__(self, store: Store, worker: TreeWorker, runner: StepRunner, mtime_s: int) -> None:
+        self._store = store
+        self._worker = worker
+        self._runner = runner
+        self._mtime_s = mtime_s
+
+    def run(self, step: RunStep, below: Sequence[str], on_output: Callable[[int, bytes], None], tail: OutputTail) -> Layer:
+        """Run a command above the layers `below`; raises StepFailed for an exit code other than 0."""
+        arguments = step.arguments or (f"/{_SCRIPT}",)
+
+        def fill(scratch: Path) -> bool:
+            if step.script:
+                _write_script(scratch / "fs" / _SCRIPT, step.script)
+            request = RunRequest(
+                lower_paths=self._store.snapshots.lower_paths(below),
+                scratch=scratch,
+                arguments=arguments,
+                environment=(*step.proxies, *step.environment),
+                working_dir=step.working_dir,
+                user=step.user,
+                network=step.network,
+                hostname=step.hostname,
+            )
+            where = f"{step.place.source.file}:{step.place.first_line}: {step.text}"
+            try:
+                code = self._runner.run(request, on_output)
+            except StartFailed as error:
+                raise StepFailed(where, error.exit_code, error.message, error.hint or "name a program that the image has") from error
+            if code:
+                raise StepFailed(where, code, tail.text, _failure_hint(code, tail.text))
+            if step.script:
+                self._worker.call("labcontainers.store.trees:remove", path=str(scratch / "fs" / _SCRIPT))
+            return True
+
+        layer = self._make(below, fill)
+        assert layer is not None
+        return layer
+
+    def copy(
+        self,
+        step: CopyStep,
+        below: Sequence[str],
+        source: Sequence[Selection] | TreeFiles,
+        context_root: Path,
+        on_output: Callable[[int, bytes], None],
+    ) -> Layer:
+        """Copy files above the layers `below`; raises NotFound, InvalidArgument, Failed."""
+
+        def fill(scratch: Path) -> bool:
+            request = {
+                **self._root(scratch, below),
+                "source": self._source(step, source, context_root, scratch),
+                "files": [(file.name, file.content) for file in step.files],
+                "destination": step.destination,
+                "chown": step.chown,
+                "chmod": step.chmod,
+                "exclude": list(step.exclude),
+                "unpacks": step.unpacks,
+                "mtime_s": self._mtime_s,
+            }
+            path = scratch / "request.json"
+            path.write_text(json.dumps(request))
+            done = self._worker.call("labcontainers.build.copying:copy", request=str(path))
+            for pattern in done["unmatched"]:
+                on_output(2, f"no file matches {pattern}\n".encode())
+            return True
+
+        layer = self._make(below, fill)
+        assert layer is not None
+        return layer
+
+    def _source(self, step: CopyStep, source: Sequence[Selection] | TreeFiles, context_root: Path, scratch: Path) -> Mapping[str, Any]:
+        if isinstance(source, TreeFiles):
+            lower = [str(path) for path in self._store.snapshots.lower_paths(source.diff_ids)]
+            return {"lower": lower, "mount": str(scratch / "source"), "patterns": list(source.patterns)}
+        selections = [
+            {
+                "name": selection.name,
+                "is_directory": selection.is_directory,
+                "entries": [(one.path, one.real_path, one.mode, one.size, one.mtime_ns, one.target) for one in selection.entries],
+            }
+            for selection in source
+        ]
+        return {"context": str(context_root), "selections": selections}
+
+    def make_directory(self, step: WorkdirStep, below: Sequence[str]) -> Layer | None:
+        """Make a WORKDIR above the layers `below`; None when it was there already."""
+
+        def fill(scratch: Path) -> bool:
+            root = self._root(scratch, below)
+            done = self._worker.call(
+                "labcontainers.build.copying:make_directory", **root, path=step.path, user=step.user, mtime_s=self._mtime_s
+            )
+            return bool(done["made"])
+
+        return self._make(below, fill)
+
+    def _root(self, scratch: Path, below: Sequence[str]) -> dict[str, Any]:
+        return {
+            "lower": [str(path) for path in self._store.snapshots.lower_paths(below)],
+            "upper": str(scratch / "fs"),
+            "work": str(scratch / "work"),
+            "mount": str(scratch / "root"),
+            "userxattr": os.geteuid() != 0,
+        }
+
+    def _make(self, below: Sequence[str], fill: Callable[[Path], bool]) -> Layer | None:
+        scratch = self._store.snapshots.new_tree()
+        try:
+            if fill(scratch):
+                return self._store.snapshots.commit(scratch, below)
+        except BaseException:
+            self._store.snapshots.discard(scratch)
+            raise
+        self._store.snapshots.discard(scratch)
+        return None
+
+
+def _write_script(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    path.chmod(0o755)
+
+
+def _failure_hint(code: int, output: str) -> str:
+    last = [line.strip() for line in output.splitlines() if line.strip()][-1:]
+    said = f"it said: {last[0][:200]}" if last else "it said nothing"
+    return {126: "permission denied, or not a program; ", 127: "the command was not found; ", 137: "it was killed; "}.get(code, "") + said

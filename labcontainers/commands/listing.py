@@ -1,0 +1,60 @@
+"""Tables that commands return: a sequence of the things themselves, printed as Docker prints them.
+
+It must not know what the rows are.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar, overload
+
+Item = TypeVar("Item")
+Columns = Mapping[str, Callable[[Item], str]]
+
+
+class Listing(Sequence[Item], Generic[Item]):
+    """Items with columns to print; `listing[0]` is the thing itself."""
+
+    def __init__(self, items: Sequence[Item], columns: Columns[Item]) -> None:
+        self.items = list(items)
+        self._columns = columns
+        self.rows = [{name: column(item) for name, column in columns.items()} for item in self.items]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        return self.items[index]
+
+    def __repr__(self) -> str:
+        names = list(self._columns)
+        widths = {name: max([len(name), *(len(row[name]) for row in self.rows)]) for name in names}
+        lines = ["   ".join(name.ljust(widths[name]) for name in names).rstrip()]
+        lines += ["   ".join(row[name].ljust(widths[name]) for name in names).rstrip() for row in self.rows]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        cell = 'style="text-align:left;padding:2px 14px 2px 0;white-space:pre"'
+        head = "".join(f"<th {cell}>{html.escape(name)}</th>" for name in self._columns)
+        body = "".join("<tr>" + "".join(f"<td {cell}>{html.escape(value)}</td>" for value in row.values()) + "</tr>" for row in self.rows)
+        return f'<table style="font-family:monospace;font-size:90%;margin:0"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas DataFrame; raises ImportError without pandas."""
+        import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+        return pandas.DataFrame(self.rows, columns=list(self._columns))
+
+
+class Text(str):
+    """A text that prints as it is, without quotes, in a notebook and in a terminal."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -1,0 +1,55 @@
+"""How results and errors look in a notebook: cards for containers, two lines for an error.
+
+It must not know commands.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from labcontainers.errors import ContainerExit, DockerfileError, LabError, StepFailed
+
+_RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
+
+
+def shows_widgets() -> bool:
+    """Whether live widgets are wanted: a Jupyter kernel, the bundles built, and LABCONTAINERS_WIDGETS not 0."""
+    from labcontainers import widgets
+
+    return os.environ.get("LABCONTAINERS_WIDGETS", "1") != "0" and widgets.available()
+
+
+def container_bundle(container: Any, include: Any = None, exclude: Any = None) -> Any:
+    """The MIME bundle of a Container: its live card with text and HTML beside it, or these alone."""
+    plain = {"text/plain": repr(container), "text/html": container._repr_html_()}
+    if not shows_widgets():
+        return plain
+    from labcontainers.widgets import show_container
+
+    return show_container(container)._repr_mimebundle_(include=include, exclude=exclude)
+
+
+def error_lines(error: LabError) -> list[str]:
+    """What is shown of an error: the message, what it is about, and the next action."""
+    lines = [f"{_RED}{type(error).__name__}{_PLAIN}: {error.message}"]
+    if isinstance(error, DockerfileError):
+        place = f"{error.file}:{error.first_line}" if error.first_line else error.file
+        lines = [f"{_RED}{type(error).__name__}{_PLAIN}: {place}: {error.message}"]
+        lines += [f"  {line}" for line in error.source.splitlines()]
+        if error.source and error.column:
+            lines.append("  " + " " * (error.column - 1) + "^")
+    output = error.output if isinstance(error, StepFailed | ContainerExit) else ""
+    lines += [f"  {line}" for line in output.splitlines()[-20:]]
+    if error.hint:
+        lines.append(f"{_DIM}{error.hint}; %tb shows the traceback{_PLAIN}")
+    return lines
+
+
+def show_error(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> list[str]:
+    """Show an error of this project without its traceback, which `%tb` still gives."""
+    sys.last_type, sys.last_value, sys.last_traceback = kind, error, trace
+    lines = error_lines(error)
+    shell._showtraceback(kind, error, lines)
+    return lines

@@ -1,0 +1,261 @@
+"""The build progress: takes the events of a build, keeps each step's state and the end of its output, and sends what changed in batches.
+
+It must not know how a build works: it goes by the names of the events, which are build.progress's.
+"""
+
+from __future__ import annotations
+
+import codecs
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from labcontainers.widgets.messages import BuildState, Step, StepOutput, failure_of
+from labcontainers.widgets.pulse import Pulse
+from labcontainers.widgets.snapshot import Snapshot, build_snapshot
+
+if TYPE_CHECKING:
+    from labcontainers.build.progress import BuildEvent
+    from labcontainers.build.result import Build
+    from labcontainers.widgets.card import Surface
+    from labcontainers.widgets.plumbing import LiveWidget
+
+BEAT_S = 0.1
+OUTPUT_KEPT = 32 * 1024
+OUTPUT_PER_BEAT = 32 * 1024
+
+
+class Output:
+    """The end of one step's output as text, and what of it has not been sent."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.dropped = 0
+        self._fresh = 0
+        self._decoders: dict[int, codecs.IncrementalDecoder] = {}
+
+    def add(self, stream: int, data: bytes) -> None:
+        decoder = self._decoders.setdefault(stream, codecs.getincrementaldecoder("utf-8")("replace"))
+        new = decoder.decode(data)
+        self.text += new
+        self._fresh += len(new)
+        if len(self.text) > 2 * OUTPUT_KEPT:
+            self.dropped += len(self.text) - OUTPUT_KEPT
+            self.text = self.text[-OUTPUT_KEPT:]
+
+    def take(self, index: int) -> StepOutput | None:
+        """What came since the last call, or its end when that is too much for one message; None when nothing came."""
+        fresh, self._fresh = self._fresh, 0
+        if not fresh:
+            return None
+        text = self.text[-min(fresh, OUTPUT_PER_BEAT) :]
+        return {"index": index, "skipped": fresh - len(text), "text": text}
+
+    def everything(self, index: int) -> StepOutput:
+        """All that is kept."""
+        return {"index": index, "skipped": self.dropped, "text": self.text}
+
+
+class BuildProgress:
+    """One build, live: give `on_event` to the builder, display this, and call `finish` at the end. Every method is thread-safe."""
+
+    role = "progress"
+
+    def __init__(self, *, clock: Callable[[], float] = time.time, beat_s: float = BEAT_S) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._surface: Surface | None = None
+        self._steps: dict[int, Step] = {}
+        self._outputs: dict[int, Output] = {}
+        self._changed: set[int] = set()
+        self._changed_build = False
+        self._build: BuildState = {
+            "status": "running",
+            "started_at": clock(),
+            "duration_s": None,
+            "image_id": "",
+            "tags": [],
+            "failure": None,
+        }
+        self._pulse = Pulse("lab-build-progress", self.beat, beat_s)
+
+    def show_on(self, surface: Surface) -> None:
+        """Send to `surface` from now on."""
+        self._surface = surface
+
+    # --- what a build says
+
+    def on_event(self, event: BuildEvent) -> None:
+        """Take one event of the build; never blocks for long."""
+        taken = getattr(self, f"_on_{type(event).__name__}", None)
+        if taken is not None:
+            with self._lock:
+                taken(event)
+
+    def finish(self, outcome: Build | BaseException) -> None:
+        """The build is over, with its result or its error. Sends the rest; blocks until its thread has ended."""
+        with self._lock:
+            self._build["duration_s"] = round(self._clock() - self._build["started_at"], 3)
+            self._changed_build = True
+            if isinstance(outcome, BaseException):
+                self._fail(outcome)
+            else:
+                self._build["status"] = "done"
+                self._build["image_id"] = outcome.image.id
+                self._build["tags"] = list(outcome.image.tags)
+        self._pulse.stop()
+        self.flush()
+        if self._surface is not None:
+            self._surface.keep(in_output=True)
+
+    def _fail(self, error: BaseException) -> None:
+        failure = failure_of(error)
+        line = getattr(error, "first_line", 0)
+        failed = next((step for step in self._steps.values() if step["status"] == "failed"), None)
+        for step in self._steps.values():
+            if step["status"] == "running":
+                failed = failed or step
+                self._change(step["index"], status="failed")
+        self._build["status"] = "failed"
+        line = line or (failed["line"] if failed else 0)
+        self._build["failure"] = {**failure, "line": line, "source": getattr(error, "source", "") or (failed["text"] if failed else "")}
+
+    def _on_StepStarted(self, event: Any) -> None:
+        many_stages = getattr(event, "count", 0) not in (0, event.total)
+        self._steps[event.index] = {
+            "index": event.index,
+            "total": event.total,
+            "stage": event.stage if many_stages else "",
+            "text": event.text,
+            "line": event.line,
+            "status": "running",
+            "started_at": self._clock(),
+            "duration_s": None,
+            "layer_size_bytes": None,
+            "message": "",
+            "reason": "",
+        }
+        self._changed.add(event.index)
+
+    def _on_StepCached(self, event: Any) -> None:
+        self._change(event.index, status="cached", layer_size_bytes=getattr(event, "layer_size_bytes", 0) or None)
+
+    def _on_StepMissed(self, event: Any) -> None:
+        self._change(event.index, reason=event.reason)
+
+    def _on_StepOutput(self, event: Any) -> None:
+        self._outputs.setdefault(event.index, Output()).add(event.stream, event.data)
+
+    def _on_StepFinished(self, event: Any) -> None:
+        size = event.layer_size_bytes or None
+        self._change(event.index, status="done", duration_s=round(event.duration_s, 3), layer_size_bytes=size)
+
+    def _on_StepFailedEvent(self, event: Any) -> None:
+        step = self._steps.get(event.index)
+        started_at = step["started_at"] if step else None
+        took = None if started_at is None else round(self._clock() - started_at, 3)
+        self._change(event.index, status="failed", message=event.message, duration_s=took)
+
+    def _on_BuildFinished(self, event: Any) -> None:
+        self._build["image_id"], self._build["tags"] = event.image_id, list(event.tags)
+        self._changed_build = True
+
+    def _change(self, index: int, **changes: Any) -> None:
+        step = self._steps.get(index)
+        if step is not None:
+            self._steps[index] = {**step, **changes}  # type: ignore[typeddict-item]
+            self._changed.add(index)
+
+    # --- what a page or a display says (plumbing.Owner)
+
+    def everything(self) -> dict[str, Any]:
+        with self._lock:
+            output = [output.everything(index) for index, output in self._outputs.items()]
+            return {"build": dict(self._build), "steps": [dict(step) for step in self._steps.values()], "output": output}
+
+    def replay(self) -> None:
+        with self._lock:
+            self.flush()
+            if self._surface is not None:
+                self._surface.resend(self.everything())
+
+    def act(self, action: str) -> None:
+        """There is nothing to press."""
+
+    def watch(self, page: str, views: int) -> None:
+        """While the build goes on the cell sends anyway; afterwards an answer says that the kernel is there."""
+        with self._lock:
+            self._changed_build = True
+        self.flush()
+
+    def shown(self) -> None:
+        self._pulse.start()
+
+    def snapshot(self) -> Snapshot:
+        with self._lock:
+            tails = {index: output.text for index, output in self._outputs.items()}
+            return build_snapshot(self._build, list(self._steps.values()), tails, self._clock())
+
+    def close(self) -> None:
+        """Stop sending; blocks until the thread has ended."""
+        self._pulse.stop()
+
+    # --- the beat
+
+    def beat(self) -> bool:
+        """Send what changed; False once the build is over."""
+        self.flush()
+        return self._build["status"] == "running"
+
+    def flush(self) -> None:
+        """Send what changed, as one message."""
+        with self._lock:
+            if self._surface is None:
+                return
+            data: dict[str, Any] = {}
+            if self._changed_build:
+                data["build"] = dict(self._build)
+            if self._changed:
+                data["steps"] = [dict(self._steps[index]) for index in sorted(self._changed)]
+            output = [part for index, out in self._outputs.items() if (part := out.take(index)) is not None]
+            if output:
+                data["output"] = output
+            self._changed.clear()
+            self._changed_build = False
+            if data:
+                self._surface.update(data)
+
+    # --- how it is shown
+
+    @property
+    def widget(self) -> LiveWidget | None:
+        """The widget it is shown by, None where only its text is."""
+        from labcontainers.widgets.plumbing import LiveWidget
+
+        return self._surface if isinstance(self._surface, LiveWidget) else None
+
+    def __repr__(self) -> str:
+        return self.snapshot().text
+
+    def _repr_html_(self) -> str:
+        return self.snapshot().html
+
+    def _ipython_display_(self, **_: object) -> None:
+        widget = self.widget
+        if widget is not None:
+            widget._ipython_display_()
+        else:
+            from IPython.display import display
+
+            snapshot = self.snapshot()
+            display({"text/plain": snapshot.text, "text/html": snapshot.html}, raw=True)
+
+
+def build_progress() -> BuildProgress:
+    """A live progress to be displayed. Raises Unavailable when the bundles are not built."""
+    from labcontainers.widgets.plumbing import LiveWidget
+
+    progress = BuildProgress()
+    progress.show_on(LiveWidget(progress))
+    return progress

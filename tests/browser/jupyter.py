@@ -1,0 +1,197 @@
+"""A Jupyter server on the loopback address and a Chromium that can reach nothing else, for the browser tests.
+
+It must not know the widgets: it opens notebooks, runs their cells and reads what was saved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import Browser, Locator, Page, Playwright
+
+HOUSE = Path(__file__).resolve().parents[2]
+QUIET = (
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-client-side-phishing-detection",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--disable-features=OptimizationHints,MediaRouter,Translate",
+    "--metrics-recording-only",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+)
+SETTINGS = {
+    "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+}
+
+
+def launch_chromium(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET))
+
+
+class Server:
+    """One Jupyter server with a fresh home below `folder`; `application` is "lab" or "notebook"."""
+
+    def __init__(self, folder: Path, application: str = "lab", environment: dict[str, str] | None = None) -> None:
+        self.application = application
+        self.notebooks = folder / "notebooks"
+        self.notebooks.mkdir(parents=True)
+        self.token = secrets.token_hex(16)
+        self.port = _free_port()
+        self._settings(folder / "settings", SETTINGS)
+        self.log_path = folder / "server.log"
+        command = [sys.executable, "-m", f"jupyter{application}" if application == "lab" else application, "--no-browser", "--allow-root"]
+        command += [
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={self.port}",
+            "--ServerApp.port_retries=0",
+            f"--IdentityProvider.token={self.token}",
+        ]
+        command += [
+            f"--ServerApp.root_dir={self.notebooks}",
+            "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
+        ]
+        with self.log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._environment(folder, environment or {})
+            )
+        self._wait()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _environment(self, folder: Path, more: dict[str, str]) -> dict[str, str]:
+        own = {
+            "HOME": str(folder),
+            "IPYTHONDIR": str(folder / "ipython"),
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+            "LABCONTAINERS_ROOT": str(folder / "s"),
+            "LABCONTAINERS_RUN": str(folder / "r"),
+            "PYTHONPATH": str(HOUSE),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        }
+        return {**os.environ, **own, **more}
+
+    def _settings(self, folder: Path, settings: dict[str, Any]) -> None:
+        for plugin, values in settings.items():
+            path = folder / f"{plugin}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            with suppress(OSError), urllib.request.urlopen(f"{self.address}/api/status?token={self.token}", timeout=5):
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.2)
+        self.close()
+        raise AssertionError(f"the Jupyter server did not start:\n{self.log_path.read_text()[-4000:]}")
+
+    def write(self, name: str, cells: Sequence[str]) -> None:
+        """Make a notebook of these code cells."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.notebooks / name)
+
+    def read(self, name: str) -> Any:
+        """The notebook as it was last saved."""
+        return nbformat.read(self.notebooks / name, as_version=4)
+
+    def close(self) -> None:
+        """End the server and its kernels."""
+        self._process.terminate()
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class NotebookPage:
+    """One notebook, open in a page. Requests to anywhere but the server are refused and remembered in `strayed`."""
+
+    def __init__(self, server: Server, browser: Browser, name: str, *, dark: bool = False, width: int = 1200, height: int = 900) -> None:
+        self.server = server
+        self.name = name
+        self.strayed: list[str] = []
+        self.errors: list[str] = []
+        self.context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=2)
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.page: Page = self.context.new_page()
+        self.page.on("request", lambda request: self._note(request.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        tree = "lab/tree" if server.application == "lab" else "notebooks"
+        self.page.goto(f"{server.address}/{tree}/{name}?token={server.token}&reset")
+        self._ready()
+        if dark:
+            self.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.server.address, "blob:", "data:", self.server.address.replace("http", "ws"))):
+            self.strayed.append(url)
+
+    def _ready(self) -> None:
+        self.page.wait_for_function("() => window.jupyterapp && window.jupyterapp.restored", timeout=60_000)
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+        context = "window.jupyterapp.shell.currentWidget?.sessionContext"
+        self.page.wait_for_function(
+            f"() => {context}?.isReady && {context}.session?.kernel?.connectionStatus === 'connected'", timeout=60_000
+        )
+        self.page.evaluate(f"() => {context}.session.kernel.info.then(() => null)")
+
+    def command(self, name: str, arguments: dict[str, Any] | None = None, *, wait: bool = True) -> None:
+        """Run one of JupyterLab's commands; it may go on after this returns when `wait` is False."""
+        execute = "window.jupyterapp.commands.execute(name, args)"
+        run = f"([name, args, wait]) => {{ const done = {execute}; if (wait) return done.then(() => null); }}"
+        self.page.evaluate(run, [name, arguments or {}, wait])
+
+    def run_all(self) -> None:
+        """Start all cells; returns at once."""
+        self.command("notebook:run-all-cells", wait=False)
+
+    def reload(self) -> None:
+        self.page.reload()
+        self._ready()
+
+    def save(self) -> Any:
+        """Save, and read what is on disk."""
+        self.command("docmanager:save")
+        return self.server.read(self.name)
+
+    def locator(self, selector: str) -> Locator:
+        return self.page.locator(selector)
+
+    def close(self) -> None:
+        self.context.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

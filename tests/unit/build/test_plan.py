@@ -1,0 +1,265 @@
+"""Typed instructions to steps: expansion, scopes of ARG, config, stages, and what is refused before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from labcontainers.build.dockerfile.instructions import read_dockerfile
+from labcontainers.build.plan import BuildPlan, CopyStep, PlanOptions, RunStep, WorkdirStep
+from labcontainers.build.planner import plan_build
+from labcontainers.errors import DockerfileError, InvalidArgument, NotFound, Unsupported
+from labcontainers.oci.descriptor import Platform
+from labcontainers.oci.image_config import ImageConfig, ProcessConfig
+
+HOST = Platform("linux", "amd64")
+BASE = ImageConfig(
+    "amd64", "linux", ProcessConfig(env=("PATH=/bin", "FROM_BASE=1"), cmd=("sh",), working_dir="/base"), ("sha256:" + "0" * 64,)
+)
+
+
+def image_config(name: str) -> ImageConfig:
+    if name == "triggers":
+        return ImageConfig("amd64", "linux", ProcessConfig(extra={"OnBuild": ["RUN x"]}), ())
+    if name != "base":
+        raise NotFound(f"no such image: {name}", "build it")
+    return BASE
+
+
+def plan(text: str, build_args: Mapping[str, str] | None = None, target: str | None = None, network: str = "bridge") -> BuildPlan:
+    dockerfile, instructions = read_dockerfile(text)
+    return plan_build(dockerfile, instructions, PlanOptions(build_args or {}, target, network), HOST, image_config)
+
+
+def last_run(text: str, build_args: Mapping[str, str] | None = None) -> RunStep:
+    step = plan(text, build_args).stages[-1].steps[-1]
+    assert isinstance(step, RunStep)
+    return step
+
+
+def last_copy(text: str) -> CopyStep:
+    step = plan(text).stages[-1].steps[-1]
+    assert isinstance(step, CopyStep)
+    return step
+
+
+HISTORY = [
+    ("RUN a  b", "RUN /bin/sh -c a  b # buildkit"),
+    ('RUN ["a", "b"]', "RUN a b # buildkit"),
+    ("ARG x=1\nARG y\nENV y=2\nRUN a", "RUN |2 x=1 y=2 /bin/sh -c a # buildkit"),
+    ('SHELL ["/bin/bash", "-c"]\nRUN a', "RUN /bin/bash -c a # buildkit"),
+    ("RUN <<E\na\nb\nE", "RUN /bin/sh -c a\nb\n # buildkit"),
+    ("RUN cat <<E\na\nE", "RUN /bin/sh -c cat <<E\na\nE\n # buildkit"),
+    ("COPY --chown=1 a b c/", "COPY --chown=1 a b /base/c/ # buildkit"),
+    ("ADD a .", "ADD a /base/ # buildkit"),
+    ("ENV a=b c='d e'", "ENV a=b c=d e"),
+    ("LABEL a=b", "LABEL a=b"),
+    ("ARG a=b c", "ARG a=b c"),
+    ("WORKDIR x", "WORKDIR /base/x"),
+    ("EXPOSE 443/UDP 80 90-91", "EXPOSE [443/udp 80/tcp 90/tcp 91/tcp]"),
+    ('CMD ["a", "b c"]', 'CMD ["a" "b c"]'),
+    ("CMD a 'b'", 'CMD ["/bin/sh" "-c" "a \'b\'"]'),
+    ('ENTRYPOINT ["x"]', 'ENTRYPOINT ["x"]'),
+    ("USER 1:2", "USER 1:2"),
+    ("VOLUME /a /b", "VOLUME [/a /b]"),
+    ("STOPSIGNAL TERM", "STOPSIGNAL TERM"),
+    ('SHELL ["a", "b"]', "SHELL [a b]"),
+]
+
+
+@pytest.mark.parametrize(("lines", "created_by"), HISTORY)
+def test_the_history_says_what_buildkit_says(lines: str, created_by: str) -> None:
+    assert plan("FROM base\n" + lines).stages[-1].steps[-1].created_by == created_by
+
+
+ARGUMENTS = [
+    ("FROM base\nARG a=1\nRUN x", {}, {"a": "1"}),
+    ("FROM base\nARG a=1\nRUN x", {"a": "2"}, {"a": "2"}),
+    ("FROM base\nRUN x", {"a": "2"}, {}),
+    ("ARG a=1\nFROM base\nRUN x", {}, {}),
+    ("ARG a=1\nFROM base\nARG a\nRUN x", {}, {"a": "1"}),
+    ("ARG a=1\nFROM base\nARG a=3\nRUN x", {}, {"a": "3"}),
+    ("ARG a=1\nFROM base\nARG a\nRUN x", {"a": "2"}, {"a": "2"}),
+    ("ARG a=1\nARG b=$a-x\nFROM base\nARG b\nRUN x", {"a": "2"}, {"b": "2-x"}),
+    ("FROM base\nARG a=1\nENV a=env\nRUN x", {"a": "2"}, {"a": "env"}),
+    ("FROM base\nARG a\nRUN x", {}, {}),
+    ("FROM base\nARG a=1\nARG b=${a}2\nRUN x", {}, {"a": "1", "b": "12"}),
+    ("FROM base AS s\nARG a=1\nFROM s\nRUN x", {}, {"a": "1"}),
+    ("FROM base\nARG TARGETARCH\nARG BUILDPLATFORM\nRUN x", {}, {"TARGETARCH": "amd64", "BUILDPLATFORM": "linux/amd64"}),
+    ("FROM base AS s\nARG TARGETSTAGE\nRUN x", {}, {"TARGETSTAGE": "s"}),
+    ("FROM base\nENV a=1\nENV a=2 b=$a\nRUN x", {}, {"a": "2", "b": "1"}),
+]
+
+
+@pytest.mark.parametrize(("text", "build_args", "expected"), ARGUMENTS)
+def test_arguments_reach_run_within_their_scope(text: str, build_args: dict[str, str], expected: dict[str, str]) -> None:
+    environment = dict(entry.partition("=")[::2] for entry in last_run(text, build_args).environment)
+    assert environment == {"PATH": "/bin", "FROM_BASE": "1", **expected}
+
+
+def test_proxy_arguments_reach_run_but_not_history_nor_key() -> None:
+    step = last_run("FROM base\nRUN x", {"HTTP_PROXY": "p"})
+    assert step.proxies == ("HTTP_PROXY=p",)
+    assert "HTTP_PROXY" not in step.created_by
+    assert not any(entry.startswith("HTTP_PROXY") for entry in step.environment)
+
+
+def test_run_and_cmd_keep_their_variables_for_the_shell() -> None:
+    assert last_run("FROM base\nENV a=1\nRUN echo $a ${b:-c}").arguments == ("/bin/sh", "-c", "echo $a ${b:-c}")
+
+
+def test_a_here_document_with_a_hash_bang_is_the_program() -> None:
+    step = last_run("FROM base\nRUN <<E\n#!/usr/bin/awk -f\nx\nE")
+    assert (step.arguments, step.script) == ((), "#!/usr/bin/awk -f\nx\n")
+
+
+COPIES = [
+    ("ENV d=/x\nCOPY a $d", ("a",), "/x"),
+    ("ENV d=x\nCOPY $d/a b", ("x/a",), "/base/b"),
+    ("COPY a b .", ("a", "b"), "/base/"),
+    ("WORKDIR /\nCOPY a .", ("a",), "/"),
+    ("COPY a /b/../c/", ("a",), "/c/"),
+    ("COPY a ../../../x", ("a",), "/x"),
+]
+
+
+@pytest.mark.parametrize(("lines", "sources", "destination"), COPIES)
+def test_a_copy_is_expanded_and_made_absolute(lines: str, sources: tuple[str, ...], destination: str) -> None:
+    step = last_copy("FROM base\n" + lines)
+    assert (step.sources, step.destination) == (sources, destination)
+
+
+def test_here_documents_of_copy_are_expanded_unless_quoted() -> None:
+    step = last_copy("FROM base\nENV v=1\nCOPY <<A <<'B' /d/\n\"$v\"\nA\n$v\nB")
+    assert [(file.name, file.content) for file in step.files] == [("A", '"1"\n'), ("B", "$v\n")]
+
+
+def test_the_config_is_what_the_instructions_say() -> None:
+    text = (
+        "FROM base\nENV a=1 PATH=/x:$PATH\nLABEL l=m\nUSER u\nWORKDIR /w\nWORKDIR v\nEXPOSE 80\nVOLUME /d\nSTOPSIGNAL SIGINT\n"
+        'CMD ["c"]\nENTRYPOINT ["e"]\nMAINTAINER me'
+    )
+    stage = plan(text).stages[-1]
+    assert stage.config == ProcessConfig(
+        user="u",
+        exposed_ports=("80/tcp",),
+        env=("PATH=/x:/bin", "FROM_BASE=1", "a=1"),
+        entrypoint=("e",),
+        cmd=("c",),
+        volumes=("/d",),
+        working_dir="/w/v",
+        labels={"l": "m"},
+        stop_signal="SIGINT",
+    )
+    assert stage.author == "me"
+
+
+def test_an_entrypoint_drops_the_command_of_the_base_image() -> None:
+    assert plan('FROM base\nENTRYPOINT ["e"]').stages[-1].config.cmd is None
+
+
+def test_a_stage_from_scratch_has_a_path_and_a_root() -> None:
+    config = plan("FROM scratch\nLABEL a=b").stages[-1].config
+    assert config.env == ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
+    assert config.working_dir == "/"
+
+
+STAGES = "FROM base AS a\nRUN 1\nFROM base AS b\nRUN 2\nFROM base AS c\nCOPY --from=a x y\nFROM c\nCOPY --from=1 x y\nFROM base AS unused\n"
+
+
+@pytest.mark.parametrize(("target", "titles"), [(None, ["unused"]), ("b", ["b"]), ("C", ["a", "c"]), ("3", ["a", "b", "c", "stage-3"])])
+def test_only_needed_stages_are_planned(target: str | None, titles: list[str]) -> None:
+    assert [stage.stage.title for stage in plan(STAGES, target=target).stages] == titles
+
+
+def test_workdir_belongs_to_the_user() -> None:
+    step = plan("FROM base\nUSER u\nWORKDIR /x").stages[-1].steps[-1]
+    assert isinstance(step, WorkdirStep)
+    assert (step.path, step.user) == ("/x", "u")
+
+
+REFUSED = [
+    ("RUN a\nFROM base", 1, 1, "before the first FROM"),
+    ("ARG a=1", 1, 0, "no build stage"),
+    ("FROM nowhere", 1, 6, "no such image: nowhere"),
+    ("ARG b\nFROM $b", 2, 6, "should not be blank"),
+    ("ARG a=${x\nFROM base", 1, 7, "missing '}'"),
+    ("FROM base\nENV a=1 b=${x:?needed}", 2, 11, "x: needed"),
+    ("FROM base\nCOPY a \\\n  ${b:?}", 3, 3, "b: is not allowed"),
+    ("FROM base\nCOPY --from=nowhere a b", 2, 6, "no such image: nowhere"),
+    ("FROM base\nCOPY --from=7 a b", 2, 6, "no stage number 7"),
+    ("FROM base AS x\nCOPY --from=x a b", 2, 6, "before the current stage"),
+    ("FROM base\nCOPY --from=$x a b", 2, 6, "not supported for --from"),
+    ("FROM base\nCOPY --chmod=9 a b", 2, 6, "invalid mode"),
+    ("FROM base\nCOPY http://x/y /z", 2, 6, "can't be a URL"),
+    ("FROM base\nENV d=x\nCOPY a b $d", 3, 10, "must be a directory"),
+    ("FROM base\nEXPOSE http", 2, 8, "invalid port"),
+    ("FROM base\nEXPOSE 90-80", 2, 8, "invalid port"),
+    ("FROM base\nSTOPSIGNAL SIGFOO", 2, 12, "invalid signal"),
+    ("FROM base\nUSER $nobody", 2, 6, "is no user"),
+    ("FROM base\nRUN --network=host x", 2, 5, "not allowed"),
+    ("FROM base\nRUN --network=lan x", 2, 5, "unsupported network mode"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "column", "message"), REFUSED)
+def test_a_fault_of_the_plan_names_its_place(text: str, line: int, column: int, message: str) -> None:
+    with pytest.raises(DockerfileError) as caught:
+        plan(text)
+    assert message in caught.value.message
+    assert (caught.value.first_line, caught.value.column) == (line, column)
+
+
+UNSUPPORTED = [
+    ("FROM base\nHEALTHCHECK CMD x", "Dockerfile:2: HEALTHCHECK"),
+    ("FROM base\nONBUILD RUN x", "Dockerfile:2: ONBUILD"),
+    ("FROM base\nRUN --mount=type=cache,target=/x y", "Dockerfile:2: RUN --mount"),
+    ("FROM base\nRUN --security=insecure y", "Dockerfile:2: RUN --security=insecure"),
+    ("FROM base\nCOPY --link a b", "Dockerfile:2: COPY --link"),
+    ("FROM base\nCOPY --parents a b", "Dockerfile:2: COPY --parents"),
+    ("FROM base\nADD https://x/y /z", "Dockerfile:2: ADD of a remote source"),
+    ("FROM base\nADD --checksum=sha256:1 a /z", "Dockerfile:2: ADD --checksum"),
+    ("FROM --platform=linux/arm64 base", "Dockerfile:1: FROM --platform=linux/arm64"),
+    ("FROM triggers", "Dockerfile:1: the base image triggers has ONBUILD triggers"),
+    ("# syntax=other/frontend\nFROM base", "the frontend other/frontend"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), UNSUPPORTED)
+def test_what_is_not_carried_out_is_refused_and_never_ignored(text: str, message: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        plan(text)
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+def test_all_faults_of_all_stages_are_raised_at_once() -> None:
+    with pytest.raises(DockerfileError, match=r"3 faults: line 2: .*line 4: .*; Dockerfile:5: HEALTHCHECK"):
+        plan("FROM base AS a\nEXPOSE x\nFROM a\nSTOPSIGNAL y\nHEALTHCHECK NONE")
+
+
+def test_the_platform_of_the_host_is_accepted() -> None:
+    assert plan("FROM --platform=$BUILDPLATFORM base").stages
+    assert plan("FROM --platform=linux/x86_64 base").stages
+
+
+def test_an_unknown_target_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InvalidArgument, match="did you mean build") as caught:
+        plan("FROM base AS build", target="biuld")
+    assert "target stage 'biuld'" in caught.value.message
+
+
+def test_an_undefined_variable_is_noticed_with_the_nearest_name() -> None:
+    (warning,) = plan("FROM base\nENV VERSION=1\nENV a=$VERSOIN").warnings
+    assert str(warning) == "Dockerfile:3: UndefinedVar: usage of undefined variable '$VERSOIN' (did you mean $VERSION?)"
+
+
+def test_build_arguments_that_nothing_asks_for_are_noticed() -> None:
+    assert plan("FROM base\nARG a\n", {"a": "1", "b": "2", "HTTP_PROXY": "p"}).unused_build_args == ("b",)
+
+
+def test_the_source_date_epoch_must_be_a_number() -> None:
+    assert plan("FROM base", {"SOURCE_DATE_EPOCH": "17"}).source_date_epoch == 17
+    with pytest.raises(InvalidArgument, match="SOURCE_DATE_EPOCH"):
+        plan("FROM base", {"SOURCE_DATE_EPOCH": "now"})
