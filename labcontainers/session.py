@@ -5,6 +5,7 @@ It must not know who needs it: magics, widgets and the command line all come her
 
 from __future__ import annotations
 
+import atexit
 import threading
 
 from labcontainers.engine.engine import Engine
@@ -22,6 +23,8 @@ class Session:
         with self._lock:
             if self._engine is None:
                 self._engine = Engine()
+                # what the engine put off, such as taking down an unused bridge, is done when the process ends
+                atexit.register(self.close)
             return self._engine
 
     def existing(self) -> Engine | None:
@@ -39,6 +42,7 @@ class Session:
         """Close the Engine, if there is one; the next use makes a new one."""
         with self._lock:
             former, self._engine = self._engine, None
+        atexit.unregister(self.close)
         if former is not None:
             former.close()
 

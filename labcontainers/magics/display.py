@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from labcontainers.errors import ContainerExit, DockerfileError, LabError, StepFailed
+from labcontainers.widgets.messages import hint_beside_output
 
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
@@ -42,8 +43,8 @@ def error_lines(error: LabError) -> list[str]:
             lines.append("  " + " " * (error.column - 1) + "^")
     output = error.output if isinstance(error, StepFailed | ContainerExit) else ""
     lines += [f"  {line}" for line in output.splitlines()[-20:]]
-    if error.hint:
-        lines.append(f"{_DIM}{error.hint}; %tb shows the traceback{_PLAIN}")
+    hint = hint_beside_output(error.hint, output)
+    lines.append(f"{_DIM}{hint + '; ' if hint else ''}%tb shows the traceback{_PLAIN}")
     return lines
 
 

@@ -136,7 +136,15 @@ def update(seq: int, now: float, data: Mapping[str, Any]) -> Message:
 
 def failure_of(error: BaseException) -> Failure:
     """An error as a reader sees it: message and hint of this project's errors, type and text of others."""
+    if isinstance(error, KeyboardInterrupt):
+        return {"message": "interrupted", "hint": ""}
     message = getattr(error, "message", None)
     if isinstance(message, str):
         return {"message": message, "hint": str(getattr(error, "hint", ""))}
     return {"message": f"{type(error).__name__}: {error}", "hint": ""}
+
+
+def hint_beside_output(hint: str, output: str) -> str:
+    """A hint without what it repeats of the `output` that is shown with it."""
+    said = [line.strip() for line in output.splitlines() if line.strip()][-1:]
+    return hint.partition("it said: ")[0].rstrip("; ") if said and said[0][:200] in hint else hint

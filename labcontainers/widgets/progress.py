@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from labcontainers.widgets.messages import BuildState, Step, StepOutput, failure_of
+from labcontainers.errors import StepFailed
+from labcontainers.widgets.messages import BuildState, Step, StepOutput, failure_of, hint_beside_output
 from labcontainers.widgets.pulse import Pulse
 from labcontainers.widgets.snapshot import Snapshot, build_snapshot
 
@@ -111,6 +112,10 @@ class BuildProgress:
 
     def _fail(self, error: BaseException) -> None:
         failure = failure_of(error)
+        if isinstance(error, StepFailed):
+            # which step, and what it said, is in its own row
+            hint = hint_beside_output(error.hint, error.output)
+            failure = {"message": f"the step failed with exit code {error.returncode}", "hint": hint}
         line = getattr(error, "first_line", 0)
         failed = next((step for step in self._steps.values() if step["status"] == "failed"), None)
         for step in self._steps.values():

@@ -88,7 +88,9 @@ def build_snapshot(build: BuildState, steps: Sequence[Step], tails: dict[int, st
     text = [f"{title}: {build['status']}, {format_duration(duration_s)}"]
     rows = []
     for step in steps:
-        words, row = _step_forms(step, tails.get(step["index"], ""))
+        # why the build failed is said at the end, once
+        said = "" if build["failure"] else step["message"]
+        words, row = _step_forms(step, tails.get(step["index"], ""), said)
         text += words
         rows.append(row)
     ending = _ending(build)
@@ -115,7 +117,7 @@ def _ending(build: BuildState) -> list[str]:
     return [where + failure["message"], *([failure["hint"]] if failure["hint"] else [])]
 
 
-def _step_forms(step: Step, tail: str) -> tuple[list[str], str]:
+def _step_forms(step: Step, tail: str, said: str) -> tuple[list[str], str]:
     """A step as lines of text and as rows of an HTML table."""
     number = f"{step['index']}/{step['total']}" if step["total"] else str(step["index"])
     took = format_duration(step["duration_s"]) if step["duration_s"] is not None and step["status"] != "cached" else ""
@@ -129,8 +131,8 @@ def _step_forms(step: Step, tail: str) -> tuple[list[str], str]:
     row += f'<td style="text-align:right;color:{colour};padding-left:12px;white-space:nowrap">{escape(about)}</td></tr>'
     if step["status"] in ("running", "failed"):
         lines = [visible(line) for line in tail.splitlines()[-20:]]
-        if step["message"]:
-            lines.append((f"Dockerfile line {step['line']}: " if step["line"] else "") + step["message"])
+        if said:
+            lines.append((f"Dockerfile line {step['line']}: " if step["line"] else "") + said)
         if lines:
             text += [f"          {line}" for line in lines]
             body = f'<pre style="{_PRE}">{escape(chr(10).join(lines))}</pre>'

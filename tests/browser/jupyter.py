@@ -51,6 +51,7 @@ class Server:
 
     def __init__(self, folder: Path, application: str = "lab", environment: dict[str, str] | None = None) -> None:
         self.application = application
+        self.folder = folder
         self.notebooks = folder / "notebooks"
         self.notebooks.mkdir(parents=True)
         self.token = secrets.token_hex(16)
@@ -122,6 +123,28 @@ class Server:
         """The notebook as it was last saved."""
         return nbformat.read(self.notebooks / name, as_version=4)
 
+    def end_kernels(self) -> None:
+        """End every kernel, so that the next notebook has the machine for itself."""
+        for kernel in self._ask("kernels"):
+            self._ask(f"kernels/{kernel['id']}", "DELETE")
+
+    def remove_containers(self) -> list[str]:
+        """Remove every container from the store that the kernels use; returns what is wrong with the store then."""
+        from labcontainers import Engine
+
+        engine = Engine(root=self.folder / "s", run_root=self.folder / "r")
+        try:
+            for container in engine.containers.list(all=True):
+                container.remove(force=True)
+            return engine.store.verify()
+        finally:
+            engine.close()
+
+    def _ask(self, path: str, method: str = "GET") -> Any:
+        request = urllib.request.Request(f"{self.address}/api/{path}", method=method, headers={"Authorization": f"token {self.token}"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or b"null")
+
     def close(self) -> None:
         """End the server and its kernels."""
         self._process.terminate()
@@ -142,6 +165,7 @@ class NotebookPage:
         self.errors: list[str] = []
         self.context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=2)
         self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.context.set_default_timeout(60_000)
         self.page: Page = self.context.new_page()
         self.page.on("request", lambda request: self._note(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

@@ -11,6 +11,11 @@ export interface ChartData {
   limit: number | null;
 }
 
+/** The colour, seen through: towards plain "transparent" a gradient would turn grey on its way. */
+function clear(colour: string): string {
+  return colour.startsWith("rgb(") ? colour.replace("rgb(", "rgba(").replace(")", ", 0)") : "transparent";
+}
+
 export class Chart {
   private data: ChartData = { values: [], capacity: 2, top: 1, limit: null };
   private pointed = -1;
@@ -83,7 +88,7 @@ export class Chart {
       area.lineTo(start.x, tall);
       const fill = context.createLinearGradient(0, 0, 0, tall);
       fill.addColorStop(0, colour);
-      fill.addColorStop(1, "transparent");
+      fill.addColorStop(1, clear(colour));
       context.globalAlpha = 0.26;
       context.fillStyle = fill;
       context.fill(area);

@@ -161,7 +161,8 @@ class ProgressView {
       this.result.append(h("span", { class: "labc-muted" }, "image "), h("code", { title: build.image_id }, id));
       for (const tag of build.tags) this.result.append(h("span", { class: "labc-image" }, tag));
     } else if (failure) {
-      const note = h("div", { class: "labc-note-box", "data-tone": "bad" }, failure.message);
+      const where = failure.line ? `Dockerfile line ${failure.line}: ` : "";
+      const note = h("div", { class: "labc-note-box", "data-tone": "bad" }, where + failure.message);
       if (failure.source) note.append(h("pre", { class: "labc-source" }, numbered(failure.source, failure.line)));
       if (failure.hint) note.append(h("span", { class: "labc-hint" }, failure.hint));
       this.result.append(note);
@@ -221,7 +222,9 @@ class StepRow {
 
   show(step: Step, build: BuildState, now: number): void {
     const tail = this.store.output.get(this.index);
-    const content = Boolean(tail?.text || step.message);
+    // why the build failed is said below, once
+    this.message.hidden = !step.message || build.failure !== null;
+    const content = Boolean(tail?.text) || !this.message.hidden;
     this.open =
       content && (this.store.opened.get(this.index) ?? (step.status === "running" || step.status === "failed"));
     this.body.hidden = !this.open;
@@ -240,6 +243,7 @@ class StepRow {
   private showStep(step: Step): void {
     setAttribute(this.element, "data-status", step.status);
     setText(this.number, step.total ? `${step.index}/${step.total}` : String(step.index));
+    this.number.style.minWidth = `${2 * String(step.total).length + 1}ch`;
     const [keyword = "", ...rest] = step.text.split(/(?<=^\S+)(?=\s)/);
     this.text.replaceChildren(h("b", {}, keyword), rest.join(""));
     setAttribute(this.text, "title", step.line ? `${step.text}\n(Dockerfile line ${step.line})` : step.text);
@@ -249,7 +253,6 @@ class StepRow {
     setAttribute(this.badge, "data-tone", tone);
     const size = step.layer_size_bytes ? `layer of ${formatBytes(step.layer_size_bytes)}` : "";
     setAttribute(this.badge, "title", [size, step.reason].filter(Boolean).join("; ") || null);
-    this.message.hidden = !step.message;
     setText(this.message, step.line ? `Dockerfile line ${step.line}: ${step.message}` : step.message);
   }
 
