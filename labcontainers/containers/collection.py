@@ -12,10 +12,11 @@ from typing import Any, Literal, overload
 
 from labcontainers.containers.container import Container
 from labcontainers.containers.exec import open_stdin
-from labcontainers.containers.lifecycle import Lifecycle, Output, Record
+from labcontainers.containers.lifecycle import Lifecycle, Output
 from labcontainers.containers.options import ContainerOptions, split_command
+from labcontainers.containers.register import Record
 from labcontainers.containers.result import RunResult
-from labcontainers.errors import InvalidArgument, StartFailed
+from labcontainers.errors import InvalidArgument
 from labcontainers.images.image import Image
 
 Command = str | Sequence[str] | None
@@ -53,8 +54,8 @@ class Containers:
         began = time.monotonic()
         try:
             execution, warnings = self._lifecycle.start(record, foreground=not detach, stdin=source)
-        except StartFailed:
-            self._lifecycle.find(record.row.id)
+        except BaseException:
+            self._lifecycle.abandon(record)
             raise
         finally:
             if source is not None:

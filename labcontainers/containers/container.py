@@ -14,9 +14,10 @@ from typing import Any
 from labcontainers.containers import exec as execs
 from labcontainers.containers.explain import Explanation, explain
 from labcontainers.containers.inspect import inspect_document
-from labcontainers.containers.lifecycle import Lifecycle, Output, Record
+from labcontainers.containers.lifecycle import Lifecycle, Output
 from labcontainers.containers.logs import LogQuery, LogReader, Logs
 from labcontainers.containers.options import signal_name
+from labcontainers.containers.register import Record
 from labcontainers.containers.result import ExecResult
 from labcontainers.containers.state import ContainerState, read_start
 from labcontainers.containers.stats import StatsSample, sample

@@ -11,8 +11,9 @@ import time
 from typing import Any
 
 from labcontainers.containers import prepare
-from labcontainers.containers.lifecycle import Lifecycle, Output, Record
+from labcontainers.containers.lifecycle import Lifecycle, Output
 from labcontainers.containers.options import ContainerOptions, split_command
+from labcontainers.containers.register import Record
 from labcontainers.containers.result import ExecResult
 from labcontainers.containers.shim_client import ShimClient, read_streams
 from labcontainers.containers.state import read_start

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from labcontainers.containers.lifecycle import Record
+from labcontainers.containers.register import Record
 from labcontainers.containers.state import ContainerState
 from labcontainers.networks.endpoints import Endpoint
 from labcontainers.networks.ports import PortBinding

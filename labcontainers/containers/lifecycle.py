@@ -8,55 +8,32 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import signal as signals
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from labcontainers.containers import prepare
-from labcontainers.containers.names import random_name
-from labcontainers.containers.options import ContainerOptions
+from labcontainers.containers.register import Record, Register
 from labcontainers.containers.shim_client import ShimClient
-from labcontainers.containers.state import ContainerState, read_start, read_state
-from labcontainers.errors import Conflict, NotFound, StartFailed
+from labcontainers.containers.state import ContainerState, read_start, read_state, settle, shim_alive
+from labcontainers.errors import Conflict, NotFound, StartFailed, Unavailable
 from labcontainers.images.catalog import Catalog
-from labcontainers.images.image import Image
 from labcontainers.kernel import capabilities
 from labcontainers.kernel.cgroups import Cgroup, Hierarchy, Limits
 from labcontainers.networks.network import Networks
 from labcontainers.networks.ports import PortBinding, open_listeners
-from labcontainers.oci.image_config import ProcessConfig
 from labcontainers.runtime import plan as plans
 from labcontainers.runtime.handshake import write_file
 from labcontainers.runtime.process import Execution, LauncherProcess
 from labcontainers.runtime.spec import ContainerSpec, HostTraits
-from labcontainers.store.events import Event
 from labcontainers.store.layout import Store
-from labcontainers.store.records import ContainerRow
 
 Output = Callable[[int, bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A container as it was created: its row, its options, the image's process config at that time, and its command line."""
-
-    row: ContainerRow
-    options: ContainerOptions
-    config: ProcessConfig
-    command: tuple[str, ...]
-    diff_ids: tuple[str, ...]
-    directory: Path
-
-    @property
-    def hostname(self) -> str:
-        return self.options.hostname or self.row.id[:12]
-
-
-class Lifecycle:
+class Lifecycle(Register):
     """The verbs. `filter_for` gives the compiled seccomp program for a set of capability names."""
 
     def __init__(
@@ -68,10 +45,7 @@ class Lifecycle:
         hierarchy: Callable[[], Hierarchy],
         filter_for: Callable[[frozenset[str]], bytes],
     ) -> None:
-        self.store = store
-        self.catalog = catalog
-        self.networks = networks
-        self.launcher = launcher
+        super().__init__(store, catalog, networks, launcher)
         self.hierarchy = hierarchy
         self.filter_for = filter_for
 
@@ -79,97 +53,12 @@ class Lifecycle:
         """What of this host changes a plan."""
         return HostTraits(ids=self.launcher.start(), cgroup_mode=self.hierarchy().mode)
 
-    # --- records
-
-    def directory(self, container_id: str) -> Path:
-        """Where a container's files are."""
-        return self.store.paths.containers / container_id
-
-    def create(self, image: str | Image, command: tuple[str, ...], options: ContainerOptions) -> Record:
-        """Write a new container down, not started. Raises NotFound (image), Conflict (name), InvalidArgument (no command)."""
-        found = image if isinstance(image, Image) else self.catalog.get(image)
-        words = prepare.command_line(found.config.config, options, command)
-        container_id = secrets.token_hex(32)
-        directory = self.directory(container_id)
-        prepare.make_directories(directory)
-        document = {
-            "options": options.to_json(),
-            "config": found.config.config.to_json(),
-            "command": words,
-            "diff_ids": found.diff_ids,
-        }
-        try:
-            row = self._put(container_id, options.name, str(image) if isinstance(image, str) else found.tags[0], found.id, document)
-        except BaseException:
-            self.launcher.call("labcontainers.kernel.files:remove_tree", path=str(directory))
-            raise
-        self._event(row, "create")
-        return self._record(row)
-
-    def _put(self, container_id: str, name: str | None, image: str, image_id: str, document: dict[str, Any]) -> ContainerRow:
-        text = json.dumps(document, separators=(",", ":"))
-        for attempt in range(5):
-            chosen = name or random_name() + (f"_{secrets.token_hex(2)}" if attempt > 1 else "")
-            row = ContainerRow(container_id, chosen, image, image_id, text, time.time())
-            try:
-                self.store.records.put_container(row)
-                return row
-            except Conflict:
-                if name or attempt == 4:
-                    raise
-        raise AssertionError("unreachable")
-
-    def _record(self, row: ContainerRow) -> Record:
-        document = json.loads(row.document)
-        return Record(
-            row,
-            ContainerOptions.from_json(document["options"]),
-            ProcessConfig.from_json(document["config"]),
-            tuple(document["command"]),
-            tuple(document["diff_ids"]),
-            self.directory(row.id),
-        )
-
-    def find(self, container_id: str) -> Record | None:
-        """The record with exactly this id; one whose shim has removed its directory (`--rm`) is forgotten here."""
-        row = self.store.records.find_container(container_id)
-        return self._existing(row) if row is not None else None
-
-    def _existing(self, row: ContainerRow) -> Record | None:
-        if self.directory(row.id).is_dir():
-            return self._record(row)
-        self._forget(row.id)
-        return None
-
-    def _forget(self, container_id: str) -> None:
-        self.networks.disconnect(container_id)
-        self.store.records.remove_container(container_id)
-
-    def list(self) -> list[Record]:
-        """All containers, newest first."""
-        rows = sorted(self.store.records.list_containers(), key=lambda row: -row.created_at)
-        return [record for row in rows if (record := self._existing(row)) is not None]
-
-    def get(self, name_or_id: str) -> Record:
-        """The container with this name, id or unambiguous beginning of an id; raises NotFound or Conflict."""
-        wanted = name_or_id.lstrip("/")
-        row = self.store.records.find_container_by_name(wanted) or self.store.records.find_container(wanted)
-        if row is None and wanted and all(character in "0123456789abcdef" for character in wanted):
-            matches = [row for row in self.store.records.list_containers() if row.id.startswith(wanted)]
-            if len(matches) > 1:
-                raise Conflict(f"more than one container begins with {wanted}", "give more digits of the id")
-            row = matches[0] if matches else None
-        record = self._existing(row) if row is not None else None
-        if record is None:
-            raise NotFound(f"no such container: {name_or_id}", "`ps -a` lists all containers")
-        return record
-
     # --- start
 
     def start(self, record: Record, *, foreground: bool = False, stdin: int | None = None) -> tuple[Execution, tuple[str, ...]]:
         """Start a created or ended container; returns its execution (already running) and warnings. Raises StartFailed, Conflict."""
-        with self.store.locks.hold(f"container-{record.row.id}"):
-            if self.state(record).running:
+        with self.store.locks.hold(self.store.container_lock(record.row.id)):
+            if self._settled(record).running:
                 raise Conflict(f"container {record.row.name} is already running", "stop it first")
             return self._start(record, foreground, stdin)
 
@@ -201,7 +90,7 @@ class Lifecycle:
         options, directory = record.options, record.directory
         prepare.write_etc(directory, record.hostname, options.network)
         lower = tuple(str(path) for path in self.store.snapshots.lower_paths(record.diff_ids))
-        cgroup = self.hierarchy().create(record.row.id)
+        cgroup = self._new_cgroup(record.row.id)
         limits = Limits(memory_bytes=options.memory_bytes, cpus=options.cpus, pids=options.pids_limit)
         try:
             warnings = cgroup.apply(limits)
@@ -230,6 +119,21 @@ class Lifecycle:
             cgroup_directory=paths["unified"] or "",
         )
         return spec, cgroup, tuple(warnings)
+
+    def _new_cgroup(self, container_id: str) -> Cgroup:
+        """The container's control group; one that a dead shim or engine left is taken away first."""
+        try:
+            return self.hierarchy().create(container_id)
+        except Conflict:
+            self.clear_cgroup(container_id)
+            return self.hierarchy().create(container_id)
+
+    def clear_cgroup(self, group_id: str) -> None:
+        """Kill what is in a control group that nobody watches, and remove it. Idempotent."""
+        left = self.hierarchy().find(group_id)
+        if left is not None:
+            left.kill()
+            left.remove()
 
     @staticmethod
     def _write_start(
@@ -292,25 +196,28 @@ class Lifecycle:
 
         The first KeyboardInterrupt is sent to the container as SIGINT, the next one as SIGKILL; it is raised again at the end.
         """
-        interrupts = 0
         end: dict[str, Any] = {"exit_code": 137, "oom_killed": False, "finished_at": time.time(), "error": "its shim died"}
-        while True:
-            try:
-                message = execution.next()
-                if message is None:
-                    break
-                if isinstance(message, tuple):
-                    on_output(*message)
-                elif "ended" in message:
-                    end = message["ended"]
-                    break
-            except KeyboardInterrupt:
-                interrupts += 1
-                execution.signal(signals.SIGINT if interrupts == 1 else signals.SIGKILL)
-        execution.close()
-        self.networks.disconnect(record.row.id)
-        if record.options.remove:
-            self.find(record.row.id)
+        interrupts = 0
+        try:
+            while True:
+                try:
+                    message = execution.next()
+                    if message is None:
+                        break
+                    if isinstance(message, tuple):
+                        on_output(*message)
+                    elif "ended" in message:
+                        end = message["ended"]
+                        break
+                except KeyboardInterrupt:
+                    interrupts += 1
+                    execution.signal(signals.SIGINT if interrupts == 1 else signals.SIGKILL)
+        finally:
+            # Whatever ended this, a foreground container does not outlive it.
+            execution.close()
+            self.networks.disconnect(record.row.id)
+            if record.options.remove:
+                self.find(record.row.id)
         if interrupts:
             raise KeyboardInterrupt
         return end
@@ -320,6 +227,11 @@ class Lifecycle:
         if not record.directory.is_dir():
             raise NotFound(f"no such container: {record.row.name}", "`ps -a` lists all containers")
         return read_state(record.directory)
+
+    def _settled(self, record: Record) -> ContainerState:
+        if not record.directory.is_dir():
+            raise NotFound(f"no such container: {record.row.name}", "`ps -a` lists all containers")
+        return settle(record.directory, record.row.name)
 
     def client(self, record: Record) -> ShimClient:
         """A connection to the container's shim; raises Conflict when it does not run."""
@@ -367,17 +279,42 @@ class Lifecycle:
 
     def remove(self, record: Record, *, force: bool = False) -> None:
         """Remove an ended container with its writable layer; a running one only with `force` (SIGKILL first). Raises Conflict."""
-        if read_state(record.directory).running:
-            if not force:
-                raise Conflict(f"container {record.row.name} is running", "stop it first, or remove it with force")
-            with contextlib.suppress(Conflict):
-                self.stop(record, timeout_s=0)
+        with self.store.locks.hold(self.store.container_lock(record.row.id)):
+            if record.directory.is_dir() and settle(record.directory, record.row.name).running:
+                if not force:
+                    raise Conflict(f"container {record.row.name} is running", "stop it first, or remove it with force")
+                with contextlib.suppress(Conflict, NotFound):
+                    self.stop(record, timeout_s=0)
+            self._delete(record)
+
+    def _delete(self, record: Record) -> None:
         if record.directory.is_dir():
             self.launcher.call(
                 "labcontainers.runtime.cleanup:remove_container", directory=str(record.directory), trash=str(self.store.paths.trash)
             )
             self._event(record.row, "destroy")
         self._forget(record.row.id)
+
+    def abandon(self, record: Record) -> None:
+        """After a start that failed or was interrupted: with `--rm` nothing stays, else the container that was created."""
+        if record.options.remove:
+            self.remove(record, force=True)
+
+    def adopt(self) -> None:
+        """Take over what engines and shims that died have left: detached containers go on, all else is ended and cleared away.
+
+        Quick when there is nothing to do; safe beside other engines, whose containers are left alone.
+        """
+        for row in self.store.records.list_containers():
+            with contextlib.suppress(Unavailable, NotFound), self.store.locks.hold(self.store.container_lock(row.id), timeout_s=0):
+                record = self._existing(row)
+                if record is None or shim_alive(record.directory):
+                    continue
+                read_state(record.directory)
+                self.clear_cgroup(row.id)
+                self.networks.disconnect(row.id)
+                if record.options.remove and read_start(record.directory):
+                    self._delete(record)
 
     def ports(self, record: Record) -> tuple[PortBinding, ...]:
         """The published ports, with those that the kernel chose at the last start."""
@@ -387,6 +324,3 @@ class Lifecycle:
     def warnings(self, record: Record) -> tuple[str, ...]:
         """What this host could not enforce at the container's last start."""
         return tuple(read_start(record.directory).get("warnings", ()))
-
-    def _event(self, row: ContainerRow, action: str, attributes: dict[str, str] | None = None) -> None:
-        self.store.events.append(Event("container", action, row.id, row.name, {"image": row.image, **(attributes or {})}, time.time_ns()))

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labcontainers.errors import Conflict
 from labcontainers.runtime import cleanup
 from labcontainers.runtime.handshake import boot_id, start_time, write_file
+
+_SETTLE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,20 @@ def read_state(directory: Path) -> ContainerState:
         started_at=values.get("started_at"),
         finished_at=values.get("finished_at"),
     )
+
+
+def settle(directory: Path, name: str) -> ContainerState:
+    """The state once no shim is just starting or ending the container; blocks meanwhile. Raises Conflict after ten seconds."""
+    deadline = time.monotonic() + _SETTLE_S
+    while True:
+        state = read_state(directory)
+        if state.running:
+            return state
+        if not shim_alive(directory):
+            return read_state(directory)
+        if time.monotonic() > deadline:
+            raise Conflict(f"container {name} is being started or ended by another process", "try again")
+        time.sleep(0.001)
 
 
 def read_start(directory: Path) -> dict[str, Any]:

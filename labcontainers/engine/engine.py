@@ -91,7 +91,9 @@ class Engine:
 
     @cached_property
     def _lifecycle(self) -> Lifecycle:
-        return Lifecycle(self.store, self._catalog, self.networks, self._launcher, lambda: self._hierarchy, self._filter_for)
+        made = Lifecycle(self.store, self._catalog, self.networks, self._launcher, lambda: self._hierarchy, self._filter_for)
+        made.adopt()
+        return made
 
     def _filter_for(self, names: frozenset[str]) -> bytes:
         """The compiled default seccomp profile for these capabilities, kept in memory and on disk."""
@@ -144,7 +146,7 @@ class Engine:
 
     def verify(self) -> list[str]:
         """What is wrong with the store; empty when nothing is."""
-        return self.store.verify()
+        return [*self.store.verify(), *self._catalog.verify()]
 
     @property
     def closed(self) -> bool:

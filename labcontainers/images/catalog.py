@@ -106,6 +106,16 @@ class Catalog:
         rows = [row for row in self._store.records.list_manifests() if all or row.manifest_digest in names]
         return [self._image(row, names.get(row.manifest_digest, [])) for row in sorted(rows, key=lambda row: -row.created_at)]
 
+    def verify(self) -> Sequence[str]:
+        """Images that lack a layer; empty when all is well."""
+        with self._store.locks.hold("images", shared=True):
+            return [
+                f"image {image.name} lacks layer {chain}" for image in self.list(all=True) for chain in self._missing_layers(image.diff_ids)
+            ]
+
+    def _missing_layers(self, diff_ids: Sequence[str]) -> Sequence[str]:
+        return [chain for chain in sorted(_chains(diff_ids)) if not self._store.snapshots.has(chain)]
+
     # --- change
 
     def put(self, config: ImageConfig, layers: Sequence[Layer], references: Sequence[str]) -> Image:
@@ -123,6 +133,12 @@ class Catalog:
         manifest_digest = self._store.blobs.put(manifest.to_bytes())
         now = time.time()
         with self._store.locks.hold("images"):
+            if self._missing_layers(config.diff_ids):
+                # Nothing protects the layers of a build before this.
+                raise Conflict("another process removed a layer of this image while it was made", "build it again")
+            if not (self._store.blobs.has(config_digest) and self._store.blobs.has(manifest_digest)):
+                self._store.blobs.put(data)
+                self._store.blobs.put(manifest.to_bytes())
             self._store.records.put_manifest(manifest_digest, config_digest, sum(layer.size_bytes for layer in layers), now)
             for reference in parsed:
                 self._store.records.put_image(reference.canonical, manifest_digest, config_digest, now)

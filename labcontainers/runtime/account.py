@@ -1,7 +1,8 @@
 """Whom a container's process runs as: Docker's USER text, read against the container's own passwd and group files.
 
 It must not import anything but what the launcher holds: it runs inside the container's root, where name services would load
-libraries of the image. Files are read by descriptor, bounded, and only if they are ordinary files.
+libraries of the image. Files are read by descriptor, bounded, and only if they are ordinary files; no magic link of /proc leads
+to them.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ from __future__ import annotations
 import os
 import stat
 
+from labcontainers.kernel import syscalls
+
 _LIMIT = 1 << 20
 _LARGEST_ID = 2**31 - 1
+# NGROUPS_MAX of linux/limits.h
+_MOST_GROUPS = 65536
 
 Account = tuple[int, int, list[int], str]
 
@@ -20,17 +25,27 @@ class UnknownAccount(Exception):
 
 
 def _lines(path: str) -> list[list[str]]:
+    """The fields of each line; nothing for what is missing or no ordinary file. Of a huge file, only its beginning is read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = syscalls.openat2(root, path.lstrip("/"), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        finally:
+            os.close(root)
     except OSError:
         return []
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return []
         data = os.read(fd, _LIMIT)
+    except OSError:
+        return []
     finally:
         os.close(fd)
-    return [line.split(":") for line in data.decode("utf-8", "replace").splitlines() if line and line[0] != "#"]
+    if len(data) == _LIMIT:
+        # What was cut off would be another line than it says.
+        data = data[: data.rfind(b"\n") + 1]
+    return [line.split(":") for line in data.decode("utf-8", "replace").split("\n") if line and line[0] != "#"]
 
 
 def _number(text: str) -> int | None:
@@ -43,17 +58,23 @@ def _number(text: str) -> int | None:
     return value
 
 
+def _same_number(text: str, value: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 12 and int(text) == value
+
+
 def resolve(text: str) -> Account:
     """(uid, gid, supplementary gids, home) of `USER[:GROUP]`, each a name or a number; "" is root. Raises UnknownAccount.
 
-    Source: docs.docker.com "USER"; a number without a passwd line gets group 0 and home "/".
+    Source: docs.docker.com "USER"; a number without a passwd line gets group 0 and home "/". A number always is that id, even
+    where the image has an account whose name is made of the same digits.
     """
     user, separator, group = text.partition(":")
-    if not user and text:
-        raise UnknownAccount(f"no user in {text!r}")
+    if text and not (user and (group or not separator)):
+        raise UnknownAccount(f"no user or no group in {text!r}")
     user = user or "0"
     uid = _number(user)
-    found = next((row for row in _lines("/etc/passwd") if len(row) >= 6 and (row[0] == user or (uid is not None and row[2] == user))), None)
+    rows = [row for row in _lines("/etc/passwd") if len(row) >= 6]
+    found = next((row for row in rows if (row[0] == user if uid is None else _same_number(row[2], uid))), None)
     if found is not None:
         uid, gid, home, name = _number(found[2]), _number(found[3]), found[5] or "/", found[0]
     else:
@@ -70,6 +91,6 @@ def resolve(text: str) -> Account:
         if gid is None:
             raise UnknownAccount(f"unable to find group {group}: no matching entries in the image's /etc/group")
     elif name:
-        members = [_number(row[2]) for row in table if len(row) >= 4 and name in row[3].split(",")]
+        members = [_number(row[2]) for row in table if len(row) >= 4 and name in row[3].split(",")][:_MOST_GROUPS]
         groups = [member for member in members if member is not None]
     return uid, gid, sorted({gid, *groups}), home

@@ -152,6 +152,8 @@ class Process:
         permitted, _, _ = syscalls.capget()
         mask = keep & permitted if self.uid == 0 else 0
         syscalls.capset(mask, mask)
+        # Other ids have cleared it.
+        die_with_parent()
 
     def chdir(self, path: str) -> None:
         """Enter the working directory as the user, with no descriptor left by which it could lie outside the root."""
@@ -209,6 +211,14 @@ def _own_pipe(fd: int, uid: int, gid: int) -> None:
             os.fchown(fd, uid, gid)
     except OSError:
         pass
+
+
+def die_with_parent() -> None:
+    """Be killed when the shim dies, so that nothing runs that nobody watches (PR_SET_PDEATHSIG(2const)).
+
+    A shim that died before is noticed when this process tells it that it is ready.
+    """
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
 
 
 def run_plan(plan: Plan, channel: Channel) -> None:

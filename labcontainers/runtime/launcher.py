@@ -79,7 +79,11 @@ class Launcher:
             elif "bridge_socket" in message:
                 self._bridge_socket(parent, Channel.from_fd(fds[0]))
             else:
-                parent.send(b"t")
+                try:
+                    parent.send(b"t")
+                except OSError:
+                    # The launcher was killed meanwhile; this request was taken, so it is served.
+                    pass
                 parent.close()
                 self._serve_one(message, fds)
             code = 0

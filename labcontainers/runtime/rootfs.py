@@ -17,7 +17,6 @@ from labcontainers.kernel.mounts import (
     MNT_DETACH,
     MOUNT_ATTR_RDONLY,
     MS_BIND,
-    MS_MOVE,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
@@ -58,9 +57,15 @@ class RootFileSystem:
 
     def find(self, path: str, flags: int = os.O_PATH, resolve: int = 0) -> int:
         """Open `path` inside the root; raises FileNotFoundError."""
-        return syscalls.openat2(
-            self.fd, path.lstrip("/") or ".", flags, resolve=syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS | resolve
-        )
+        how = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS | resolve
+        for attempt in range(100):
+            try:
+                return syscalls.openat2(self.fd, path.lstrip("/") or ".", flags, resolve=how)
+            except BlockingIOError:
+                # Somebody renamed a directory on the way, so the kernel could not tell whether the path stays inside.
+                if attempt == 99:
+                    raise
+        raise AssertionError("unreachable")
 
     def target(self, path: str, *, directory: bool) -> int:
         """Open the mount point `path`, made with its parents where it is missing."""
@@ -85,15 +90,33 @@ class RootFileSystem:
                 else:
                     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
                     os.close(os.open(parts[depth - 1], flags, 0o644, dir_fd=parent))
+            except FileExistsError:
+                # Another container that shares this folder was faster, or it is a symbolic link that leads nowhere.
+                if stat.S_ISLNK(os.stat(parts[depth - 1], dir_fd=parent, follow_symlinks=False).st_mode):
+                    raise Refused(f"/{partial} is a symbolic link that leads nowhere in the container: cannot mount at {path}") from None
+                continue
             finally:
                 os.close(parent)
             self.made.append(partial)
         return self.find(path)
 
+    def _refuse_proc(self, fd: int, path: str) -> None:
+        """Nothing of the user's may cover /proc: this engine's own writes to it, and masks, would go astray (CVE-2023-28642)."""
+        try:
+            proc = self.find("/proc", os.O_PATH | os.O_NOFOLLOW)
+        except OSError:
+            return
+        inside = os.fstat(fd).st_dev == os.fstat(proc).st_dev and os.fstat(proc).st_dev != os.fstat(self.fd).st_dev
+        os.close(proc)
+        if inside:
+            raise Refused(f"cannot mount at {path}: that is inside /proc")
+
     def mount(self, source: str, target: str, fstype: str, flags: int, data: str = "", strict: bool = False) -> None:
         """Mount a new file system; with `strict`, refuse a target that the image made a symbolic link."""
         fd = self._strict_target(target) if strict else self.target(target, directory=True)
         try:
+            if not strict:
+                self._refuse_proc(fd, target)
             mounts.mount_at(source, fd, fstype, flags, data)
         finally:
             os.close(fd)
@@ -115,6 +138,11 @@ class RootFileSystem:
             if attributes:
                 mounts.set_attributes(tree, attributes, recursive=recursive)
             fd = self.target(target, directory=is_directory)
+            try:
+                self._refuse_proc(fd, target)
+            except Refused:
+                os.close(fd)
+                raise
             if stat.S_ISDIR(os.fstat(fd).st_mode) != is_directory:
                 os.close(fd)
                 kind, other = ("a directory", "a file") if is_directory else ("a file", "a directory")
@@ -166,7 +194,8 @@ class RootFileSystem:
             else:
                 null = self.find("/dev/null")
                 try:
-                    if os.fstat(null).st_rdev != os.makedev(1, 3):
+                    status = os.fstat(null)
+                    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
                         raise Refused("/dev/null of the container is not the null device")
                     mounts.mount_at(f"/proc/self/fd/{null}", fd, "", MS_BIND)
                 finally:
@@ -204,14 +233,10 @@ class RootFileSystem:
         os.close(fd)
 
     def pivot(self) -> None:
-        """Make the new root `/` by pivot_root(2), or by MS_MOVE and chroot(2) where that is refused; drop the old one."""
+        """Make the new root `/` by pivot_root(2) and drop the old one; no chroot(2) instead, since a container's root can leave that."""
         os.fchdir(self.fd)
-        try:
-            mounts.pivot_root(".", ".")
-            mounts.umount2(".", MNT_DETACH)
-        except PermissionError:
-            mounts.mount(".", "/", "", MS_MOVE)
-            os.chroot(".")
+        mounts.pivot_root(".", ".")
+        mounts.umount2(".", MNT_DETACH)
         os.chdir("/")
         os.close(self.fd)
         self.open("/")

@@ -18,7 +18,7 @@ from typing import Any
 from labcontainers.kernel import syscalls
 from labcontainers.runtime import cleanup, enter
 from labcontainers.runtime.handshake import CHUNK_BYTES, Channel, Message, boot_id, dumps, read_all, start_time, write_file
-from labcontainers.runtime.init import run_plan
+from labcontainers.runtime.init import die_with_parent, run_plan
 from labcontainers.runtime.rootless import Member
 from labcontainers.runtime.stdio import SLOW_CLIENT_BYTES, Client, LogFile
 
@@ -45,6 +45,7 @@ class Shim:
         self.streams: dict[int, int] = {}
         self.execs: dict[int, enter.Entered] = {}
         self.forwarder = 0
+        self.awaits_engine = False
         self.address = ""
         self.log: LogFile | None = None
         self.lock = -1
@@ -56,10 +57,11 @@ class Shim:
         try:
             self._prepare()
             self._start()
-        except OSError as error:
-            self.failure = {"operation": "clone", "about": "", "message": str(error), "errno": error.errno, "exit_code": 125}
-        while self.failure is None and self.status is None:
-            self._turn()
+            while self.failure is None and self.status is None:
+                self._turn()
+        except Exception as error:
+            number = getattr(error, "errno", None)
+            self.failure = {"operation": "clone", "about": "", "message": str(error), "errno": number, "exit_code": 125}
         self._finish()
 
     def _prepare(self) -> None:
@@ -70,12 +72,25 @@ class Shim:
         if self.member is not None:
             self.member.register(self.request.get("bridge_fd", -1))
         if self.directory:
-            self.lock = os.open(self.directory + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self.lock, fcntl.LOCK_EX)
+            self._take_lock()
             self.log = LogFile(self.directory + "/log", append=True)
         if self.request["socket_directory"]:
             self._listen(self.request["socket_directory"])
         self._watch(self.engine.channel.fileno(), lambda: self._on_client(self.engine))
+
+    def _take_lock(self) -> None:
+        """Be the container's only shim. Engines that ask whether there is one hold the lock for a moment."""
+        self.lock = os.open(self.directory + "/lock", os.O_RDWR | os.O_CLOEXEC)
+        for _ in range(1000):
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.005)
+        # Nothing of the container is this shim's, so it must take nothing away.
+        self.directory = ""
+        self.request.update(cgroups={}, event=None)
+        raise OSError(16, "another process runs this container")
 
     def _listen(self, directory: str) -> None:
         """Serve `shim.sock`, bound through a descriptor since a socket's path is limited to 108 bytes (unix(7))."""
@@ -98,6 +113,7 @@ class Shim:
         cgroup_fd = os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if cgroup else -1
         self.pid = syscalls.clone(self.request["clone_flags"], cgroup_fd=cgroup_fd)
         if self.pid == 0:
+            die_with_parent()
             become_workload(self.stdin, pipes[1][1], pipes[2][1])
             syscalls.prctl(syscalls.PR_SET_NAME, b"lab-init\0")
             run_plan(enter.loads(read_all(self.plan)), theirs)
@@ -140,13 +156,21 @@ class Shim:
                 self._on_started()
         elif isinstance(message, dict):
             if "network" in message:
-                self.engine.channel.send({"network": self.pid}, tuple(fds))
+                self._ask_for_network(tuple(fds))
             elif "error" in message:
                 self.failure = message["error"]
             else:
                 self.ready = message
         for fd in fds:
             os.close(fd)
+
+    def _ask_for_network(self, fds: tuple[int, ...]) -> None:
+        """Only the engine can configure the network: without it, the container ends before it began."""
+        self.awaits_engine = True
+        try:
+            self.engine.channel.send({"network": self.pid}, fds)
+        except OSError:
+            self._signal(signal.SIGKILL)
 
     def _on_started(self) -> None:
         now = time.time()
@@ -218,7 +242,7 @@ class Shim:
         self._forget(client.channel.fileno())
         self.clients.remove(client)
         client.channel.close()
-        if client is self.engine and self.request["foreground"] and self.status is None:
+        if client is self.engine and self.status is None and (self.request["foreground"] or self.awaits_engine):
             self._signal(signal.SIGKILL)
 
     def _on_client(self, client: Client) -> None:
@@ -231,10 +255,17 @@ class Shim:
             message, fds = client.receive()
         except BlockingIOError:
             return
+        except ValueError:
+            self._drop(client)
+            return
         if message is None:
             self._drop(client)
         elif isinstance(message, dict):
-            self._answer(client, message, fds)
+            try:
+                self._answer(client, message, fds)
+            except (KeyError, TypeError, ValueError):
+                # No engine of this version speaks so; the container must not suffer from it.
+                self._drop(client)
         for fd in fds:
             os.close(fd)
 
@@ -251,6 +282,7 @@ class Shim:
         elif "attach" in message:
             client.output = True
         elif "go" in message or "error" in message:
+            self.awaits_engine = False
             self.address = message.get("address", "")
             self.init.send(message)
 
@@ -328,7 +360,7 @@ class Shim:
             self.failure = {"operation": "exec", "about": "", "message": message, "exit_code": 125, "refused": True}
         if self.failure is not None:
             end: Message = {"exit_code": self.failure["exit_code"], "error": self.failure, "finished_at": time.time(), "oom_killed": False}
-            self.state.update(end, status="created")
+            self.state.update(end, status="exited" if "started_at" in self.state else "created")
             return end
         end = {"exit_code": enter.exit_code(self.status or 0), "oom_killed": oom_killed, "finished_at": time.time()}
         self.state.update(end, status="exited")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from pathlib import Path
 
-from labcontainers.errors import Denied, DigestMismatch
+from labcontainers.errors import Denied, DigestMismatch, Unavailable
 from labcontainers.store.blobs import Blobs
 from labcontainers.store.events import EventLog
 from labcontainers.store.locks import Locks
@@ -47,22 +48,42 @@ class Store:
         if not os.access(paths.root, os.W_OK | os.X_OK):
             raise Denied(f"the store at {paths.root} belongs to somebody else", "set LABCONTAINERS_ROOT to a folder of your own")
         store = cls(paths, worker)
-        store._recovered = store.snapshots.recover()
+        store._recovered = store._recover()
         return store
+
+    @staticmethod
+    def container_lock(container_id: str) -> str:
+        """The name of the lock that is held while a container is created, started, removed or swept."""
+        return f"container-{container_id}"
+
+    def _recover(self) -> list[Path]:
+        """Move what dead processes left half-made into the trash, and return where it is."""
+        return [*self.snapshots.recover(), *(self._to_trash(path) for path in self._strangers())]
+
+    def _to_trash(self, path: Path) -> Path:
+        gone = self.paths.trash / f"{path.name}.{secrets.token_hex(4)}"
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, gone)
+        return gone
+
+    def _strangers(self) -> list[Path]:
+        """Container directories without a row that nobody is making or removing now."""
+        found = []
+        known = {row.id for row in self.records.list_containers()}
+        for path in self.paths.containers.iterdir():
+            if path.name not in known:
+                with contextlib.suppress(Unavailable), self.locks.hold(self.container_lock(path.name), timeout_s=0):
+                    # Its row may have come since the look at all rows; nobody makes one while this lock is held.
+                    if self.records.find_container(path.name) is None and path.is_dir():
+                        found.append(path)
+        return found
 
     def sweep(self) -> None:
         """Delete what dead processes left half-made. Cheap when there is nothing; safe beside living processes; calls the worker."""
-        recovered, self._recovered = [*self._recovered, *self.snapshots.recover()], []
+        recovered, self._recovered = [*self._recovered, *self._recover()], []
         for gone in recovered:
             self._delete(gone)
         now = time.time()
-        known = {row.id for row in self.records.list_containers()}
-        for directory in self.paths.containers.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if directory.name not in known and now - directory.stat().st_mtime > _STALE_S:
-                    gone = self.paths.trash / f"{directory.name}.swept"
-                    os.rename(directory, gone)
-                    self._delete(gone)
         for gone in self.paths.trash.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 # What is younger is most likely being deleted right now.
@@ -92,13 +113,12 @@ class Store:
                 self.blobs.verify(digest)
             except DigestMismatch as error:
                 complaints.append(error.message)
-        strangers = {path.name for path in self.paths.containers.iterdir()} - {row.id for row in self.records.list_containers()}
-        complaints += [f"container directory {name[:12]} has no row" for name in strangers]
+        complaints += [f"container directory {path.name[:12]} has no row" for path in self._strangers()]
         return complaints
 
     def leftovers(self) -> list[Path]:
         """What dead processes left half-made and nobody has swept yet, the trash included."""
-        return [*self.snapshots.leftovers(), *self.paths.trash.iterdir()]
+        return [*self.snapshots.leftovers(), *self._strangers(), *self.paths.trash.iterdir()]
 
     def close(self) -> None:
         """Close the database connections and give up scratch directories. Idempotent."""
