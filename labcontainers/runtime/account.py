@@ -24,10 +24,10 @@ class UnknownAccount(Exception):
     """The USER text names nobody; the message is for the user."""
 
 
-def _lines(path: str) -> list[list[str]]:
+def _lines(path: str, top: str) -> list[list[str]]:
     """The fields of each line; nothing for what is missing or no ordinary file. Of a huge file, only its beginning is read."""
     try:
-        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fd = syscalls.openat2(root, path.lstrip("/"), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         finally:
@@ -62,18 +62,18 @@ def _same_number(text: str, value: int) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 12 and int(text) == value
 
 
-def resolve(text: str) -> Account:
+def resolve(text: str, top: str = "/") -> Account:
     """(uid, gid, supplementary gids, home) of `USER[:GROUP]`, each a name or a number; "" is root. Raises UnknownAccount.
 
     Source: docs.docker.com "USER"; a number without a passwd line gets group 0 and home "/". A number always is that id, even
-    where the image has an account whose name is made of the same digits.
+    where the image has an account whose name is made of the same digits. `top` is the directory that is the container's root.
     """
     user, separator, group = text.partition(":")
     if text and not (user and (group or not separator)):
         raise UnknownAccount(f"no user or no group in {text!r}")
     user = user or "0"
     uid = _number(user)
-    rows = [row for row in _lines("/etc/passwd") if len(row) >= 6]
+    rows = [row for row in _lines("/etc/passwd", top) if len(row) >= 6]
     found = next((row for row in rows if (row[0] == user if uid is None else _same_number(row[2], uid))), None)
     if found is not None:
         uid, gid, home, name = _number(found[2]), _number(found[3]), found[5] or "/", found[0]
@@ -82,7 +82,7 @@ def resolve(text: str) -> Account:
     if uid is None or gid is None:
         raise UnknownAccount(f"unable to find user {user}: no matching entries in the image's /etc/passwd")
     groups: list[int] = []
-    table = _lines("/etc/group") if separator or name else []
+    table = _lines("/etc/group", top) if separator or name else []
     if separator:
         gid = _number(group)
         if gid is None:
