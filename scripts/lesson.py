@@ -21,6 +21,8 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+from labcontainers import Engine
+
 CELL_TIMEOUT_S = 120
 
 
@@ -35,12 +37,22 @@ class Reported:
 
 @contextmanager
 def store_of_its_own() -> Iterator[dict[str, str]]:
-    """The environment that points every engine at a fresh store, which is removed afterwards."""
+    """The environment that points every engine at a fresh store, which is removed afterwards with all its containers."""
     folder = Path(tempfile.mkdtemp(prefix="lab-"))
+    root, run_root = folder / "s", folder / "r"
     try:
-        yield {"LABCONTAINERS_ROOT": str(folder / "s"), "LABCONTAINERS_RUN": str(folder / "r"), "IPYTHONDIR": str(folder / "i")}
+        yield {"LABCONTAINERS_ROOT": str(root), "LABCONTAINERS_RUN": str(run_root), "IPYTHONDIR": str(folder / "i")}
     finally:
+        if root.exists():
+            remove_containers(root, run_root)
         remove_tree(folder)
+
+
+def remove_containers(root: Path, run_root: Path) -> None:
+    """Remove what a lesson that stopped half-way left running."""
+    with Engine(root=root, run_root=run_root) as engine:
+        for container in engine.containers.list(all=True):
+            container.remove(force=True)
 
 
 def run_lesson(path: Path, environment: dict[str, str]) -> list[Reported]:
@@ -52,6 +64,7 @@ def run_lesson(path: Path, environment: dict[str, str]) -> list[Reported]:
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )
     client.execute(env=with_this_python({**os.environ, **environment}))
     return [reported(cell) for cell in notebook.cells if report_name(cell)]
@@ -74,9 +87,13 @@ def reported(cell: Any) -> Reported:
     times = cell.metadata.get("execution", {})
     started, ended = times.get("iopub.execute_input"), times.get("shell.execute_reply")
     duration_s = (moment(ended) - moment(started)).total_seconds() if started and ended else 0.0
-    text = "".join(output.get("text", "") for output in cell.outputs if output.output_type == "stream")
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for output in cell.outputs for line in plain_text(output).splitlines() if line.strip()]
     return Reported(report_name(cell), duration_s, lines[-1] if lines else "")
+
+
+def plain_text(output: Any) -> str:
+    """What an output of a cell says in plain text."""
+    return str(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
 
 
 def moment(text: str) -> datetime:

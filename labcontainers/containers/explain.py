@@ -98,13 +98,21 @@ _TEXT: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One kernel operation: `name` as in the plan, `arguments` readable, `result` "ok" or why not, microseconds or None."""
+    """One kernel operation: `name` as in the plan, `arguments` readable, `result` "ok" or why not, microseconds or None.
+
+    `man_page` is the page that tells of it, such as "pivot_root(2)".
+    """
 
     name: str
     arguments: str
     result: str
     duration_us: int | None
     man_page: str
+
+    @property
+    def call(self) -> str:
+        """What the kernel knows it as: the name of the manual page, such as "pivot_root"."""
+        return self.man_page.partition("(")[0]
 
 
 class Explanation(Sequence[Operation]):
@@ -166,6 +174,8 @@ def explain(name: str, start: Mapping[str, Any], state: Mapping[str, Any]) -> Ex
     reached = len(timings) if timings else None
     for index, (operation, arguments) in enumerate(plan):
         text = _TEXT.get(operation, _plain)(arguments)
+        if operation == "join_cgroups" and state.get("in_cradle"):
+            text = f"born in {text}: a process that waited there made the clone"
         result = "ok"
         if failure is not None and (failure["operation"] == operation and (reached is None or index >= reached)):
             result = failure["message"]

@@ -17,6 +17,7 @@ from typing import Any
 from labcontainers.containers import prepare
 from labcontainers.containers.register import Record, Register
 from labcontainers.containers.shim_client import ShimClient
+from labcontainers.containers.spare_groups import SpareGroups
 from labcontainers.containers.state import ContainerState, read_start, read_state, settle, shim_alive
 from labcontainers.errors import Conflict, NotFound, StartFailed, Unavailable
 from labcontainers.images.catalog import Catalog
@@ -43,10 +44,12 @@ class Lifecycle(Register):
         networks: Networks,
         launcher: LauncherProcess,
         hierarchy: Callable[[], Hierarchy],
+        spare_groups: SpareGroups,
         filter_for: Callable[[frozenset[str]], bytes],
     ) -> None:
         super().__init__(store, catalog, networks, launcher)
         self.hierarchy = hierarchy
+        self.spare_groups = spare_groups
         self.filter_for = filter_for
 
     def host(self) -> HostTraits:
@@ -84,20 +87,21 @@ class Lifecycle(Register):
             for message in execution.wait_started():
                 self._connect(record, execution, message)
             undo.pop_all()
+        if not foreground:
+            self.spare_groups.refill()
         return execution, warnings
 
     def _spec(self, record: Record) -> tuple[ContainerSpec, Cgroup, tuple[str, ...]]:
         options, directory = record.options, record.directory
         prepare.write_etc(directory, record.hostname, options.network)
         lower = tuple(str(path) for path in self.store.snapshots.lower_paths(record.diff_ids))
-        cgroup = self._new_cgroup(record.row.id)
+        cgroup, cradle = self._new_cgroup(record.row.id)
         limits = Limits(memory_bytes=options.memory_bytes, cpus=options.cpus, pids=options.pids_limit)
         try:
             warnings = cgroup.apply(limits)
         except BaseException:
             cgroup.remove()
             raise
-        paths = cgroup.to_json()
         spec = ContainerSpec(
             arguments=record.command,
             environment=prepare.container_environment(record.config, options, record.hostname),
@@ -115,18 +119,19 @@ class Lifecycle(Register):
             read_only=options.read_only,
             volatile=options.remove,
             mounts=prepare.all_mounts(directory, options),
-            procs=tuple(f"{path}/cgroup.procs" for path in dict.fromkeys(paths["v1"].values())),
-            cgroup_directory=paths["unified"] or "",
+            procs=cgroup.procs,
+            cgroup_directory=cgroup.unified or "",
+            cradle=cradle,
         )
         return spec, cgroup, tuple(warnings)
 
-    def _new_cgroup(self, container_id: str) -> Cgroup:
-        """The container's control group; one that a dead shim or engine left is taken away first."""
+    def _new_cgroup(self, container_id: str) -> tuple[Cgroup, str]:
+        """The container's control group and the token of its cradle; one that a dead shim or engine left is taken away first."""
         try:
-            return self.hierarchy().create(container_id)
+            return self.spare_groups.take(container_id)
         except Conflict:
             self.clear_cgroup(container_id)
-            return self.hierarchy().create(container_id)
+            return self.spare_groups.take(container_id)
 
     def clear_cgroup(self, group_id: str) -> None:
         """Kill what is in a control group that nobody watches, and remove it. Idempotent."""
@@ -168,6 +173,7 @@ class Lifecycle(Register):
             "plan": plan,
             "cgroups": cgroup.to_json(),
             "cgroup_directory": spec.cgroup_directory,
+            "cradle": spec.cradle,
             "foreground": foreground,
             "remove": record.options.remove,
             "trash": str(self.store.paths.trash),
@@ -215,6 +221,7 @@ class Lifecycle(Register):
         finally:
             # Whatever ended this, a foreground container does not outlive it.
             execution.close()
+            self.spare_groups.refill()
             self.networks.disconnect(record.row.id)
             if record.options.remove:
                 self.find(record.row.id)

@@ -15,6 +15,7 @@ from typing import Any
 
 from labcontainers.containers.collection import Containers
 from labcontainers.containers.lifecycle import Lifecycle
+from labcontainers.containers.spare_groups import SpareGroups
 from labcontainers.containers.state import shim_alive
 from labcontainers.engine.events import Events
 from labcontainers.engine.images import Images
@@ -51,7 +52,12 @@ class Engine:
 
     def warm_up(self) -> None:
         """Start the launcher in the background, so that the first container need not wait for it."""
-        self._workers.start("warm-up", self._launcher.start)
+        self._workers.start("warm-up", self._warm_up)
+
+    def _warm_up(self) -> None:
+        self._launcher.start()
+        self._spare_groups.sweep()
+        self._spare_groups.refill()
 
     # --- collections
 
@@ -91,9 +97,15 @@ class Engine:
 
     @cached_property
     def _lifecycle(self) -> Lifecycle:
-        made = Lifecycle(self.store, self._catalog, self.networks, self._launcher, lambda: self._hierarchy, self._filter_for)
+        made = Lifecycle(
+            self.store, self._catalog, self.networks, self._launcher, lambda: self._hierarchy, self._spare_groups, self._filter_for
+        )
         made.adopt()
         return made
+
+    @cached_property
+    def _spare_groups(self) -> SpareGroups:
+        return SpareGroups(lambda: self._hierarchy, self._launcher, self._workers.start)
 
     def _filter_for(self, names: frozenset[str]) -> bytes:
         """The compiled default seccomp profile for these capabilities, kept in memory and on disk."""
@@ -159,6 +171,7 @@ class Engine:
             if self._closed:
                 return
             self._closed = True
+        self._spare_groups.close()
         self._workers.close()
         if "_netlink" in self.__dict__:
             self._netlink.close()

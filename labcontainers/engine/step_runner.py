@@ -33,13 +33,13 @@ class RuntimeStepRunner:
     def run(self, request: RunRequest, on_output: Callable[[int, bytes], None]) -> int:
         """Run one step and wait for it; its exit code. Raises StartFailed; an interrupt kills the step and is raised again."""
         step_id = secrets.token_hex(32)
-        cgroup = self._lifecycle.hierarchy().create(step_id)
+        cgroup, cradle = self._lifecycle.spare_groups.take(step_id)
         root, etc = request.scratch / "root", request.scratch / "etc"
         try:
             for folder in (root, etc):
                 folder.mkdir(exist_ok=True)
             prepare.write_etc(request.scratch, request.hostname, request.network)
-            execution = self._spawn(step_id, request, cgroup)
+            execution = self._spawn(step_id, request, cgroup, cradle)
             try:
                 return self._follow(step_id, request, execution, on_output)
             finally:
@@ -48,13 +48,13 @@ class RuntimeStepRunner:
         finally:
             self._lifecycle.networks.disconnect(step_id)
             cgroup.remove()
+            self._lifecycle.spare_groups.refill()
             with contextlib.suppress(OSError):
                 root.rmdir()
             shutil.rmtree(etc, ignore_errors=True)
 
-    def _spawn(self, step_id: str, request: RunRequest, cgroup: Cgroup) -> Execution:
+    def _spawn(self, step_id: str, request: RunRequest, cgroup: Cgroup, cradle: str) -> Execution:
         lifecycle = self._lifecycle
-        paths = cgroup.to_json()
         files = tuple(BindMount(str(request.scratch / "etc" / name), f"/etc/{name}") for name in ("hostname", "hosts", "resolv.conf"))
         spec = ContainerSpec(
             arguments=request.arguments,
@@ -70,8 +70,9 @@ class RuntimeStepRunner:
             capabilities=capabilities.mask(capabilities.DEFAULT),
             seccomp=lifecycle.filter_for(frozenset(capabilities.DEFAULT)),
             mounts=files,
-            procs=tuple(f"{path}/cgroup.procs" for path in dict.fromkeys(paths["v1"].values())),
-            cgroup_directory=paths["unified"] or "",
+            procs=cgroup.procs,
+            cgroup_directory=cgroup.unified or "",
+            cradle=cradle,
         )
         message: dict[str, Any] = {
             "name": f"build {step_id[:12]}",
@@ -79,8 +80,9 @@ class RuntimeStepRunner:
             "socket_directory": "",
             "clone_flags": plans.clone_flags(spec),
             "plan": plans.plan_container(spec, lifecycle.host()),
-            "cgroups": paths,
+            "cgroups": cgroup.to_json(),
             "cgroup_directory": spec.cgroup_directory,
+            "cradle": spec.cradle,
             "foreground": True,
             "remove": False,
             "trash": "",

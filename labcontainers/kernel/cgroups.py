@@ -11,7 +11,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,19 @@ class Hierarchy:
     controllers: tuple[str, ...] = ()
     reason: str = ""
 
-    def create(self, group_id: str, *, cpuset: bool = False) -> Cgroup:
+    @property
+    def renames(self) -> bool:
+        """Whether a group can be made ahead of time and be renamed when it is needed: in version 1 (cgroup1_rename)."""
+        return bool(self.v1)
+
+    def create_spare(self, name: str) -> Cgroup:
+        """Make a group in the hierarchies of version 1 only, for a later `create(…, spare=name)`. Raises as create()."""
+        return replace(self, unified=None).create(name)
+
+    def create(self, group_id: str, *, cpuset: bool = False, spare: str = "") -> Cgroup:
         """Make the group `labcontainers/<id>` in every hierarchy; with `cpuset` also where CPUs are chosen.
+
+        With `spare` that group is renamed, together with the processes in it, as far as it is there.
 
         Of several processes that make the same id, one gets it and the others Conflict. Raises KernelFailed. After an error
         nothing of it is left.
@@ -57,7 +68,7 @@ class Hierarchy:
             for path in group.directories:
                 if path == group.unified:
                     self._hand_on([name for name in self.controllers if cpuset or name != "cpuset"])
-                _make(path)
+                _make(path, spare)
                 made.append(path)
             if "cpuset" in group.v1:
                 _inherit_cpuset(group.v1["cpuset"])
@@ -105,7 +116,11 @@ class Hierarchy:
                     files.write(f"{directory}/cgroup.subtree_control", f"+{name}")
 
 
-def _make(path: str) -> None:
+def _make(path: str, spare: str = "") -> None:
+    if spare:
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{os.path.dirname(path)}/{spare}", path)
+            return
     for _ in range(3):
         with contextlib.suppress(FileNotFoundError):
             os.mkdir(path)
@@ -145,6 +160,11 @@ class Cgroup:
     def directories(self) -> tuple[str, ...]:
         """Every directory of the group, once: controllers may share one."""
         return tuple(dict.fromkeys([*([self.unified] if self.unified else []), *self.v1.values()]))
+
+    @property
+    def procs(self) -> tuple[str, ...]:
+        """The cgroup.procs files of version 1, which a process enters one by one; version 2 is entered by CLONE_INTO_CGROUP."""
+        return tuple(f"{path}/cgroup.procs" for path in dict.fromkeys(self.v1.values()))
 
     def apply(self, limits: Limits) -> tuple[str, ...]:
         """Write the limits; the warnings name those that this host cannot enforce, and why."""

@@ -6,8 +6,10 @@ It must not import anything once it has entered the container's root, and knows 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import resource
+import signal
 import socket
 import struct
 import time
@@ -15,7 +17,7 @@ from typing import Any
 
 from labcontainers.kernel import syscalls
 from labcontainers.runtime import account
-from labcontainers.runtime.handshake import Channel
+from labcontainers.runtime.handshake import Channel, read_all
 from labcontainers.runtime.rootfs import Refused, RootFileSystem, operation_table
 
 Plan = list[list[Any]]
@@ -44,13 +46,9 @@ class Process:
         self.home = "/"
 
     def join_cgroups(self, procs: list[str]) -> None:
-        """Move this process into cgroups by their cgroup.procs files (cgroups(7))."""
-        for path in procs:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, b"0")
-            finally:
-                os.close(fd)
+        """Move this process into cgroups by their cgroup.procs files (cgroups(7)), unless it was born in them."""
+        if not in_cgroups(procs):
+            enter_cgroups(procs)
 
     def unshare(self, flags: int) -> None:
         """Leave further namespaces, once the cgroups are joined."""
@@ -152,7 +150,6 @@ class Process:
         permitted, _, _ = syscalls.capget()
         mask = keep & permitted if self.uid == 0 else 0
         syscalls.capset(mask, mask)
-        # Other ids have cleared it.
         die_with_parent()
 
     def chdir(self, path: str) -> None:
@@ -214,11 +211,64 @@ def _own_pipe(fd: int, uid: int, gid: int) -> None:
 
 
 def die_with_parent() -> None:
-    """Be killed when the shim dies, so that nothing runs that nobody watches (PR_SET_PDEATHSIG(2const)).
+    """Be killed when the shim dies, so that nothing runs that nobody watches. Other ids clear this (PR_SET_PDEATHSIG(2const)).
 
     A shim that died before is noticed when this process tells it that it is ready.
     """
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+
+
+def enter_cgroups(procs: list[str]) -> None:
+    """Move this process into cgroups by their cgroup.procs files."""
+    for path in procs:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)
+
+
+def in_cgroups(procs: list[str]) -> bool:
+    """Whether this process is in every one of the cgroups of version 1 whose cgroup.procs files are given (proc_pid_cgroup(5))."""
+    fd = os.open("/proc/self/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        lines = os.read(fd, 65536).decode("utf-8", "surrogateescape").splitlines()
+    finally:
+        os.close(fd)
+    own = [
+        (controllers.split(","), f"{path}/cgroup.procs") for _, controllers, path in (line.split(":", 2) for line in lines) if path != "/"
+    ]
+
+    def holds(procs_file: str) -> bool:
+        for controllers, end in own:
+            mount = procs_file[: -len(end)]
+            if procs_file.endswith(end) and set(controllers) & set(mount.rpartition("/")[2].split(",")):
+                return True
+        return False
+
+    return all(map(holds, procs))
+
+
+def become_workload(stdin: int, stdout: int, stderr: int) -> None:
+    """In a new process: standard streams, a session of its own, and signals as a fresh program expects them."""
+    for fd, target in ((stdin, 0), (stdout, 1), (stderr, 2)):
+        os.dup2(fd, target)
+    try:
+        os.setsid()
+    except PermissionError:
+        pass
+    # The interpreter ignores SIGPIPE and SIGXFSZ, and ignored signals stay ignored across execve(2).
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    os.umask(0o022)
+
+
+def begin(stdin: int, stdout: int, stderr: int, plan: int, channel: Channel) -> None:
+    """What init does as soon as it is cloned: take its streams and carry out the plan in the file `plan`; never returns."""
+    die_with_parent()
+    become_workload(stdin, stdout, stderr)
+    syscalls.prctl(syscalls.PR_SET_NAME, b"lab-init\0")
+    run_plan(json.loads(read_all(plan)), channel)
 
 
 def run_plan(plan: Plan, channel: Channel) -> None:

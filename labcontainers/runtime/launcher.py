@@ -3,8 +3,8 @@
 It must not import anything but the few standard modules it holds, and decides nothing. The engine's process may have threads
 and gigabytes, so it never forks; this one can. As an ordinary user's it is root of that user's namespace (runtime.rootless).
 
-Requests over its socket: `{"container": {…}}` with [channel, stdin?, listeners…], `{"worker": {…}}` with [channel],
-`{"bridge_socket": true}` with [channel]. End of file on the socket ends it.
+Requests over its socket: `{"container": {…}}` with [channel, plan, stdin?, listeners…], `{"worker": {…}}` with [channel],
+`{"bridge_socket": true}` with [channel], `{"cradle": {…}}` to prepare the next container. End of file on the socket ends it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 
 from labcontainers.kernel import syscalls
 from labcontainers.runtime import rootless
+from labcontainers.runtime.cradle import Cradle
 from labcontainers.runtime.handshake import Channel, Message, boot_id, dumps, start_time
 from labcontainers.runtime.rootless import Member
 from labcontainers.runtime.shim import Shim
@@ -35,6 +36,7 @@ class Launcher:
         self.search_path = search_path
         self.member: Member | None = None
         self.bridge_fd = -1
+        self.cradle: Cradle | None = None
 
     def enter(self, directory: str, ids: str) -> None:
         """Become root of the user's namespace, and tell the engine which ids it maps."""
@@ -72,8 +74,9 @@ class Launcher:
         """In the forked process: take one request, tell the parent to fork the next process, and serve it; never returns."""
         code = 1
         try:
-            message, fds = self.channel.receive()
+            message, fds = self._next_request(parent)
             self.channel.close()
+            self._settle_cradle(message)
             if not isinstance(message, dict):
                 parent.send(b"e")
             elif "bridge_socket" in message:
@@ -92,12 +95,42 @@ class Launcher:
         finally:
             os._exit(code)
 
+    def _next_request(self, parent: socket.socket) -> tuple[Message | tuple[int, bytes] | None, list[int]]:
+        """The next request that ends this process' waiting; on the way it may be told to keep a cradle ready for a container."""
+        while True:
+            message, fds = self.channel.receive()
+            if not isinstance(message, dict):
+                return message, fds
+            if "cradle" in message:
+                if self.cradle is not None:
+                    self.cradle.discard()
+                self.cradle = Cradle(**message["cradle"], leave=(self.channel.fileno(), parent.fileno()))
+            elif "worker" in message and self.cradle is not None:
+                # The cradle is of use to this process alone, so another child of the launcher works.
+                if syscalls.clone(syscalls.CLONE_PARENT) == 0:
+                    parent.close()
+                    self.channel.close()
+                    self.cradle.close()
+                    self._serve_one(message, fds)
+                    os._exit(0)
+                for fd in fds:
+                    os.close(fd)
+            else:
+                return message, fds
+
+    def _settle_cradle(self, message: object) -> None:
+        """Keep the cradle only for the start that it was made for."""
+        request = message.get("container") if isinstance(message, dict) else None
+        if self.cradle is not None and (request is None or request["cradle"] != self.cradle.token):
+            self.cradle.discard()
+            self.cradle = None
+
     def _serve_one(self, message: Message, fds: list[int]) -> None:
         if "container" in message:
             # No import may happen from here on: the next code may run inside a container's root.
             sys.path.clear()
             sys.meta_path.clear()
-            Shim({**message["container"], "bridge_fd": self.bridge_fd}, fds, self.member).run()
+            Shim({**message["container"], "bridge_fd": self.bridge_fd}, fds, self.member, self.cradle).run()
         else:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             work(Channel.from_fd(fds[0]), message["worker"], self.search_path)

@@ -170,8 +170,15 @@ class LauncherProcess:
             raise _mapped(answer["error"])
         return answer["result"], fds
 
+    def prepare(self, token: str, procs: tuple[str, ...]) -> None:
+        """Let the process that waits for the next request keep a cradle in the cgroups `procs` ready (runtime.cradle). Does not wait."""
+        self._request({"cradle": {"token": token, "procs": procs}}, ())
+
     def spawn(self, request: Message, *, stdin: int | None, listeners: tuple[int, ...] = ()) -> Channel:
-        """Fork a shim for `request` (see runtime.shim); returns the channel to it, on which everything else happens."""
+        """Fork a shim for `request` (see runtime.shim); returns the channel to it, on which everything else happens.
+
+        `request["cradle"]` is what `prepare` was told for it, or "".
+        """
         plan = memory_file(dumps(request["plan"]).encode("utf-8", "surrogateescape"))
         ours, theirs = Channel.pair()
         try:

@@ -17,8 +17,9 @@ from typing import Any
 
 from labcontainers.kernel import syscalls
 from labcontainers.runtime import cleanup, enter
-from labcontainers.runtime.handshake import CHUNK_BYTES, Channel, Message, boot_id, dumps, read_all, start_time, write_file
-from labcontainers.runtime.init import die_with_parent, run_plan
+from labcontainers.runtime.cradle import Cradle
+from labcontainers.runtime.handshake import CHUNK_BYTES, Channel, Message, boot_id, dumps, start_time, write_file
+from labcontainers.runtime.init import become_workload, begin
 from labcontainers.runtime.rootless import Member
 from labcontainers.runtime.stdio import SLOW_CLIENT_BYTES, Client, LogFile
 
@@ -26,8 +27,9 @@ from labcontainers.runtime.stdio import SLOW_CLIENT_BYTES, Client, LogFile
 class Shim:
     """The life of one container, driven by poll(2) on everything that can happen."""
 
-    def __init__(self, request: Message, fds: list[int], member: Member | None) -> None:
+    def __init__(self, request: Message, fds: list[int], member: Member | None, cradle: Cradle | None = None) -> None:
         self.request = request
+        self.cradle = cradle
         self.member = member
         self.engine = Client(Channel.from_fd(fds[0]), output=bool(request["foreground"]))
         self.plan = fds[1]
@@ -111,12 +113,7 @@ class Shim:
         ours, theirs = Channel.pair()
         cgroup = self.request["cgroup_directory"]
         cgroup_fd = os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if cgroup else -1
-        self.pid = syscalls.clone(self.request["clone_flags"], cgroup_fd=cgroup_fd)
-        if self.pid == 0:
-            die_with_parent()
-            become_workload(self.stdin, pipes[1][1], pipes[2][1])
-            syscalls.prctl(syscalls.PR_SET_NAME, b"lab-init\0")
-            run_plan(enter.loads(read_all(self.plan)), theirs)
+        self.pid = self._clone(cgroup_fd, (self.stdin, pipes[1][1], pipes[2][1], self.plan), theirs)
         theirs.close()
         for fd in (self.plan, self.stdin, pipes[1][1], pipes[2][1], *([cgroup_fd] if cgroup_fd >= 0 else [])):
             os.close(fd)
@@ -128,6 +125,19 @@ class Shim:
             self._watch(fd, lambda stream=stream: self._on_output(stream))  # type: ignore[misc]
         self.init = ours
         self._watch(ours.fileno(), self._on_init)
+
+    def _clone(self, cgroup_fd: int, fds: tuple[int, int, int, int], status: Channel) -> int:
+        """Clone init, by the cradle if one waits in its control groups; its pid."""
+        flags = self.request["clone_flags"]
+        if self.cradle is not None:
+            pid = self.cradle.clone(flags, cgroup_fd, (*fds, status.fileno()))
+            if pid:
+                self.state["in_cradle"] = True
+                return pid
+        pid = syscalls.clone(flags, cgroup_fd=cgroup_fd)
+        if pid == 0:
+            begin(*fds, status)
+        return pid
 
     # --- events
 
@@ -379,17 +389,3 @@ class Shim:
         fd = os.open(self.request["events"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.write(fd, (dumps(event) + "\n").encode())
         os.close(fd)
-
-
-def become_workload(stdin: int, stdout: int, stderr: int) -> None:
-    """In the new process: standard streams, a session of its own, and signals as a fresh program expects them."""
-    for fd, target in ((stdin, 0), (stdout, 1), (stderr, 2)):
-        os.dup2(fd, target)
-    try:
-        os.setsid()
-    except PermissionError:
-        pass
-    # The interpreter ignores SIGPIPE and SIGXFSZ, and ignored signals stay ignored across execve(2).
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    os.umask(0o022)

@@ -42,7 +42,8 @@ class HostTraits:
 class ContainerSpec:
     """One container. `lower` is top first, `network` is "none", "host" or "bridge", `capabilities` a mask (capabilities(7)).
 
-    `seccomp` is a program of packed sock_filter records, or empty for none; `procs` are the cgroup.procs files to join.
+    `seccomp` is a program of packed sock_filter records, or empty for none; `procs` are the cgroup.procs files to join,
+    `cradle` names the process that waits in them, if there is one (runtime.cradle).
     """
 
     arguments: tuple[str, ...]
@@ -66,6 +67,7 @@ class ContainerSpec:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     procs: tuple[str, ...] = ()
     cgroup_directory: str = ""
+    cradle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
