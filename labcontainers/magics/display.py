@@ -22,14 +22,16 @@ def shows_widgets() -> bool:
     return os.environ.get("LABCONTAINERS_WIDGETS", "1") != "0" and widgets.available()
 
 
-def container_bundle(container: Any, include: Any = None, exclude: Any = None) -> Any:
-    """The MIME bundle of a Container: its live card with text and HTML beside it, or these alone."""
-    plain = {"text/plain": repr(container), "text/html": container._repr_html_()}
-    if not shows_widgets():
-        return plain
-    from labcontainers.widgets import show_container
+def display_container(container: Any) -> None:
+    """Show a Container: its live card, under a display id by which its last state replaces the first, or text and HTML alone."""
+    if shows_widgets():
+        from labcontainers.widgets import show_container
 
-    return show_container(container)._repr_mimebundle_(include=include, exclude=exclude)
+        show_container(container)._ipython_display_()
+        return
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": repr(container), "text/html": container._repr_html_()})
 
 
 def error_lines(error: LabError) -> list[str]:

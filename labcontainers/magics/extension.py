@@ -10,7 +10,7 @@ from typing import Any
 
 from labcontainers.errors import LabError
 from labcontainers.magics.completion import complete
-from labcontainers.magics.display import container_bundle, show_error
+from labcontainers.magics.display import display_container, show_error
 from labcontainers.magics.magics import ContainerMagics
 
 _CONTAINER = ("labcontainers.containers.container", "Container")
@@ -21,7 +21,7 @@ def load(shell: Any) -> None:
     """Register magics, completion, the look of containers and of errors; start the launcher in the background."""
     shell.register_magics(ContainerMagics)
     shell.Completer.custom_matchers.append(complete)
-    shell.display_formatter.mimebundle_formatter.for_type_by_name(*_CONTAINER, container_bundle)
+    shell.display_formatter.ipython_display_formatter.for_type_by_name(*_CONTAINER, display_container)
     shell.set_custom_exc((*_others(shell), LabError), _handler(shell))
     threading.Thread(target=_warm_up, name="lab-load", daemon=True).start()
 
@@ -61,7 +61,7 @@ def unload(shell: Any) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     if complete in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.remove(complete)
-    shell.display_formatter.mimebundle_formatter.pop(".".join(_CONTAINER), None)
+    shell.display_formatter.ipython_display_formatter.pop(".".join(_CONTAINER), None)
     shell.set_custom_exc((), None)
     widgets.close_all()
     session.close()

@@ -132,7 +132,8 @@ class ContainerCard:
         worker = self._worker
         if worker is not None and worker is not threading.current_thread():
             worker.join()
-        self.flush()
+        while self.flush():
+            pass
         self._source.close()
 
     # --- the beat
@@ -154,17 +155,18 @@ class ContainerCard:
             self._surface.keep(in_output=False)
         return self._watchers.anyone()
 
-    def flush(self) -> None:
-        """Send what changed, as one message."""
+    def flush(self) -> bool:
+        """Send what changed, as one message; whether there was anything."""
         with self._lock:
             if self._surface is None:
-                return
+                return False
             data, self._pending = self._pending, {}
             batch = self._log.take()
             if batch is not None:
                 data["log"] = batch
             if data:
                 self._surface.update(data)
+            return bool(data)
 
     def _is_due(self, what: str, every_s: float, now: float) -> bool:
         if now < self._due[what]:

@@ -30,7 +30,10 @@ class Line(Protocol):
 
 
 class LogTail:
-    """Keeps the last `kept` lines. `take` gives those that came since it was last called, the newest within the limits of a message."""
+    """Keeps the last `kept` lines, and hands them out in messages of limited size.
+
+    A burst of up to `kept` lines goes out whole, in several messages; of a flood that does not end, what falls behind is left out.
+    """
 
     def __init__(self, kept: int = LINES_KEPT) -> None:
         self._lines: deque[Line] = deque(maxlen=kept)
@@ -45,32 +48,40 @@ class LogTail:
         self._fresh += self.total - before
 
     def take(self) -> LogBatch | None:
-        """What has not been sent, oldest first, with the number of lines that are left out; None when nothing came."""
-        fresh, self._fresh = self._fresh, 0
-        if not fresh:
+        """The next lines that have not been sent, with the number of those before them that are left out; None when there are none."""
+        if not self._fresh:
             return None
-        rows = self._newest(min(fresh, ROWS_PER_BATCH), BYTES_PER_BATCH)
-        return {"skipped": fresh - len(rows), "rows": rows}
+        skipped = 0
+        if self._fresh > len(self._lines):
+            # too far behind: go on with what is new
+            skipped = self._fresh - min(ROWS_PER_BATCH, len(self._lines))
+        first = len(self._lines) - self._fresh + skipped
+        rows = rows_of(islice(self._lines, first, first + ROWS_PER_BATCH), BYTES_PER_BATCH)
+        self._fresh -= skipped + len(rows)
+        return {"skipped": skipped, "rows": rows}
 
     def everything(self) -> LogBatch:
         """All that is kept and has been taken."""
-        rows = self._newest(len(self._lines), 8 * BYTES_PER_BATCH)
-        return {"skipped": self.total - len(rows), "rows": rows}
+        taken = islice(reversed(self._lines), min(self._fresh, len(self._lines)), None)
+        rows = rows_of(taken, 8 * BYTES_PER_BATCH)[::-1]
+        return {"skipped": self.total - self._fresh - len(rows), "rows": rows}
 
     def last_text(self, count: int) -> list[tuple[int, str]]:
         """The last `count` lines as (stream, text)."""
-        return [(stream, text) for stream, _, text in self._newest(count, BYTES_PER_BATCH)]
+        rows = rows_of(islice(reversed(self._lines), count), BYTES_PER_BATCH)
+        return [(stream, text) for stream, _, text in reversed(rows)]
 
-    def _newest(self, count: int, size: int) -> list[LogRow]:
-        rows: list[LogRow] = []
-        for line in islice(reversed(self._lines), count):
-            row = row_of(line)
-            size -= len(row[2]) + 40
-            if size < 0 and rows:
-                break
-            rows.append(row)
-        rows.reverse()
-        return rows
+
+def rows_of(lines: Iterable[Line], size: int) -> list[LogRow]:
+    """The first of `lines` as rows, as many as `size` bytes hold; at least one."""
+    rows: list[LogRow] = []
+    for line in lines:
+        row = row_of(line)
+        size -= len(row[2]) + 40
+        if size < 0 and rows:
+            break
+        rows.append(row)
+    return rows
 
 
 def row_of(line: Line) -> LogRow:

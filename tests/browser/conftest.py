@@ -5,6 +5,7 @@ It must not know what a widget shows.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -72,7 +73,8 @@ def open_notebook(request: pytest.FixtureRequest, browser: Browser) -> Iterator[
     pages: list[NotebookPage] = []
 
     def open_it(server: Server, cells: list[str] | Path, *, dark: bool = False, width: int = 1200) -> NotebookPage:
-        name = f"{request.node.originalname}-{len(pages)}.ipynb"
+        # a name of its own, since JupyterLab remembers for some seconds which kernel belonged to a path
+        name = f"{re.sub('[^a-z0-9]+', '-', request.node.name.lower())}-{len(pages)}.ipynb"
         if isinstance(cells, Path):
             shutil.copy(cells, server.notebooks / name)
         else:

@@ -41,6 +41,18 @@ SETTINGS = {
     "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
 }
 
+RUN_BESIDE = """async (code) => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  let text = "";
+  const future = kernel.requestExecute({ code, store_history: false });
+  future.onIOPub = ({ header, content }) => {
+    if (header.msg_type === "stream") text += content.text;
+    if (header.msg_type === "error") text += content.traceback.join("\\n");
+  };
+  await future.done;
+  return text;
+}"""
+
 
 def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET))
@@ -197,6 +209,15 @@ class NotebookPage:
     def run_all(self) -> None:
         """Start all cells; returns at once."""
         self.command("notebook:run-all-cells", wait=False)
+
+    def output_of(self, code: str) -> str:
+        """What `code` prints when the notebook's kernel runs it, beside the notebook's own cells."""
+        text: str = self.page.evaluate(RUN_BESIDE, code)
+        return text.strip()
+
+    def clear_output_of(self, cell: int) -> None:
+        """Take the output of one cell, counted from 0, out of the page."""
+        self.page.evaluate("cell => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells[cell].setOutputs([])", cell)
 
     def reload(self) -> None:
         self.page.reload()

@@ -1,0 +1,148 @@
+"""The container card in JupyterLab, over real containers: what it shows, and what its buttons do."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.card import Card, brightness
+from tests.browser.conftest import Open
+from tests.browser.jupyter import NotebookPage, Server
+
+pytestmark = pytest.mark.needs("chromium")
+
+LOAD = "%load_ext labcontainers"
+CLOCK = "trap 'echo goodbye; exit 0' TERM; n=0; while true; do n=$((n + 1)); echo tick $n; sleep 0.2; done"
+RUN_CLOCK = f'%container run -d --name clock lab/base sh -c "{CLOCK}"'
+PAINTER = r"""from labcontainers.session import current_engine
+script = r'''
+printf '\033[32mgreen\033[0m and \033[1;38;2;10;20;30mink\033[0m\n'
+echo 'to stderr' >&2
+n=0; while [ $n -lt 300 ]; do n=$((n + 1)); echo "apple $n"; done
+sleep 1000
+'''
+current_engine().containers.run("lab/base", ["sh", "-c", script], detach=True)"""
+ASYNC_CELL = """import asyncio
+for second in range(1200):
+    if clock.status == "exited":
+        break
+    await asyncio.sleep(0.1)
+print("ended while the cell ran:", clock.status)"""
+BLOCKING_CELL = ASYNC_CELL.replace("import asyncio", "import time").replace("await asyncio.sleep", "time.sleep")
+GET_CLOCK = """from labcontainers.session import current_engine
+clock = current_engine().containers.get("clock")"""
+
+
+def card_of(page: NotebookPage) -> Card:
+    return Card(page.locator(".labc-card"))
+
+
+def test_restart_starts_it_again_and_remove_asks_before_it_removes(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, RUN_CLOCK, GET_CLOCK])
+    page.run_all()
+    card = card_of(page)
+    card.wait_line("tick 3")
+    card.press("stop")
+    card.wait_state(r"exited \(0\)")
+    expect(card.root.locator("[data-action=stop]")).to_be_disabled()
+    card.press("restart")
+    card.wait_state("running")
+    card.press("remove")
+    expect(card.root.get_by_role("alertdialog")).to_be_visible()
+    card.press("remove-no")
+    expect(card.root.get_by_role("alertdialog")).to_be_hidden()
+    card.wait_state("running")
+    card.press("remove")
+    card.press("remove-yes")
+    card.wait_state("removed")
+    assert page.output_of("print([c.name for c in current_engine().containers.list(all=True)])") == "[]"
+
+
+@pytest.mark.parametrize("cell", [ASYNC_CELL, BLOCKING_CELL], ids=["that awaits", "that blocks"])
+def test_stop_works_while_a_cell_runs(cell: str, lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, RUN_CLOCK, f"{GET_CLOCK}\n{cell}"])
+    page.run_all()
+    card = card_of(page)
+    card.wait_line("tick 3")
+    expect(page.locator(".jp-CodeCell").nth(2).locator(".jp-InputPrompt")).to_have_text("[*]:")
+    card.press("stop")
+    expect(page.locator(".jp-OutputArea-output").filter(has_text="ended while the cell ran: exited")).to_be_visible()
+    card.wait_state(r"exited \(0\)")
+
+
+def test_log_is_coloured_searched_and_followed(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, PAINTER])
+    page.run_all()
+    card = card_of(page)
+    card.wait_line("apple 300$")
+    expect(card.follow).to_have_attribute("aria-pressed", "true")
+
+    card.search.fill("INK")
+    row = card.wait_line("green and ink")
+    expect(card.found).to_have_text("1 of 1")
+    expect(card.follow).to_have_attribute("aria-pressed", "false")
+    expect(row.locator("mark.labc-hit-now")).to_have_text("ink")
+    expect(row.locator("mark")).to_have_css("color", "rgb(10, 20, 30)")
+    expect(row.locator("mark")).to_have_css("font-weight", "600")
+    expect(row.locator("span", has_text=re.compile("^green$"))).to_have_css("color", "rgb(26, 127, 55)")
+    expect(card.wait_line("to stderr")).to_have_class(re.compile("labc-stderr"))
+
+    card.search.fill("apple 2")
+    expect(card.found).to_have_text("111 of 111")
+    card.search.press("Enter")
+    expect(card.found).to_have_text("1 of 111")
+    card.search.press("Shift+Enter")
+    expect(card.found).to_have_text("111 of 111")
+    card.search.press("Escape")
+    expect(card.found).to_have_text("")
+
+    card.log.evaluate("log => { log.scrollTop = 0; }")
+    card.wait_line("green and ink")
+    card.follow.click()
+    card.wait_line("apple 300$")
+    assert card.rows.count() < 60, "rows out of sight are in the document"
+
+
+def test_card_is_dark_in_a_dark_theme_and_light_in_a_light_one(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, RUN_CLOCK], dark=True)
+    page.run_all()
+    card = card_of(page)
+    card.wait_line("tick 3")
+    assert brightness(card.style("backgroundColor")) < 0.3 < 0.7 < brightness(card.style("color"))
+    dark = card.chart("cpu").evaluate("canvas => getComputedStyle(canvas).color")
+    page.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+    card.wait_for_motion("cpu")
+    assert brightness(card.style("color")) < 0.3 < 0.7 < brightness(card.style("backgroundColor"))
+    assert card.chart("cpu").evaluate("canvas => getComputedStyle(canvas).color") != dark
+
+
+def test_two_displays_of_one_container_show_the_same_and_outlive_each_other(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, RUN_CLOCK, GET_CLOCK, "clock"])
+    page.run_all()
+    cards = [Card(page.locator(".labc-card").nth(number)) for number in (0, 1)]
+    for card in cards:
+        card.wait_line("tick 3")
+    cards[1].press("stop")
+    for card in cards:
+        card.wait_state(r"exited \(0\)")
+    page.clear_output_of(1)
+    expect(page.locator(".labc-card")).to_have_count(1)
+    card_of(page).press("restart")
+    card_of(page).wait_state("running")
+
+
+def test_what_a_button_cannot_do_is_said_in_the_card(lab: Server, open_notebook: Open) -> None:
+    fake = """from tests.fakes.card_source import FakeContainer
+from labcontainers.widgets.card import show_source
+show_source(FakeContainer(fails_to="stop", warnings=("no memory limit: <b>read-only</b>",)))"""
+    page = open_notebook(lab, [fake])
+    page.run_all()
+    card = card_of(page)
+    expect(card.notes).to_contain_text("no memory limit: <b>read-only</b>")
+    card.press("stop")
+    expect(card.notes).to_contain_text("cannot stop web: the shim does not answer")
+    expect(card.notes).to_contain_text("try again, or look at its log")
+    card.wait_state("running")
+    expect(card.root.locator("[data-action=stop]")).to_be_enabled()
