@@ -16,7 +16,7 @@ from labcontainers.containers.lifecycle import Lifecycle, Output
 from labcontainers.containers.options import ContainerOptions, split_command
 from labcontainers.containers.register import Record
 from labcontainers.containers.result import RunResult
-from labcontainers.errors import InvalidArgument
+from labcontainers.errors import InvalidArgument, NotFound
 from labcontainers.images.image import Image
 
 Command = str | Sequence[str] | None
@@ -104,7 +104,11 @@ class Containers:
         found = []
         for record in self._lifecycle.list():
             container = Container(self._lifecycle, record)
-            status = container.status
+            try:
+                status = container.status
+            except NotFound:
+                # It was removed while we looked.
+                continue
             if (all or "status" in wanted or status in ("running", "paused")) and _matches(container, status, wanted):
                 found.append(container)
         return found
@@ -113,9 +117,12 @@ class Containers:
         """Remove every container that does not run; their ids."""
         removed = []
         for container in self.list(all=True):
-            if container.status not in ("running", "paused"):
-                container.remove()
-                removed.append(container.id)
+            try:
+                if container.status not in ("running", "paused"):
+                    container.remove()
+                    removed.append(container.id)
+            except NotFound:
+                continue
         return removed
 
 

@@ -18,7 +18,7 @@ from labcontainers.containers import prepare
 from labcontainers.containers.register import Record, Register
 from labcontainers.containers.shim_client import ShimClient
 from labcontainers.containers.spare_groups import SpareGroups
-from labcontainers.containers.state import ContainerState, read_start, read_state, settle, shim_alive
+from labcontainers.containers.state import ContainerState, kept_from_shims, read_start, read_state, settle, shim_alive
 from labcontainers.errors import Conflict, NotFound, StartFailed, Unavailable
 from labcontainers.images.catalog import Catalog
 from labcontainers.kernel import capabilities
@@ -32,6 +32,8 @@ from labcontainers.runtime.spec import ContainerSpec, HostTraits
 from labcontainers.store.layout import Store
 
 Output = Callable[[int, bytes], None]
+# The file in a build step's scratch directory that names its control group and its place in the network.
+STEP_NOTE = "step"
 
 
 class Lifecycle(Register):
@@ -295,10 +297,11 @@ class Lifecycle(Register):
             self._delete(record)
 
     def _delete(self, record: Record) -> None:
-        if record.directory.is_dir():
-            self.launcher.call(
-                "labcontainers.runtime.cleanup:remove_container", directory=str(record.directory), trash=str(self.store.paths.trash)
-            )
+        gone = self.store.paths.trash / f"{record.row.id}.removed"
+        with contextlib.suppress(FileNotFoundError):
+            with kept_from_shims(record.directory, record.row.name):
+                os.rename(record.directory, gone)
+            self.launcher.call("labcontainers.kernel.files:remove_tree", path=str(gone))
             self._event(record.row, "destroy")
         self._forget(record.row.id)
 
@@ -322,6 +325,13 @@ class Lifecycle(Register):
                 self.networks.disconnect(row.id)
                 if record.options.remove and read_start(record.directory):
                     self._delete(record)
+        for note in self.store.paths.trash.glob(f"*/{STEP_NOTE}"):
+            with contextlib.suppress(FileNotFoundError):
+                step_id = note.read_text()
+                self.clear_cgroup(step_id)
+                self.networks.disconnect(step_id)
+                note.unlink()
+        self.networks.adopt()
 
     def ports(self, record: Record) -> tuple[PortBinding, ...]:
         """The published ports, with those that the kernel chose at the last start."""

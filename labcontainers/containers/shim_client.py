@@ -55,12 +55,15 @@ class ShimClient:
         return self._execution.wait_ended(timeout_s)
 
     def exec(self, request: dict[str, Any], fds: tuple[int, int, int]) -> int:
-        """Start a process in the container on these descriptors; its pid. Raises StartFailed."""
-        self._execution.channel.send({"exec": request}, fds)
+        """Start a process in the container on these descriptors; its pid. Raises StartFailed, or Conflict when it has ended."""
+        try:
+            self._execution.channel.send({"exec": request}, fds)
+        except OSError:
+            raise Conflict(f"container {self._name} is not running", "start it first") from None
         while True:
             message = self._execution.next()
-            if message is None:
-                raise Conflict(f"container {self._name} ended", "start it first")
+            if message is None or (isinstance(message, dict) and "not_running" in message):
+                raise Conflict(f"container {self._name} is not running", "start it first")
             if isinstance(message, dict) and "started" in message:
                 return int(message["started"])
 

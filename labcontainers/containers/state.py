@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,25 @@ def shim_alive(directory: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+@contextlib.contextmanager
+def kept_from_shims(directory: Path, name: str) -> Iterator[None]:
+    """Hold the lock of a container that has no shim, so that none begins meanwhile; raises Conflict when it has one."""
+    fd = os.open(directory / "lock", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for attempt in range(200):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                # Whoever asks whether there is a shim holds the lock for a moment, and a shim does after it told of the end.
+                if attempt == 199:
+                    raise Conflict(f"container {name} is being started or ended by another process", "try again") from None
+                time.sleep(0.005)
+        yield
+    finally:
+        os.close(fd)
 
 
 def read_state(directory: Path) -> ContainerState:

@@ -16,7 +16,7 @@ from typing import Any
 
 from labcontainers.build.steps import RunRequest
 from labcontainers.containers import prepare
-from labcontainers.containers.lifecycle import Lifecycle
+from labcontainers.containers.lifecycle import STEP_NOTE, Lifecycle
 from labcontainers.kernel import capabilities
 from labcontainers.kernel.cgroups import Cgroup
 from labcontainers.runtime import plan as plans
@@ -33,6 +33,8 @@ class RuntimeStepRunner:
     def run(self, request: RunRequest, on_output: Callable[[int, bytes], None]) -> int:
         """Run one step and wait for it; its exit code. Raises StartFailed; an interrupt kills the step and is raised again."""
         step_id = secrets.token_hex(32)
+        # Should this process die, whoever sweeps the scratch directory learns what else there is to take away.
+        (request.scratch / STEP_NOTE).write_text(step_id)
         cgroup, cradle = self._lifecycle.spare_groups.take(step_id)
         root, etc = request.scratch / "root", request.scratch / "etc"
         try:

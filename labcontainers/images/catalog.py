@@ -212,8 +212,11 @@ class Catalog:
             needed |= _chains(ImageConfig.from_bytes(self._store.blobs.read(row.config_digest)).diff_ids)
         needed |= self._chains_of_containers()
         deleted = [image.id]
-        for chain in sorted(_chains(image.diff_ids) - needed):
-            self._store.snapshots.remove(chain)
+        for count in range(len(image.diff_ids), 0, -1):
+            # From the top down, so that however far this comes no layer lacks its parent.
+            chain = chain_id(image.diff_ids[:count])
+            if chain in needed or not self._store.snapshots.remove(chain):
+                break
             deleted.append(chain)
         for cached in records.list_cache():
             if any(digest in cached.result for digest in deleted[1:]):

@@ -177,6 +177,12 @@ class Networks:
 
     # --- what others left
 
+    def adopt(self) -> None:
+        """Take the bridge down that an engine left when it was killed, unless somebody is on it. Quick without one."""
+        network = self.get(_BRIDGE)
+        if network.id and self._netlink.has_link(network.bridge) and not self._records.list_addresses(network.id):
+            self._take_down_when_unused(network, True)
+
     def _reclaim(self, network: Network, fd: int | None, grace_s: float = _GRACE_S) -> None:
         """Take back the addresses of containers that ended and nobody told: not alive, or without an interface for `grace_s` seconds."""
         now = time.monotonic()

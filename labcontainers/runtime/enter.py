@@ -45,7 +45,7 @@ class Entered:
         self.client = client
         self.pid = 0
         self.pidfd = -1
-        self._failure: Message | None = None
+        self._answer: Message | None = None
 
     def start(self, init_pidfd: int, request: Message, fds: list[int], become: Callable[[int, int, int], None]) -> None:
         """Fork the joiner, which joins the cgroups and all namespaces of init at once and clones the workload as our child."""
@@ -56,7 +56,12 @@ class Entered:
             try:
                 syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
                 Process(theirs).join_cgroups(request["procs"])
-                syscalls.setns(init_pidfd, request["namespaces"])
+                try:
+                    syscalls.setns(init_pidfd, request["namespaces"])
+                except ProcessLookupError:
+                    # The container has just ended: the shim is about to notice it.
+                    theirs.send({"too_late": True})
+                    os._exit(0)
                 pid = syscalls.clone(syscalls.CLONE_PARENT)
                 if pid == 0:
                     become(*fds)
@@ -72,15 +77,18 @@ class Entered:
         """Read one message of the joiner or the workload; the answer for the client once it is known, else None."""
         message, _ = self.status.receive()
         if isinstance(message, dict):
-            if "pid" in message:
+            if "too_late" in message:
+                self._answer = {"not_running": True}
+            elif "pid" in message:
                 self.pid = message["pid"]
             elif "error" in message:
-                self._failure = message["error"]
+                self._answer = {"error": message["error"]}
             return None
-        if self._failure is not None or not self.pid:
+        if self._answer is not None or not self.pid:
             if self.pid:
                 os.waitpid(self.pid, 0)
-            return {"error": self._failure or {"operation": "exec", "about": "", "message": "the joining process died", "exit_code": 125}}
+            died = {"operation": "exec", "about": "", "message": "the joining process died", "exit_code": 125}
+            return self._answer or {"error": died}
         self.pidfd = syscalls.pidfd_open(self.pid)
         return {"started": self.pid}
 

@@ -90,6 +90,9 @@ class Launcher:
                 parent.close()
                 self._serve_one(message, fds)
             code = 0
+        except BrokenPipeError:
+            # The launcher was killed, and the engine is gone.
+            code = 0
         except BaseException as error:
             sys.stderr.write(f"labcontainers: {type(error).__name__}: {error}\n")
         finally:

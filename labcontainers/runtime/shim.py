@@ -74,7 +74,10 @@ class Shim:
         if self.member is not None:
             self.member.register(self.request.get("bridge_fd", -1))
         if self.directory:
+            # Until the lock is taken, nothing of the container is this shim's to take away.
+            cgroups, self.request["cgroups"] = self.request["cgroups"], {}
             self._take_lock()
+            self.request["cgroups"] = cgroups
             self.log = LogFile(self.directory + "/log", append=True)
         if self.request["socket_directory"]:
             self._listen(self.request["socket_directory"])
@@ -82,17 +85,20 @@ class Shim:
 
     def _take_lock(self) -> None:
         """Be the container's only shim. Engines that ask whether there is one hold the lock for a moment."""
-        self.lock = os.open(self.directory + "/lock", os.O_RDWR | os.O_CLOEXEC)
+        directory, self.directory = self.directory, ""
+        self.lock = os.open(directory + "/lock", os.O_RDWR | os.O_CLOEXEC)
         for _ in range(1000):
             try:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
+                break
             except BlockingIOError:
                 time.sleep(0.005)
-        # Nothing of the container is this shim's, so it must take nothing away.
-        self.directory = ""
-        self.request.update(cgroups={}, event=None)
-        raise OSError(16, "another process runs this container")
+        else:
+            raise OSError(16, "another process runs this container")
+        # Who removes the container holds the lock meanwhile, so from here on the directory stays.
+        if not os.path.samestat(os.stat(directory + "/lock"), os.fstat(self.lock)):
+            raise OSError(2, "the container was removed")
+        self.directory = directory
 
     def _listen(self, directory: str) -> None:
         """Serve `shim.sock`, bound through a descriptor since a socket's path is limited to 108 bytes (unix(7))."""

@@ -179,6 +179,11 @@ class Records:
     def list_layers(self) -> list[LayerRow]:
         return self._all(LayerRow, " ORDER BY created_at")
 
+    def has_layer_above(self, chain_id: str) -> bool:
+        """Whether a layer has this one as its parent."""
+        with self._database.use() as connection:
+            return connection.execute("SELECT 1 FROM layers WHERE parent_chain_id = ? LIMIT 1", (chain_id,)).fetchone() is not None
+
     def remove_layer(self, chain_id: str) -> None:
         self._write("DELETE FROM layers WHERE chain_id = ?", chain_id)
 

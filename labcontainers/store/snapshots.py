@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from labcontainers.errors import Failed, NotFound
+from labcontainers.errors import Conflict, Failed, NotFound
 from labcontainers.oci.digest import chain_id, parse_digest
 from labcontainers.store.blobs import fsync_directory
 from labcontainers.store.locks import Locks
@@ -104,6 +104,8 @@ class Snapshots:
             with self._locks.hold(_LOCK):
                 # Another process may have made the same layer meanwhile.
                 if not self.has(chain):
+                    if parent_diff_ids and not self.has(chain_id(parent_diff_ids)):
+                        raise Conflict("another process removed the layers below this one while it was made", "build it again")
                     self._put_in_place(staged, chain)
                     self._records.put_layer(chain, layer.diff_id, chain_id(parent_diff_ids), layer.size_bytes, time.time())
         self.discard(scratch)
@@ -128,13 +130,16 @@ class Snapshots:
         finally:
             self._scratch.release(scratch)
 
-    def remove(self, chain: str) -> None:
-        """Remove a layer; absent is fine. Its row goes first, then its tree."""
+    def remove(self, chain: str) -> bool:
+        """Remove a layer unless another one stands on it; absent is fine. Its row goes first, then its tree. Whether it is gone."""
         with self._locks.hold(_LOCK):
+            if self._records.has_layer_above(chain):
+                return False
             self._records.remove_layer(chain)
             self._link(chain).unlink(missing_ok=True)
             gone = self._to_trash(self._place(chain))
         self._delete(gone)
+        return True
 
     def _to_trash(self, path: Path) -> Path | None:
         """Out of sight at once; where it is now, or None when it was not there."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from labcontainers.errors import Failed, InvalidArgument, NotFound
+from labcontainers.errors import Conflict, Failed, InvalidArgument, NotFound
 from labcontainers.oci.digest import chain_id, sha256
 from labcontainers.store import trees
 from labcontainers.store.layout import Store
@@ -207,13 +207,36 @@ class TestRecovery:
         assert list(paths.tmp.iterdir()) == []
 
 
+class TestLayersOfOthers:
+    def test_a_layer_stays_while_another_one_stands_on_it(self, paths: StorePaths) -> None:
+        store = Store.open(paths, InProcessWorker())
+        base = commit(store, "base")
+        top = commit(store, "top", (base.diff_id,))
+        assert not store.snapshots.remove(base.chain_id)
+        assert store.snapshots.has(base.chain_id)
+        assert store.snapshots.remove(top.chain_id)
+        assert store.snapshots.remove(base.chain_id)
+        assert store.verify() == []
+        store.close()
+
+    def test_a_layer_whose_parent_was_removed_meanwhile_is_not_committed(self, paths: StorePaths) -> None:
+        store = Store.open(paths, InProcessWorker())
+        base = commit(store, "base")
+        store.snapshots.remove(base.chain_id)
+        with pytest.raises(Conflict, match="build it again"):
+            commit(store, "top", (base.diff_id,))
+        store.close()
+        Store.open(paths, InProcessWorker()).close()
+        assert list(paths.tmp.iterdir()) == []
+
+
 class TestVerify:
     def test_a_missing_tree_link_or_parent_is_told(self, paths: StorePaths) -> None:
         store = Store.open(paths, InProcessWorker())
         base = commit(store, "base")
         top = commit(store, "top", (base.diff_id,))
         assert store.verify() == []
-        store.snapshots.remove(base.chain_id)
+        store.records.remove_layer(base.chain_id)
         assert store.verify() == [f"layer {top.chain_id} lacks its parent {base.chain_id}"]
         os.rename(store.snapshots.tree(top.chain_id), paths.trash / "x")
         (paths.snapshots / "l" / top.chain_id[7:23]).unlink()
