@@ -47,12 +47,15 @@ def serving(application: str) -> Iterator[Server]:
             complaints = server.remove_containers()
     finally:
         remove_tree(folder)
-    # the browser's own processes, which outlive the server, come and go
-    left = leaks.wait_until_nothing_is_left(before, except_for=("threads", "descriptors"), grace_s=10)
-    ours = [trace for trace in left if not any(word in trace for word in ("chromium", "playwright"))]
-    leaks.end_processes(ours)
-    assert not ours, "left behind:\n  " + "\n  ".join(ours)
+    left = leaks.wait_for_nothing(lambda: [trace for trace in leaks.Traces.take().since(before) if not of_the_browser(trace)], grace_s=10)
+    leaks.end_processes(left)
+    assert not left, "left behind:\n  " + "\n  ".join(left)
     assert not complaints, "the store is not consistent: " + "; ".join(complaints)
+
+
+def of_the_browser(trace: str) -> bool:
+    """Whether it belongs to the browser or to what drives it, which outlive a server."""
+    return trace.startswith(("threads:", "descriptors:")) or any(word in trace for word in ("chromium", "playwright"))
 
 
 @pytest.fixture(scope="package")

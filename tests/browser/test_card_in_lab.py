@@ -20,6 +20,7 @@ PAINTER = r"""from labcontainers.session import current_engine
 script = r'''
 printf '\033[32mgreen\033[0m and \033[1;38;2;10;20;30mink\033[0m\n'
 echo 'to stderr' >&2
+sleep 0.5
 n=0; while [ $n -lt 300 ]; do n=$((n + 1)); echo "apple $n"; done
 sleep 1000
 '''

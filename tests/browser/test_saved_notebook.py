@@ -1,0 +1,75 @@
+"""What a saved notebook keeps of the widgets, and what a reader without a kernel sees of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from labcontainers.widgets import bundle
+from tests.browser.card import Card
+from tests.browser.conftest import Open
+from tests.browser.jupyter import NotebookPage, Server
+
+pytestmark = pytest.mark.needs("chromium")
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+CARDS = 5
+SCRIPT = "trap 'exit 3' TERM; echo written by {number}; while true; do sleep 0.1; done"
+RUN = f"""from labcontainers.session import current_engine
+current_engine().containers.run("lab/base", ["sh", "-c", "{SCRIPT}"], name="saved{{number}}", detach=True)"""
+
+
+def open_with_cards(lab: Server, open_notebook: Open) -> NotebookPage:
+    page = open_notebook(lab, ["%load_ext labcontainers", *(RUN.format(number=number) for number in range(CARDS))])
+    page.run_all()
+    for number in range(CARDS):
+        page.locator(".jp-CodeCell").nth(number + 1).scroll_into_view_if_needed()
+        card = Card(page.locator(".jp-CodeCell").nth(number + 1).locator(".labc-card"))
+        card.wait_line(f"written by {number}")
+        card.press("stop")
+        card.wait_state("exited")
+    return page
+
+
+def test_five_cards_are_saved_without_the_bundle_and_stay_readable_without_a_kernel(lab: Server, open_notebook: Open) -> None:
+    page = open_with_cards(lab, open_notebook)
+    saved = page.save()
+    size = (lab.notebooks / page.name).stat().st_size
+    code = bundle.read().code
+    assert size < len(code), "five cards take more than the bundle once"
+    assert code[2000:2200] not in json.dumps(saved, ensure_ascii=False)
+    widgets = saved.metadata.widgets[STATE].state
+    esm = [model.state._esm for model in widgets.values() if "_esm" in model.state]
+    assert len(esm) == CARDS
+    assert all(len(loader) < 2000 for loader in esm)
+
+    outputs = [output for cell in saved.cells[1:] for output in cell.outputs]
+    assert len(outputs) == CARDS
+    for number, output in enumerate(outputs):
+        assert VIEW in output.data
+        for form in (output.data["text/plain"], output.data["text/html"]):
+            assert f"saved{number}" in form
+            assert "Exited (3)" in form, "the output keeps what the container was first, not last"
+            assert f"written by {number}" in form
+
+    lab.end_kernels()
+    page.reload()
+    first = page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea-output")
+    expect(first).to_contain_text("saved0")
+    expect(first).to_contain_text("written by 0")
+    assert page.locator(".labc-card").count() == 0
+
+
+def test_page_loaded_again_shows_the_live_card_of_a_running_kernel(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, ["%load_ext labcontainers", RUN.format(number=7)])
+    page.run_all()
+    card = Card(page.locator(".labc-card"))
+    card.wait_line("written by 7")
+    page.save()
+    page.reload()
+    card.wait_line("written by 7")
+    card.press("stop")
+    card.wait_state("exited")
