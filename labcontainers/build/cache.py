@@ -18,7 +18,7 @@ from labcontainers.oci.digest import chain_id
 from labcontainers.store.layout import Store
 from labcontainers.store.snapshots import Layer
 
-_VERSION = 1
+_VERSION = 2
 _MOST_FILES = 2000
 
 Inputs = Mapping[str, str | Mapping[str, str]]

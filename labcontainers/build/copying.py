@@ -64,17 +64,21 @@ def copy(request: str) -> dict[str, Any]:
     exclude = rules_from(wanted["exclude"]) if wanted["exclude"] else None
     sources, unmatched = _sources(wanted, exclude)
     path = wanted["destination"]
-    count = len(sources) + len(wanted["files"])
-    into = path.endswith("/") or destination.is_directory(path)
-    if count > 1 and not into:
+    path = destination.resolve(path) + ("/" if path.endswith("/") else "")
+    count = sum(not source.is_directory for source in sources) + len(wanted["files"])
+    if count > 1 and not _is_folder(destination, path) and not (sources and sources[0].is_directory):
         raise InvalidArgument(f"{count} files cannot be copied to one: {path}", f"write {path}/")
     for source in sources:
-        _copy_source(source, destination, path, into, unpacks=wanted["unpacks"], chown=wanted["chown"])
+        _copy_source(source, destination, path, unpacks=wanted["unpacks"], chown=wanted["chown"])
     for name, content in wanted["files"]:
-        folder, final = (path, name) if into else posixpath.split(path)
+        folder, final = (path, name) if _is_folder(destination, path) else posixpath.split(path)
         with destination.directory(folder) as parent:
             destination.put_text(parent, final, content.encode("utf-8", "surrogateescape"))
     return {"files": destination.files, "size_bytes": destination.size_bytes, "unmatched": unmatched}
+
+
+def _is_folder(destination: Destination, path: str) -> bool:
+    return path.endswith("/") or destination.is_directory(path)
 
 
 def make_directory(
@@ -83,7 +87,11 @@ def make_directory(
     """Make the directory `path` of an image, owned by `user`, where it is missing; {"made": whether it was}."""
     _private_mounts()
     root_fd = _mount(lower, upper, work, mount, userxattr=userxattr)
-    owner = resolve_owner(root_fd, user) if user else (0, 0)
+    try:
+        owner = resolve_owner(root_fd, user) if user else (0, 0)
+    except InvalidArgument:
+        # as in BuildKit: a user that the image lacks only matters when something is to run
+        owner = (0, 0)
     destination = Destination(root_fd, Ownership(owner, "", mtime_s * 10**9))
     if destination.is_directory(path):
         return {"made": False}
@@ -230,10 +238,10 @@ def _opener(fd: int, name: str) -> Callable[[], int]:
     return lambda: os.open(name, _SOURCE | os.O_CLOEXEC, dir_fd=fd)
 
 
-def _copy_source(source: Source, destination: Destination, path: str, into: bool, *, unpacks: bool, chown: str) -> None:
+def _copy_source(source: Source, destination: Destination, path: str, *, unpacks: bool, chown: str) -> None:
     if source.is_directory:
-        top = next(source.items)
-        with destination.directory(path, (top.mode, top.uid, top.gid)) as fd:
+        next(source.items)
+        with destination.directory(path) as fd:
             _copy_items(source.items, destination, fd)
         return
     item = next(source.items)
@@ -246,7 +254,7 @@ def _copy_source(source: Source, destination: Destination, path: str, into: bool
                 return
         finally:
             os.close(fd)
-    folder, name = (path, source.name) if into else posixpath.split(path)
+    folder, name = (path, source.name) if _is_folder(destination, path) else posixpath.split(path)
     if not name:
         raise InvalidArgument(f"cannot copy a file over the directory {path}")
     with destination.directory(folder) as parent:

@@ -14,13 +14,13 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from labcontainers.build.modes import changed_mode
+from labcontainers.build.modes import changed_mode, is_octal
 from labcontainers.errors import InvalidArgument
 from labcontainers.kernel import syscalls
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LARGEST_DATABASE = 4 << 20
-_CHUNK = 1 << 20
+_MOST_SYMLINKS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ class Ownership:
         if self.chmod:
             return changed_mode(self.chmod, mode, is_directory=stat.S_ISDIR(mode))
         return stat.S_IMODE(mode)
+
+    @property
+    def new_directory_mode(self) -> int:
+        """Permission bits of a directory that is made only because something is to be put into it."""
+        return self.mode(stat.S_IFDIR | 0o755) if is_octal(self.chmod) else 0o755
 
     def ids(self, uid: int, gid: int) -> tuple[int, int]:
         """Owner and group of something that belonged to `uid` and `gid`."""
@@ -67,35 +72,64 @@ class Destination:
             os.close(fd)
         return fd is not None
 
+    def resolve(self, path: str) -> str:
+        """`path` with all symlinks followed inside the root, also the last and those that lead to nothing yet.
+
+        COPY and ADD write where a symlink of that name points to, as BuildKit does. Raises InvalidArgument for a circle.
+        """
+        waiting = [part for part in path.split("/") if part][::-1]
+        real: list[str] = []
+        links = 0
+        while waiting:
+            part = waiting.pop()
+            if part in (".", ".."):
+                del real[len(real) - (part == "..") :]
+                continue
+            fd = self.find("/".join([*real, part]), os.O_PATH | os.O_NOFOLLOW)
+            if fd is None:
+                real.append(part)
+                continue
+            try:
+                target = os.readlink("", dir_fd=fd) if stat.S_ISLNK(os.fstat(fd).st_mode) else None
+            finally:
+                os.close(fd)
+            if target is None:
+                real.append(part)
+                continue
+            links += 1
+            if links > _MOST_SYMLINKS:
+                raise InvalidArgument(f"too many symlinks on the way to {path} of the image", "choose another destination")
+            if target.startswith("/"):
+                real = []
+            waiting.extend(reversed([step for step in target.split("/") if step]))
+        return "/" + "/".join(real)
+
     @contextlib.contextmanager
-    def directory(self, path: str, source: tuple[int, int, int] | None = None) -> Iterator[int]:
+    def directory(self, path: str) -> Iterator[int]:
         """The directory `path`, made with its parents where it is missing; its time, and its parents', is set on leaving.
 
-        `source` (mode, uid, gid) is what the last directory gets when it is made; parents get 0755. Raises InvalidArgument
-        where a file or a broken symlink is in the way.
+        What is made belongs to root or to the owner of all, and has the mode 0755 or the octal one of all, as in BuildKit.
+        Raises InvalidArgument where a file is in the way.
         """
-        parts = [part for part in path.split("/") if part]
+        parts = [part for part in self.resolve(path).split("/") if part]
         with contextlib.ExitStack() as stack:
             current = self._open_existing("/", stack)
             for depth in range(1, len(parts) + 1):
                 partial = "/".join(parts[:depth])
                 if not self.is_directory(partial):
-                    mode, uid, gid = source if source is not None and depth == len(parts) else (0, 0, 0)
-                    self._make_directory(current, parts[depth - 1], partial, self.ownership.mode(mode) if mode else 0o755, uid, gid)
+                    self._make_directory(current, parts[depth - 1], partial)
                 current = self._open_existing(partial, stack)
             yield current
 
-    def _make_directory(self, parent_fd: int, name: str, path: str, mode: int, uid: int, gid: int) -> None:
+    def _make_directory(self, parent_fd: int, name: str, path: str) -> None:
         try:
             os.mkdir(name, 0o700, dir_fd=parent_fd)
         except FileExistsError:
-            is_link = stat.S_ISLNK(os.lstat(name, dir_fd=parent_fd).st_mode)
-            kind = "a symlink that leads nowhere" if is_link else "not a directory"
-            raise InvalidArgument(f"/{path} of the image is {kind}", "choose another destination") from None
+            raise InvalidArgument(f"/{path} of the image is not a directory", "choose another destination") from None
         fd = os.open(name, _DIRECTORY, dir_fd=parent_fd)
         try:
-            os.fchown(fd, *self.ownership.ids(uid, gid))
-            os.fchmod(fd, mode)
+            os.fchown(fd, *self.ownership.ids(0, 0))
+            os.fchmod(fd, self.ownership.new_directory_mode)
             self.set_time(fd, self.ownership.mtime_ns)
         finally:
             os.close(fd)
@@ -108,20 +142,17 @@ class Destination:
     def child_directory(self, parent_fd: int, name: str, mode: int, uid: int, gid: int) -> tuple[int, int]:
         """The directory `name` in an open one, made where it is missing: (descriptor, the time that it is to have at the end).
 
-        One that is there keeps its owner and mode. Raises InvalidArgument where something else is in the way.
+        One that is there gets the owner and the mode too, as in BuildKit. Raises InvalidArgument where something else is in the way.
         """
-        try:
+        with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent_fd)
-        except FileExistsError:
-            try:
-                fd = os.open(name, _DIRECTORY, dir_fd=parent_fd)
-            except OSError as error:
-                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
-                    raise
-                what = f"cannot copy the directory {name!r} over a file or a symlink of that name"
-                raise InvalidArgument(what, "copy its files one by one, or into the directory that the symlink names") from None
-            return fd, os.fstat(fd).st_mtime_ns
-        fd = os.open(name, _DIRECTORY, dir_fd=parent_fd)
+        try:
+            fd = os.open(name, _DIRECTORY, dir_fd=parent_fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            what = f"cannot copy the directory {name!r} over a file or a symlink of that name"
+            raise InvalidArgument(what, "copy its files one by one, or into the directory that the symlink names") from None
         os.fchown(fd, *self.ownership.ids(uid, gid))
         os.fchmod(fd, self.ownership.mode(stat.S_IFDIR | stat.S_IMODE(mode)))
         return fd, self.ownership.mtime_ns
@@ -204,12 +235,14 @@ def read_database(root_fd: int, path: str) -> list[list[str]]:
 
 
 def resolve_owner(root_fd: int, text: str) -> tuple[int, int]:
-    """(uid, gid) of `user`, `uid`, `user:group` or `uid:gid` in an image; raises InvalidArgument for an unknown name.
+    """(uid, gid) of `user`, `uid`, `user:group`, `uid:gid` or `:group` (of root) in an image; raises InvalidArgument for an unknown name.
 
     A name without a group gets its group of /etc/passwd; a number without a group that number. Source: Dockerfile reference, COPY --chown.
     """
     user, _, group = text.partition(":")
-    if user.isdecimal():
+    if not user:
+        uid, gid = 0, 0
+    elif user.isdecimal():
         uid, gid = int(user), int(user)
     else:
         rows = [row for row in read_database(root_fd, "/etc/passwd") if row[0] == user and len(row) > 3]

@@ -21,9 +21,14 @@ def check_mode(text: str) -> None:
     changed_mode(text, 0, is_directory=False)
 
 
+def is_octal(text: str) -> bool:
+    """Whether `text` is written as a number, and not as a change of what there is."""
+    return re.fullmatch(r"[0-7]{1,5}", text) is not None
+
+
 def changed_mode(text: str, mode: int, *, is_directory: bool) -> int:
     """The permission bits that `chmod text` makes of `mode`, the umask not regarded; raises InvalidArgument. Source: chmod(1)."""
-    if re.fullmatch(r"[0-7]{1,5}", text):
+    if is_octal(text):
         value = int(text, 8)
         if value <= 0o7777:
             return value

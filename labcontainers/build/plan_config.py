@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from labcontainers.build.dockerfile.instructions import Command, Instruction, Pairs, Text, Words
+from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.plan import Step, WorkdirStep, describe
 from labcontainers.build.scope import Scope
 from labcontainers.build.wording import absolute, go_list, is_signal, parse_ports
@@ -16,24 +17,24 @@ from labcontainers.build.wording import absolute, go_list, is_signal, parse_port
 def env(scope: Scope, instruction: Instruction) -> Step:
     assert isinstance(instruction, Pairs)
     values = _pairs(scope, instruction)
-    scope.state.set_environment(values)
-    return scope.config_step(instruction, "ENV " + " ".join(f"{key}={value}" for key, value in values.items()))
+    scope.state.set_environment(dict(values))
+    return scope.config_step(instruction, "ENV " + " ".join(f"{key}={value}" for key, value in values))
 
 
 def label(scope: Scope, instruction: Instruction) -> Step:
     assert isinstance(instruction, Pairs)
     values = _pairs(scope, instruction)
-    scope.state.config = replace(scope.state.config, labels={**scope.state.config.labels, **values})
-    return scope.config_step(instruction, "LABEL " + " ".join(f"{key}={value}" for key, value in values.items()))
+    scope.state.config = replace(scope.state.config, labels={**scope.state.config.labels, **dict(values)})
+    return scope.config_step(instruction, "LABEL " + " ".join(f"{key}={value}" for key, value in values))
 
 
-def _pairs(scope: Scope, instruction: Pairs) -> dict[str, str]:
-    values: dict[str, str] = {}
+def _pairs(scope: Scope, instruction: Pairs) -> list[tuple[str, str]]:
+    values: list[tuple[str, str]] = []
     for pair in instruction.pairs:
         key = scope.expand(instruction, pair.key)
         if not key:
             raise instruction.place_of(pair.key).fault(f"{instruction.node.keyword} names can not be blank")
-        values[key] = scope.expand(instruction, pair.value) if pair.value is not None else ""
+        values.append((key, scope.expand(instruction, pair.value) if pair.value is not None else ""))
     return values
 
 
@@ -59,9 +60,11 @@ def workdir(scope: Scope, instruction: Instruction) -> Step:
     path = scope.expand(instruction, instruction.word)
     if not path:
         raise instruction.place_of(instruction.word).fault("WORKDIR is empty", "give the variable a value")
-    path = absolute(scope.state.working_dir, path)
+    absolute_path = absolute(scope.state.working_dir, path)
+    shown = path if path.startswith("/") else absolute_path
+    path = absolute_path
     scope.state.config = replace(scope.state.config, working_dir=path)
-    return WorkdirStep(describe(instruction), instruction.node.place, f"WORKDIR {path}", path, scope.state.config.user)
+    return WorkdirStep(describe(instruction), instruction.node.place, f"WORKDIR {shown}", path, scope.state.config.user)
 
 
 def user(scope: Scope, instruction: Instruction) -> Step:
@@ -93,7 +96,12 @@ def expose(scope: Scope, instruction: Instruction) -> Step:
     ports: set[str] = set()
     for word in instruction.words:
         for text in scope.expand_words(instruction, word):
-            ports.update(parse_ports(text, instruction.place_of(word)))
+            place = instruction.place_of(word)
+            inside = text.rsplit(":", 1)[-1]
+            if inside != text:
+                message = f"EXPOSE should not define an IP address or host-port mapping, found '{text}'"
+                scope.grouped.warnings.append(BuildWarning("ExposeInvalidFormat", message, place))
+            ports.update(parse_ports(inside, place))
     exposed = tuple(sorted({*scope.state.config.exposed_ports, *ports}))
     scope.state.config = replace(scope.state.config, exposed_ports=exposed)
     return scope.config_step(instruction, f"EXPOSE [{' '.join(sorted(ports))}]")

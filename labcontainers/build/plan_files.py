@@ -70,7 +70,7 @@ def _run_arguments(scope: Scope, instruction: Command) -> tuple[tuple[str, ...],
         body = instruction.heredocs[0].text
         return ((), body) if body.startswith("#!") else ((*scope.state.shell, body), "")
     bodies = "".join(f"{heredoc.content}{heredoc.name}\n" for heredoc in instruction.heredocs)
-    return (*scope.state.shell, f"{text}\n{bodies}"), ""
+    return (*scope.state.shell, f"{text}\n{bodies}".removesuffix("\n")), ""
 
 
 def transfer(scope: Scope, instruction: Instruction) -> Step:
@@ -98,7 +98,7 @@ def transfer(scope: Scope, instruction: Instruction) -> Step:
     return CopyStep(
         text=describe(instruction),
         place=instruction.node.place,
-        created_by=" ".join([keyword, *shown, *named, target, "# buildkit"]),
+        created_by=" ".join([keyword, *shown, *named, destination, "# buildkit"]),
         origin=None if instruction.flag("from") is None else _origin(scope, instruction),
         sources=tuple(sources),
         files=tuple(_inline_file(scope, instruction, index) for index in range(len(instruction.files))),

@@ -101,7 +101,8 @@ class StepExecutor:
             try:
                 code = self._runner.run(request, on_output)
             except StartFailed as error:
-                raise StepFailed(where, error.exit_code, error.message, error.hint or "name a program that the image has") from error
+                hint = f"{error.message}; {error.hint or 'name a program that the image has'}"
+                raise StepFailed(where, error.exit_code, error.message, hint) from error
             if code:
                 raise StepFailed(where, code, tail.text, _failure_hint(code, tail.text))
             if step.script:

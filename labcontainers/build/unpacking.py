@@ -30,7 +30,8 @@ def is_archive(fd: int) -> bool:
     """Whether an open regular file is a tar archive, compressed or not; raises Unsupported for a compression that is not built in."""
     head = os.pread(fd, 512, 0)
     kind = compression(head)
-    if kind == "zst":
+    if kind == "zst" and "zst" not in tarfile.TarFile.OPEN_METH:
+        # Python's tarfile reads it from version 3.14 on
         raise Unsupported("unpacking a zstd archive is not supported", "compress it by gzip or xz, or use ADD --unpack=false")
     if not kind:
         return len(head) == 512 and (head[257:262] == b"ustar" or _has_old_header(head))
@@ -58,12 +59,12 @@ def _open(fd: int) -> tarfile.TarFile:
 
 
 def unpack(fd: int, destination: Destination, folder_fd: int, *, keep_owners: bool) -> None:
-    """Write what is in the archive below `folder_fd`, with the archive's times, and its owners where they are to be kept.
+    """Write what is in the archive below `folder_fd`, with the archive's times and modes, and its owners where they are to be kept.
 
     Raises InvalidArgument for an archive that is damaged or leads out.
     """
     ownership = destination.ownership
-    inside = Destination(folder_fd, replace(ownership, owner=None) if keep_owners else ownership)
+    inside = Destination(folder_fd, replace(ownership, owner=None if keep_owners else ownership.owner, chmod=""))
     try:
         with _open(fd) as archive:
             for member in archive:
@@ -100,7 +101,7 @@ def _put(archive: tarfile.TarFile, member: tarfile.TarInfo, inside: Destination)
 
 def _put_directory(member: tarfile.TarInfo, inside: Destination, path: str) -> None:
     mode = stat.S_IFDIR | stat.S_IMODE(member.mode)
-    with inside.directory(path, (mode, member.uid, member.gid)) as fd:
+    with inside.directory(path) as fd:
         os.fchown(fd, *inside.ownership.ids(member.uid, member.gid))
         os.fchmod(fd, inside.ownership.mode(mode))
 

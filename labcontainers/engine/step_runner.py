@@ -57,7 +57,8 @@ class RuntimeStepRunner:
 
     def _spawn(self, step_id: str, request: RunRequest, cgroup: Cgroup, cradle: str) -> Execution:
         lifecycle = self._lifecycle
-        files = tuple(BindMount(str(request.scratch / "etc" / name), f"/etc/{name}") for name in ("hostname", "hosts", "resolv.conf"))
+        # /etc/hostname is the image's own, as in BuildKit: what a step writes there stays
+        files = tuple(BindMount(str(request.scratch / "etc" / name), f"/etc/{name}") for name in ("hosts", "resolv.conf"))
         spec = ContainerSpec(
             arguments=request.arguments,
             environment=prepare.merge_environment([prepare.DEFAULT_PATH], request.environment),

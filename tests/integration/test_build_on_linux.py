@@ -9,6 +9,7 @@ import stat
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +23,9 @@ from labcontainers.store.layout import Store
 from labcontainers.store.paths import StorePaths
 from tests.fakes.chroot_runner import ChrootRunner, NotingRunner
 from tests.fakes.forking_worker import ForkingWorker
+
+if TYPE_CHECKING:
+    from labcontainers import Engine
 
 pytestmark = pytest.mark.needs("root")
 
@@ -157,9 +161,59 @@ class TestCopying:
             top = bench.top(bench.build(f"FROM scratch\nADD {name} /x"))
             assert listing(top)["x/two"] == ("22", 0o640, 5, 0, 77)
             assert (top / "x/d/one").stat().st_nlink == 2
+        chosen = listing(bench.top(bench.build("FROM scratch\nADD --chmod=600 --chown=8:9 plain.tar /x/")))
+        assert chosen["x/two"] == ("22", 0o640, 8, 9, 77)
         assert set(listing(bench.top(bench.build("FROM scratch\nCOPY plain.tar /x/")))) == {"x", "x/plain.tar"}
         assert set(listing(bench.top(bench.build("FROM scratch\nADD --unpack=false plain.tar /x/")))) == {"x", "x/plain.tar"}
         assert set(listing(bench.top(bench.build("FROM scratch\nADD no.tar /x/")))) == {"x", "x/no.tar"}
+
+    THROUGH_SYMLINKS = (
+        ("COPY a /l/x", "real/x"), ("COPY a /l/s/", "real/sub/a"), ("COPY a /d/file", "d/target"), ("COPY a /broken", "nowhere/far"),
+        ("COPY a /broken/", "nowhere/far/a"), ("COPY a /broken/x/y", "nowhere/far/x/y"), ("COPY a /up", "real/a"),
+        ("COPY <<E /d/file\nE", "d/target"), ("ADD sub /l/s", "real/sub/deep/file"), ("COPY a /d/", "d/a"),
+    )  # fmt: skip
+
+    @pytest.mark.parametrize(("lines", "path"), THROUGH_SYMLINKS)
+    def test_a_destination_is_written_where_its_symlinks_lead_inside_the_image(self, bench: Bench, lines: str, path: str) -> None:
+        for name in ("a", "sub/deep/file"):
+            bench.write(name)
+        links = "ln -s /real /l && ln -s sub /real/s && ln -s target /d/file && ln -s /nowhere/far /broken && ln -s ../../real /up"
+        build = bench.build(f"FROM lab/base\nRUN mkdir -p /real/sub /d && touch /d/target && {links} && ln -s file /d/a\n{lines}")
+        top = bench.top(build)
+        assert (top / path).is_file()
+        assert not [name for name in ("l", "broken", "up", "d/file", "real/s") if (top / name).exists()]
+
+    def test_directories_that_are_met_on_the_way_get_owner_and_mode_as_in_docker(self, bench: Bench) -> None:
+        bench.write("tree/sub/deep/f")
+        for name, mode in (("tree", 0o700), ("tree/sub", 0o711), ("tree/sub/deep", 0o750)):
+            (bench.context / name).chmod(mode)
+        base = "FROM lab/base\nRUN mkdir -p /in/sub/deep && chown -R 5:6 /in && chmod -R 2770 /in\n"
+        found = [listing(bench.top(bench.build(f"{base}COPY {line}"))) for line in ("tree /in", "--chown=7:8 tree /in", "tree /new/in")]
+        owners = [{path: (what[1], what[2], what[3]) for path, what in tree.items() if what[0] == "d"} for tree in found]
+        assert owners == [
+            {"in": (0o2770, 5, 6), "in/sub": (0o711, 0, 0), "in/sub/deep": (0o750, 0, 0)},
+            {"in": (0o2770, 5, 6), "in/sub": (0o711, 7, 8), "in/sub/deep": (0o750, 7, 8)},
+            {"new": (0o755, 0, 0), "new/in": (0o755, 0, 0), "new/in/sub": (0o711, 0, 0), "new/in/sub/deep": (0o750, 0, 0)},
+        ]
+
+    NEW_DIRECTORIES = (("--chmod=750", 0o750), ("--chmod=u=rwx,go=", 0o755), ("", 0o755), ("--chown=:8", 0o755))
+
+    @pytest.mark.parametrize(("flag", "mode"), NEW_DIRECTORIES)
+    def test_only_an_octal_mode_counts_for_new_directories(self, bench: Bench, flag: str, mode: int) -> None:
+        bench.write("a")
+        found = listing(bench.top(bench.build(f"FROM lab/base\nCOPY {flag} a /new/dir/")))
+        group = 8 if "chown" in flag else 0
+        assert [found[name][1:4] for name in ("new", "new/dir")] == [(mode, 0, group)] * 2
+
+    def test_a_pattern_that_matches_directories_only_needs_no_final_slash(self, bench: Bench) -> None:
+        for name in ("d1/x", "d2/y"):
+            bench.write(name)
+        assert set(listing(bench.top(bench.build("FROM lab/base\nCOPY d* /all")))) == {"all", "all/x", "all/y"}
+
+    def test_a_working_directory_of_a_user_whom_the_image_lacks_is_roots(self, bench: Bench) -> None:
+        build = bench.build("FROM lab/base\nUSER ghost\nWORKDIR /w\nUSER lab:tty\nWORKDIR /x")
+        assert listing(bench.store.snapshots.lower_paths(build.image.diff_ids)[1])["w"][1:4] == (0o755, 0, 0)
+        assert listing(bench.top(build))["x"][1:4] == (0o755, 1000, 5)
 
     REFUSED = (
         ("COPY missing /x", "no such file in the build context: missing"),
@@ -228,6 +282,15 @@ class TestRunning:
         assert (request.user, request.network, request.working_dir, request.arguments) == ("lab", "none", "/tmp", ("/bin/sh", "-c", "x"))
         assert "NO_PROXY=n" in request.environment
         bench.store.close()
+
+
+class TestInNamespaces:
+    def test_what_a_step_writes_to_etc_stays_except_for_what_only_the_build_needs(self, engine: Engine, tmp_path: Path) -> None:
+        text = "FROM lab/base\nRUN for name in hostname hosts resolv.conf other; do echo mine >> /etc/$name; done; cat /etc/hosts"
+        build = engine.images.build(tmp_path, dockerfile_text=text, network="none")
+        top = engine.store.snapshots.lower_paths(build.image.diff_ids)[0]
+        assert {path: what[0] for path, what in listing(top).items()} == {"etc": "d", "etc/hostname": "mine\n", "etc/other": "mine\n"}
+        assert build.steps[-1].output.splitlines()[-1] == "mine"
 
 
 class TestCache:

@@ -50,13 +50,15 @@ HISTORY = [
     ("ARG x=1\nARG y\nENV y=2\nRUN a", "RUN |2 x=1 y=2 /bin/sh -c a # buildkit"),
     ('SHELL ["/bin/bash", "-c"]\nRUN a', "RUN /bin/bash -c a # buildkit"),
     ("RUN <<E\na\nb\nE", "RUN /bin/sh -c a\nb\n # buildkit"),
-    ("RUN cat <<E\na\nE", "RUN /bin/sh -c cat <<E\na\nE\n # buildkit"),
-    ("COPY --chown=1 a b c/", "COPY --chown=1 a b /base/c/ # buildkit"),
-    ("ADD a .", "ADD a /base/ # buildkit"),
+    ("RUN cat <<E\na\nE", "RUN /bin/sh -c cat <<E\na\nE # buildkit"),
+    ("COPY --chown=1 a b c/", "COPY --chown=1 a b c/ # buildkit"),
+    ("ADD a .", "ADD a . # buildkit"),
     ("ENV a=b c='d e'", "ENV a=b c=d e"),
+    ("ENV a=1 a=2", "ENV a=1 a=2"),
     ("LABEL a=b", "LABEL a=b"),
     ("ARG a=b c", "ARG a=b c"),
     ("WORKDIR x", "WORKDIR /base/x"),
+    ("WORKDIR /x/", "WORKDIR /x/"),
     ("EXPOSE 443/UDP 80 90-91", "EXPOSE [443/udp 80/tcp 90/tcp 91/tcp]"),
     ('CMD ["a", "b c"]', 'CMD ["a" "b c"]'),
     ("CMD a 'b'", 'CMD ["/bin/sh" "-c" "a \'b\'"]'),
@@ -263,3 +265,13 @@ def test_the_source_date_epoch_must_be_a_number() -> None:
     assert plan("FROM base", {"SOURCE_DATE_EPOCH": "17"}).source_date_epoch == 17
     with pytest.raises(InvalidArgument, match="SOURCE_DATE_EPOCH"):
         plan("FROM base", {"SOURCE_DATE_EPOCH": "now"})
+
+
+MAPPINGS = [("8080:80", ("80/tcp",)), ("127.0.0.1:81:82/udp", ("82/udp",)), ("10-11:20-21", ("20/tcp", "21/tcp"))]
+
+
+@pytest.mark.parametrize(("words", "ports"), MAPPINGS)
+def test_expose_takes_the_containers_port_of_a_mapping_and_warns(words: str, ports: tuple[str, ...]) -> None:
+    made = plan(f"FROM base\nEXPOSE {words}")
+    assert made.stages[-1].config.exposed_ports == ports
+    assert [(warning.rule, warning.place.first_line) for warning in made.warnings] == [("ExposeInvalidFormat", 2)]
