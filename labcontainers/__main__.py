@@ -5,43 +5,86 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from labcontainers.errors import ContainerExit, DockerfileError, LabError, StepFailed
+from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, LabError, StepFailed, signal_of
+
+# Docker passes these on to the container that runs in the foreground.
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_ENGINE_FAILED = 125
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Carry out one command; returns the exit code: Docker's 125, 126, 127, or the container's own."""
     from labcontainers import session
-    from labcontainers.build.progress import TextProgress
-    from labcontainers.commands.table import execute
 
-    progress = TextProgress(sys.stderr.write)
-    given = list(sys.argv[1:] if words is None else words)
-    if given[:1] in (["--version"], ["-v"]):
-        given = ["version"]
-    elif given[:1] in (["--help"], ["-h"]):
-        given = ["help", *given[1:]]
+    given = _translated(list(sys.argv[1:] if words is None else words))
+    with _signals():
+        try:
+            return _carry_out(given)
+        except Interrupted as interrupted:
+            return interrupted.exit_code
+        except KeyboardInterrupt as interrupt:
+            return 128 + signal_of(interrupt)
+        except BrokenPipeError:
+            # Whoever read the output is gone, and so is the place for what the interpreter would flush at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 128 + signal.SIGPIPE
+        finally:
+            session.close()
+
+
+def _translated(words: list[str]) -> list[str]:
+    """Docker's spellings without a command: `--version`, `-v`, `--help`, `-h`."""
+    if words[:1] in (["--version"], ["-v"]):
+        return ["version"]
+    return ["help", *words[1:]] if words[:1] in (["--help"], ["-h"]) else words
+
+
+def _carry_out(words: list[str]) -> int:
+    from labcontainers import session
+    from labcontainers.build.progress import TextProgress
+    from labcontainers.commands.table import execute, understand
+
+    name = ""
     try:
-        value = execute(session.current_engine, given, on_output=_write, on_event=progress, stdin=0)
+        said = understand(words)
+        name = said.command.name
+        progress = TextProgress(_write_progress)
+        screen = sys.stdout.isatty()
+        value = execute(session.current_engine, said, on_output=_write, on_event=progress, stdin=0, live=True, screen=screen)
         _show(value)
+        sys.stdout.flush()
         return 0
     except ContainerExit as error:
         if error.reason:
-            print(f"labcontainers: {error.message}", file=sys.stderr)
+            _complain(error.message)
         return error.exit_code
     except LabError as error:
-        print(f"labcontainers: {error}", file=sys.stderr)
+        _complain(str(error))
         if isinstance(error, DockerfileError) and error.source:
-            print(error.source, file=sys.stderr)
-        return error.returncode if isinstance(error, StepFailed) else error.exit_code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
+            _complain(error.source, "")
+        if isinstance(error, StepFailed):
+            return error.returncode
+        # Of `run`, a small exit code is the program's own.
+        return _ENGINE_FAILED if name == "run" and error.exit_code == LabError.exit_code else error.exit_code
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let the signals that Docker passes on interrupt whatever goes on, as Ctrl-C does."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt(number)
+
+    former = {number: signal.signal(number, interrupt) for number in _PASSED_ON if signal.getsignal(number) is signal.SIG_DFL}
+    try:
+        yield
     finally:
-        session.close()
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _write(stream: int, data: bytes) -> None:
@@ -52,24 +95,25 @@ def _write(stream: int, data: bytes) -> None:
     target.buffer.flush()
 
 
+def _write_progress(text: str) -> None:
+    _write(2, text.encode("utf-8", "replace"))
+
+
+def _complain(text: str, prefix: str = "labcontainers: ") -> None:
+    _write(2, f"{prefix}{text}\n".encode("utf-8", "replace"))
+
+
 def _show(value: object) -> None:
     from labcontainers.containers.container import Container
-    from labcontainers.containers.logs import Logs
     from labcontainers.containers.result import ExecResult, RunResult
 
+    for warning in getattr(value, "warnings", ()):
+        _complain(str(warning), "warning: ")
     if value is None or isinstance(value, RunResult | ExecResult):
         return
-    if isinstance(value, Logs):
-        for line in value:
-            _write(line.stream, (value.render(line) + "\n").encode())
-    elif isinstance(value, Container):
-        print(value.id)
-        for warning in value.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-    else:
-        text = str(value) if not hasattr(value, "rows") else repr(value)
-        if text:
-            print(text)
+    text = value.id if isinstance(value, Container) else repr(value) if hasattr(value, "rows") else str(value)
+    if text:
+        _write(1, (text + "\n").encode("utf-8", "surrogateescape"))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,14 @@ It must not know rooms, transports or notebooks: how an error is shown is the fr
         ├── StepFailed           a build step, with its exit code and the tail of its output
         ├── StartFailed          a container that could not be started (Docker's 125, 126 or 127)
         └── ContainerExit        a container or an exec ended with a non-zero exit code
+
+Beside it stands Interrupted, a KeyboardInterrupt that tells how the interrupted container ended.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 
 
 class LabError(Exception):
@@ -161,3 +164,16 @@ class ContainerExit(Failed):
         self.exit_code = exit_code
         self.output = output
         self.reason = reason
+
+
+class Interrupted(KeyboardInterrupt):
+    """A foreground container or exec was interrupted, and has ended since with `exit_code`."""
+
+    def __init__(self, name: str, exit_code: int) -> None:
+        super().__init__(f"{name} was interrupted, and ended with exit code {exit_code}")
+        self.exit_code = exit_code
+
+
+def signal_of(interrupt: KeyboardInterrupt) -> int:
+    """The number of the signal that an interrupt stands for: what it was raised with, else SIGINT."""
+    return next((value for value in interrupt.args if isinstance(value, int)), signal.SIGINT)

@@ -6,6 +6,7 @@ It must not know what the numbers are for.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from labcontainers.errors import InvalidArgument
 
@@ -13,6 +14,9 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b)?", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+_LONGEST_NUMBER = 30
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d(?:[Tt]\d\d:\d\d(?::\d\d)?)?)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)?")
 
 
 def parse_memory_bytes(text: str | int) -> int:
@@ -25,6 +29,8 @@ def parse_memory_bytes(text: str | int) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise InvalidArgument(f"not a size: {text!r}", "write a number with b, k, m or g, such as 512m")
+    if len(match[1]) > _LONGEST_NUMBER:
+        raise InvalidArgument(f"size out of range: {text[:40]!r}…", "write a number with b, k, m or g, such as 512m")
     return int(float(match[1]) * 1024 ** _POWER[match[2].lower()])
 
 
@@ -44,12 +50,40 @@ def parse_duration_s(text: str | float) -> float:
     if isinstance(text, int | float):
         return float(text)
     body = text.strip()
+    if len(body) > 3 * _LONGEST_NUMBER:
+        raise InvalidArgument(f"duration out of range: {body[:40]!r}…", "write numbers with units, such as 1m30s or 500ms")
     if re.fullmatch(r"\d+(\.\d+)?", body):
         return float(body)
     parts = _DURATION_PART.findall(body)
     if not parts or "".join(number + unit for number, unit in parts) != body:
         raise InvalidArgument(f"not a duration: {text!r}", "write numbers with units, such as 1m30s or 500ms")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def parse_moment_s(text: str | float, now: float) -> float:
+    """Seconds since the epoch, from a duration before `now` ("10m"), a Unix time ("1700000000.5") or an RFC 3339 time or date.
+
+    A time without a zone is local, as for `docker logs --since`. Raises InvalidArgument.
+    """
+    if isinstance(text, int | float):
+        return float(text)
+    body = text.strip()
+    if re.fullmatch(r"\d+(\.\d{1,9})?", body):
+        return _exact(*body.partition(".")[::2])
+    match = _MOMENT.fullmatch(body)
+    try:
+        if match is not None:
+            zone = "+00:00" if match[3] in ("Z", "z") else match[3] or ""
+            whole = int(datetime.fromisoformat(f"{match[1].replace('t', 'T')}{zone if 'T' in match[1].upper() else ''}").timestamp())
+            return _exact(str(whole), match[2] or "")
+        return now - parse_duration_s(body)
+    except (InvalidArgument, ValueError, OverflowError):
+        raise InvalidArgument(f"not a time: {text!r}", "write a duration such as 10m, or 2026-01-31T12:00:00Z") from None
+
+
+def _exact(seconds: str, fraction: str) -> float:
+    """Through whole nanoseconds, so that the time that `logs -t` prints of a line is the time of that line."""
+    return (int(seconds) * 10**9 + int(fraction.ljust(9, "0"))) / 1e9
 
 
 def format_bytes(size: float) -> str:

@@ -1,19 +1,18 @@
-"""Documents as text: whole as JSON, or one value by a path as in Docker's `--format`.
+"""What Docker's `--format` makes of documents and of tables.
 
-It must not know what the documents describe.
+It must not know what they describe.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from labcontainers.commands.listing import Text
-from labcontainers.errors import NotFound, Unsupported
+from labcontainers.commands.listing import Listing, Text, align
+from labcontainers.commands.template import Template
 
-_FIELD = re.compile(r"\{\{\s*(json\s+)?\.([\w.]*)\s*\}\}")
+Fields = Mapping[str, Callable[[Any], Any]]
 
 
 class Documents(list[dict[str, Any]]):
@@ -24,26 +23,31 @@ class Documents(list[dict[str, Any]]):
 
 
 def format_document(documents: Sequence[Mapping[str, Any]], template: str | None) -> Any:
-    """The documents, or the template filled in for each; raises Unsupported for more than paths, NotFound for an unknown one."""
+    """The documents, or the template filled in for each ("json" is one line for each). Raises as commands.template does."""
     if template is None:
         return Documents([dict(document) for document in documents])
-    if re.search(r"\{\{", _FIELD.sub("", template)):
-        raise Unsupported(f"templates are not supported beyond paths: {template!r}", "use {{.State.Status}} or {{json .Config}}")
-    return Text("\n".join(_fill(template, document) for document in documents))
+    parsed = Template("{{json .}}" if template == "json" else template)
+    return Text("\n".join(parsed.render(document) for document in documents))
 
 
-def _fill(template: str, document: Mapping[str, Any]) -> str:
-    return _FIELD.sub(lambda match: _value(document, match[2], bool(match[1])), template)
+def format_rows(items: Sequence[Any], columns: Mapping[str, Callable[[Any], str]], fields: Fields, template: str | None) -> Any:
+    """A listing with `columns`, or the template filled in for each item with `fields`; `table …` puts the columns' heads above."""
+    if template is None or template == "table":
+        return Listing(items, columns)
+    body = template.removeprefix("table ") if template.startswith("table ") else template
+    parsed = Template("{{json .}}" if body == "json" else body)
+    lines = [parsed.render({name: of(item) for name, of in fields.items()}) for item in items]
+    if body != template:
+        heads = {name: _head(name) for name in fields}
+        lines = align([line.split("\t") for line in (parsed.render(heads), *lines)])
+    return Text("\n".join(lines))
 
 
-def _value(document: Mapping[str, Any], path: str, as_json: bool) -> str:
-    value: Any = document
-    for name in filter(None, path.split(".")):
-        if not isinstance(value, Mapping) or name not in value:
-            raise NotFound(f"no field {name!r} in .{path}", "inspect without --format shows the fields")
-        value = value[name]
-    if as_json:
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else "" if value is None else str(value)
+def _head(field: str) -> Any:
+    """`CreatedAt` as the head of a column: "CREATED AT"; a method's is its argument."""
+    if field == "Label":
+        return lambda key: key
+    known = {"ID": "ID", "CPUPerc": "CPU %", "MemUsage": "MEM USAGE / LIMIT", "MemPerc": "MEM %", "NetIO": "NET I/O", "PIDs": "PIDS"}
+    known |= {"BlockIO": "BLOCK I/O", "RunningFor": "CREATED"}
+    spaced = "".join(f" {letter}" if letter.isupper() else letter for letter in field).strip()
+    return known.get(field, spaced.upper())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Generic, TypeVar, overload
 
 Item = TypeVar("Item")
@@ -32,11 +33,7 @@ class Listing(Sequence[Item], Generic[Item]):
         return self.items[index]
 
     def __repr__(self) -> str:
-        names = list(self._columns)
-        widths = {name: max([len(name), *(len(row[name]) for row in self.rows)]) for name in names}
-        lines = ["   ".join(name.ljust(widths[name]) for name in names).rstrip()]
-        lines += ["   ".join(row[name].ljust(widths[name]) for name in names).rstrip() for row in self.rows]
-        return "\n".join(lines)
+        return "\n".join(align([list(self._columns), *(list(row.values()) for row in self.rows)]))
 
     def _repr_html_(self) -> str:
         cell = 'style="text-align:left;padding:2px 14px 2px 0;white-space:pre"'
@@ -49,6 +46,12 @@ class Listing(Sequence[Item], Generic[Item]):
         import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
         return pandas.DataFrame(self.rows, columns=list(self._columns))
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines in which the cells of a column stand below each other."""
+    widths = [max(map(len, cells)) for cells in zip_longest(*rows, fillvalue="")]
+    return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
 
 
 class Text(str):

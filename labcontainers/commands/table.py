@@ -4,51 +4,87 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labcontainers.commands import containers, images, system
-from labcontainers.commands.command import Argument, Command, Invocation, Output
+from labcontainers.commands import containers, images, later, run, system, watch
+from labcontainers.commands.command import Command, Invocation, Output
 from labcontainers.commands.listing import Text
+from labcontainers.commands.parser import Argument, Flag
 from labcontainers.engine.engine import Engine
 from labcontainers.errors import InvalidArgument, Unsupported
 
-# What Docker has and this engine has not yet, so that asking for it is told apart from a slip of the pen.
-LATER = (
-    "attach", "buildx", "commit", "compose", "cp", "diff", "export", "history", "import", "load", "login", "logout", "manifest", "pause",
-    "plugin", "port", "pull", "push", "rename", "save", "search", "top", "unpause", "update", "volume",
-)  # fmt: skip
+# Docker's groups of commands, where a command has another name in them.
+_GROUPS = {
+    "container": {"ls": "ps", "list": "ps", "ps": "ps", "rm": "rm", "remove": "rm"},
+    "image": {"ls": "images", "list": "images", "rm": "rmi", "remove": "rmi", "tag": "tag", "build": "build", "inspect": "inspect"},
+    "system": {"info": "info", "events": "events"},
+}
 
 
 def _help(call: Invocation) -> Text:
-    if call.command:
-        return Text(find(call.command).help_text())
+    return Text(find([call.command])[0].help_text() if call.command else _overview())
+
+
+def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = ["Usage:  COMMAND [OPTIONS] …", "", *(f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items())]
-    return Text("\n".join([*lines, "", "`help COMMAND` tells more of one."]))
+    return "\n".join([*lines, "", "`help COMMAND` tells more of one."])
 
 
 COMMANDS = {
     command.name: command
     for command in (
+        *run.COMMANDS,
         *containers.COMMANDS,
+        *watch.COMMANDS,
         *images.COMMANDS,
         *system.COMMANDS,
         Command("help", "Show this, or the flags of one command", _help, (), (Argument("command", "the command", "?", "command"),)),
     )
 }
+_BY_NAME = {name: command for command in COMMANDS.values() for name in (command.name, *command.aliases)}
 
 
-def find(name: str) -> Command:
-    """The command; raises Unsupported for one that Docker has, InvalidArgument for any other."""
-    found = COMMANDS.get(name)
+def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
+    """The command, and its own words; raises Unsupported for one that Docker has, InvalidArgument for any other."""
+    name, *rest = words
+    if name in _GROUPS and rest and not rest[0].startswith("-"):
+        group = _GROUPS[name]
+        if rest[0] in group:
+            return COMMANDS[group[rest[0]]], rest[1:]
+        if name == "container" and rest[0] in _BY_NAME and rest[0] in _OF_CONTAINERS:
+            return _BY_NAME[rest[0]], rest[1:]
+        name = f"{name} {rest[0]}"
+    found = _BY_NAME.get(name)
     if found is not None:
-        return found
-    if name in LATER:
-        raise Unsupported(f"{name} is not supported yet", "`help` lists what is")
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
+        return found, rest
+    missing = later.COMMANDS.get(name.rpartition(" ")[2])
+    if missing is not None:
+        raise Unsupported(f"{name} is not supported yet: {missing}", "`help` lists what is")
+    if name.startswith("-"):
+        raise InvalidArgument(f"unknown flag: {name}", "flags stand after the command, such as ps -a")
+    near = difflib.get_close_matches(name, _BY_NAME, n=1)
     raise InvalidArgument(f"unknown command {name!r}", f"did you mean {near[0]}?" if near else "`help` lists all commands")
+
+
+_OF_CONTAINERS = frozenset(command.name for command in (*run.COMMANDS, *containers.COMMANDS, *watch.COMMANDS)) - {"events"}
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A command with the values of its flags and arguments."""
+
+    command: Command
+    arguments: Mapping[str, Any]
+
+
+def understand(words: Sequence[str], extra: Sequence[Flag] = ()) -> Understood:
+    """What `words` say; no words ask for help. `extra` are flags of whoever asks. Raises InvalidArgument and Unsupported."""
+    command, rest = find(words or ["help"])
+    return Understood(command, command.parse(rest, extra))
 
 
 def print_output(stream: int, data: bytes) -> None:
@@ -60,30 +96,23 @@ def print_output(stream: int, data: bytes) -> None:
 
 def execute(
     engine: Callable[[], Engine],
-    words: Sequence[str],
+    said: Understood,
     *,
     on_output: Output = print_output,
     on_event: Callable[[Any], None] = lambda event: None,
     folder: Path | None = None,
     body: str | None = None,
     stdin: int | None = None,
+    live: bool = False,
+    screen: bool = False,
 ) -> Any:
-    """Carry out the command that `words` say; its value. The engine is made only when the words are understood.
+    """Carry out what was understood; the command's value. The engine is made only if it is needed. Raises LabError.
 
-    `body` is a cell's text, for `run`, `exec` and `build`; `on_event` gets a build's events. Raises LabError.
+    `body` is a cell's text, for `run`, `exec` and `build`; `on_event` gets a build's events; see Invocation for the rest.
     """
-    if not words:
-        words = ["help"]
-    command = find(words[0])
-    arguments = command.parse(words[1:])
-    if arguments.help:
+    command, arguments = said.command, said.arguments
+    if arguments["help"]:
         return Text(command.help_text())
     if body is not None and command.name not in ("run", "exec", "build"):
         raise InvalidArgument(f"{command.name} takes no cell body", "use %container for it")
-    if command.name == "help":
-        return _help_value(arguments)
-    return command.function(Invocation(engine(), arguments, on_output, on_event, folder or Path.cwd(), body, stdin))
-
-
-def _help_value(arguments: Any) -> Text:
-    return _help(Invocation(None, arguments, print_output, lambda event: None, Path()))  # type: ignore[arg-type]
+    return command.function(Invocation(engine, arguments, on_output, on_event, folder or Path.cwd(), body, stdin, live, screen))

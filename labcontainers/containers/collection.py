@@ -15,7 +15,7 @@ from labcontainers.containers.exec import open_stdin
 from labcontainers.containers.lifecycle import Lifecycle, Output
 from labcontainers.containers.options import ContainerOptions, split_command
 from labcontainers.containers.register import Record
-from labcontainers.containers.result import RunResult
+from labcontainers.containers.result import Collector, RunResult
 from labcontainers.errors import InvalidArgument, NotFound
 from labcontainers.images.image import Image
 
@@ -41,13 +41,15 @@ class Containers:
         detach: bool = False,
         stdin: bytes | str | int | None = None,
         on_output: Output | None = None,
+        keep_output: bool = True,
         **options: Any,
     ) -> RunResult | Container:
         """Create and start a container; with `detach` return it at once, else wait and return what it left.
 
         `options` are those of containers.options. `stdin` is the text to feed, or a descriptor. `on_output(stream, data)` is
-        called in this thread while it runs. A non-zero exit code is no exception here: see RunResult.check(). Raises NotFound,
-        InvalidArgument, Conflict, Unsupported and StartFailed; KeyboardInterrupt after the container has been stopped by it.
+        called in this thread while it runs; without `keep_output` the result has no output of its own. A non-zero exit code
+        is no exception here: see RunResult.check(). Raises NotFound, InvalidArgument, Conflict, Unsupported and StartFailed;
+        Interrupted after the container has been stopped by an interrupt.
         """
         record = self._create(image, command, options)
         source = None if stdin is None else open_stdin(stdin)
@@ -63,21 +65,15 @@ class Containers:
         if detach:
             execution.close()
             return Container(self._lifecycle, record)
-        collected: dict[int, list[bytes]] = {1: [], 2: []}
-
-        def take(stream: int, data: bytes) -> None:
-            collected[stream].append(data)
-            if on_output is not None:
-                on_output(stream, data)
-
-        end = self._lifecycle.follow(record, execution, take)
+        collected = Collector(on_output, keep=keep_output)
+        end = self._lifecycle.follow(record, execution, collected)
         return RunResult(
             container_id=record.row.id,
             name=record.row.name,
             command=record.command,
             exit_code=end["exit_code"],
-            stdout_bytes=b"".join(collected[1]),
-            stderr_bytes=b"".join(collected[2]),
+            stdout_bytes=collected.stdout,
+            stderr_bytes=collected.stderr,
             duration_s=time.monotonic() - began,
             image=record.row.image,
             oom_killed=end["oom_killed"],

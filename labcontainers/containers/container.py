@@ -16,12 +16,12 @@ from labcontainers.containers.explain import Explanation, explain
 from labcontainers.containers.inspect import inspect_document
 from labcontainers.containers.lifecycle import Lifecycle, Output
 from labcontainers.containers.logs import LogQuery, LogReader, Logs
-from labcontainers.containers.options import signal_name
+from labcontainers.containers.options import signal_number
 from labcontainers.containers.register import Record
 from labcontainers.containers.result import ExecResult
 from labcontainers.containers.state import ContainerState, read_start
 from labcontainers.containers.stats import StatsSample, sample
-from labcontainers.errors import Conflict, InvalidArgument
+from labcontainers.errors import Conflict, InvalidArgument, NotFound
 from labcontainers.kernel.cgroups import Cgroup
 from labcontainers.networks.ports import PortBinding
 from labcontainers.units import format_age
@@ -110,20 +110,19 @@ class Container:
         execution.close()
         return self
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Send the stop signal and after `timeout_s` seconds SIGKILL; blocks until it has ended."""
-        self._lifecycle.stop(self._record, timeout_s)
+    def stop(self, timeout_s: float | None = 10.0, signal: str | int | None = None) -> None:
+        """Send `signal`, or the container's stop signal, and after `timeout_s` seconds SIGKILL (None: never); blocks until it has ended."""
+        self._lifecycle.stop(self._record, timeout_s, None if signal is None else signal_number(signal))
 
     def kill(self, signal: str | int = "KILL") -> None:
         """Send a signal; raises Conflict when it does not run."""
-        import signal as signals
+        self._lifecycle.kill(self._record, signal_number(signal))
 
-        self._lifecycle.kill(self._record, signals.Signals[signal_name(signal)])
-
-    def restart(self, timeout_s: float = 10.0) -> Container:
-        """Stop and start again; the writable layer stays."""
-        self.stop(timeout_s)
-        return self.start()
+    def restart(self, timeout_s: float | None = 10.0, signal: str | int | None = None) -> Container:
+        """Stop and start again; the writable layer and the log stay, and who follows the log goes on."""
+        with self._lifecycle.restarting(self._record):
+            self.stop(timeout_s, signal)
+            return self.start()
 
     def wait(self, timeout_s: float | None = None) -> int:
         """Block until it has ended; the exit code. Raises TimeoutError."""
@@ -143,6 +142,7 @@ class Container:
         stdin: bytes | str | int | None = None,
         on_output: Output | None = None,
         detach: bool = False,
+        keep_output: bool = True,
     ) -> ExecResult:
         """Run one more command in it (see containers.exec.run_exec)."""
         return execs.run_exec(
@@ -155,6 +155,7 @@ class Container:
             stdin=stdin,
             on_output=on_output,
             detach=detach,
+            keep_output=keep_output,
         )
 
     def logs(
@@ -173,14 +174,14 @@ class Container:
             raise InvalidArgument(f"tail is a number of lines or 'all': {tail!r}")
         query = LogQuery(stdout, stderr, None if tail == "all" else int(tail), since, until)
         self.state  # noqa: B018  (raises NotFound once removed)
-        return Logs(self._record.directory / "log", query, timestamps=timestamps, running=self._running if follow else None)
+        return Logs(self._record.directory / "log", query, timestamps=timestamps, running=self._goes_on if follow else None)
 
     def log_reader(self) -> LogReader:
         """A reader of the whole log that keeps its place, for who comes back for more."""
         return LogReader(self._record.directory / "log")
 
-    def _running(self) -> bool:
-        return self._record.directory.is_dir() and self.state.running
+    def _goes_on(self) -> bool:
+        return self._lifecycle.goes_on(self._record)
 
     def stats(self, stream: bool = False) -> Any:
         """One StatsSample, or with `stream` an iterator of one per second until it ends. Raises Conflict when it does not run."""
@@ -195,10 +196,10 @@ class Container:
 
     def _stream_stats(self, interval_s: float = 1.0) -> Iterator[StatsSample]:
         previous: StatsSample | None = None
-        while self._running():
+        while True:
             try:
                 previous = self.sample(previous)
-            except Conflict:
+            except (Conflict, NotFound):
                 return
             yield previous
             time.sleep(interval_s)

@@ -14,10 +14,10 @@ from labcontainers.containers import prepare
 from labcontainers.containers.lifecycle import Lifecycle, Output
 from labcontainers.containers.options import ContainerOptions, split_command
 from labcontainers.containers.register import Record
-from labcontainers.containers.result import ExecResult
+from labcontainers.containers.result import Collector, ExecResult
 from labcontainers.containers.shim_client import ShimClient, read_streams
 from labcontainers.containers.state import read_start
-from labcontainers.errors import InvalidArgument
+from labcontainers.errors import Interrupted, InvalidArgument, signal_of
 from labcontainers.kernel import capabilities
 from labcontainers.runtime import plan as plans
 from labcontainers.runtime.spec import ExecSpec
@@ -34,32 +34,27 @@ def run_exec(
     stdin: bytes | str | int | None = None,
     on_output: Output | None = None,
     detach: bool = False,
+    keep_output: bool = True,
 ) -> ExecResult:
     """Run `command` in the container and wait for it (not with `detach`); its output is collected, and passed to `on_output`.
 
-    Raises InvalidArgument (no command), Conflict (not running) and StartFailed (126, 127). An interrupt goes to the process:
-    SIGINT first, then SIGKILL.
+    Without `keep_output` the result has none of it. Raises InvalidArgument (no command), Conflict (not running) and StartFailed
+    (126, 127). An interrupt goes to the process: SIGINT first, then SIGKILL; Interrupted is raised at the end.
     """
     words = split_command(command)
     if not words:
         raise InvalidArgument("no command given to exec", "name a command, such as `exec NAME ls`")
     options = ContainerOptions.from_keywords(environment=environment, user=user, working_dir=working_dir)
     request = _request(lifecycle, record, words, options)
-    collected: dict[int, list[bytes]] = {1: [], 2: []}
-
-    def take(stream: int, data: bytes) -> None:
-        collected[stream].append(data)
-        if on_output is not None:
-            on_output(stream, data)
-
+    collected = Collector(on_output, keep=keep_output)
     began = time.monotonic()
     with lifecycle.client(record) as client:
         source = open_stdin(stdin)
         try:
-            code = _run_detached(client, request, source) if detach else _run_attached(client, request, source, take)
+            code = _run_detached(client, request, source) if detach else _run_attached(client, request, source, collected)
         finally:
             os.close(source)
-    return ExecResult(record.row.id, record.row.name, words, code, b"".join(collected[1]), b"".join(collected[2]), time.monotonic() - began)
+    return ExecResult(record.row.id, record.row.name, words, code, collected.stdout, collected.stderr, time.monotonic() - began)
 
 
 def _request(lifecycle: Lifecycle, record: Record, words: tuple[str, ...], options: ContainerOptions) -> dict[str, Any]:
@@ -103,12 +98,13 @@ def _finish(client: ShimClient, streams: dict[int, int], on_output: Output) -> i
             read_streams(streams, on_output)
             code = client.exec_exit_code()
             break
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             interrupts += 1
-            client.exec_signal(signal.SIGINT if interrupts == 1 else signal.SIGKILL)
+            client.exec_signal(signal_of(interrupt) if interrupts == 1 else signal.SIGKILL)
+    code = 137 if code is None else code
     if interrupts:
-        raise KeyboardInterrupt
-    return 137 if code is None else code
+        raise Interrupted("the command", code)
+    return code
 
 
 def _run_detached(client: ShimClient, request: dict[str, Any], stdin: int) -> int:

@@ -10,7 +10,7 @@ import json
 import os
 import signal as signals
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +19,7 @@ from labcontainers.containers.register import Record, Register
 from labcontainers.containers.shim_client import ShimClient
 from labcontainers.containers.spare_groups import SpareGroups
 from labcontainers.containers.state import ContainerState, kept_from_shims, read_start, read_state, settle, shim_alive
-from labcontainers.errors import Conflict, NotFound, StartFailed, Unavailable
+from labcontainers.errors import Conflict, Interrupted, NotFound, StartFailed, Unavailable, signal_of
 from labcontainers.images.catalog import Catalog
 from labcontainers.kernel import capabilities
 from labcontainers.kernel.cgroups import Cgroup, Hierarchy, Limits
@@ -202,7 +202,8 @@ class Lifecycle(Register):
     def follow(self, record: Record, execution: Execution, on_output: Output) -> dict[str, Any]:
         """Pass a foreground container's output on until it ends; returns what the shim tells of the end.
 
-        The first KeyboardInterrupt is sent to the container as SIGINT, the next one as SIGKILL; it is raised again at the end.
+        The first KeyboardInterrupt is sent to the container as SIGINT (or as the signal that it was raised with), the next one as SIGKILL;
+        Interrupted is raised at the end.
         """
         end: dict[str, Any] = {"exit_code": 137, "oom_killed": False, "finished_at": time.time(), "error": "its shim died"}
         interrupts = 0
@@ -217,9 +218,9 @@ class Lifecycle(Register):
                     elif "ended" in message:
                         end = message["ended"]
                         break
-                except KeyboardInterrupt:
+                except KeyboardInterrupt as interrupt:
                     interrupts += 1
-                    execution.signal(signals.SIGINT if interrupts == 1 else signals.SIGKILL)
+                    execution.signal(signal_of(interrupt) if interrupts == 1 else signals.SIGKILL)
         finally:
             # Whatever ended this, a foreground container does not outlive it.
             execution.close()
@@ -228,7 +229,7 @@ class Lifecycle(Register):
             if record.options.remove:
                 self.find(record.row.id)
         if interrupts:
-            raise KeyboardInterrupt
+            raise Interrupted(f"container {record.row.name}", end["exit_code"])
         return end
 
     def state(self, record: Record) -> ContainerState:
@@ -270,13 +271,16 @@ class Lifecycle(Register):
             client.signal(signal)
         self._event(record.row, "kill", {"signal": str(int(signal))})
 
-    def stop(self, record: Record, timeout_s: float = 10.0) -> None:
-        """Send the stop signal and, after `timeout_s` seconds, SIGKILL; nothing happens to one that does not run."""
+    def stop(self, record: Record, timeout_s: float | None = 10.0, signal: int | None = None) -> None:
+        """Send `signal`, or the container's stop signal, and SIGKILL after `timeout_s` seconds (None: never).
+
+        Nothing happens to one that does not run.
+        """
         if not self.state(record).running:
             return
         try:
             with self.client(record) as client:
-                client.signal(prepare.stop_signal(record.config, record.options))
+                client.signal(signal or prepare.stop_signal(record.config, record.options))
                 if client.wait_ended(timeout_s) is None:
                     client.signal(signals.SIGKILL)
                     client.wait_ended(None)
@@ -285,6 +289,24 @@ class Lifecycle(Register):
         finally:
             self.networks.disconnect(record.row.id)
         self._event(record.row, "stop")
+
+    @contextlib.contextmanager
+    def restarting(self, record: Record) -> Iterator[None]:
+        """While it lasts, who follows the container takes its end for a pause."""
+        with self.store.locks.hold(f"restart-{record.row.id}"):
+            yield
+
+    def goes_on(self, record: Record) -> bool:
+        """Whether the container runs, or is being restarted by any engine."""
+        if not record.directory.is_dir():
+            return False
+        if self.state(record).running:
+            return True
+        try:
+            with self.store.locks.hold(f"restart-{record.row.id}", shared=True, timeout_s=0):
+                return record.directory.is_dir() and self.state(record).running
+        except Unavailable:
+            return True
 
     def remove(self, record: Record, *, force: bool = False) -> None:
         """Remove an ended container with its writable layer; a running one only with `force` (SIGKILL first). Raises Conflict."""

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labcontainers.runtime.stdio import LOG_HEADER
+from labcontainers.containers.log_records import ForwardReader, LogRecord, records_from_end
 
 STDOUT, STDERR = 1, 2
 _POLL_S = 0.05
-_BLOCK_BYTES = 1 << 20
 _REPR_LINES = 200
 
 
@@ -51,22 +50,32 @@ class LogQuery:
     since: float | None = None
     until: float | None = None
 
+    def wants_stream(self, stream: int) -> bool:
+        """Whether the stream is asked for."""
+        return self.stdout if stream == STDOUT else self.stderr
+
     def wants(self, line: LogLine) -> bool:
         """Whether the line is asked for, the tail left aside."""
-        if not (self.stdout if line.stream == STDOUT else self.stderr):
+        if not self.wants_stream(line.stream):
             return False
         at = line.time_ns / 1e9
         return (self.since is None or at >= self.since) and (self.until is None or at <= self.until)
 
 
 class LogReader:
-    """Reads records from one log file and joins them into lines, a stream at a time; keeps its place between calls."""
+    """Joins the records of one log file into lines, a stream at a time; keeps its place between calls.
 
-    def __init__(self, path: Path) -> None:
+    With `query` the first call begins as near to the end as all lines that it wants allow.
+    """
+
+    def __init__(self, path: Path, query: LogQuery | None = None) -> None:
         self._path = path
+        self._query = query
         self._fd = -1
-        self._rest = b""
-        self._partial: dict[int, bytes] = {}
+        self._records: ForwardReader | None = None
+        self._partial: dict[int, list[bytes]] = {}
+        self._time_ns: dict[int, int] = {}
+        self._torn: set[int] = set()
 
     def __enter__(self) -> LogReader:
         return self
@@ -74,44 +83,78 @@ class LogReader:
     def __exit__(self, *_: object) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-            self._fd = -1
+            self._fd, self._records = -1, None
 
     def read(self) -> Iterator[LogLine]:
         """The lines that were completed since the last call; a last line without end is kept back (see `rest`)."""
-        if self._fd < 0:
+        if self._records is None:
             try:
                 self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 return
-        while block := os.read(self._fd, _BLOCK_BYTES):
-            data, at = self._rest + block, 0
-            while len(data) - at >= LOG_HEADER.size:
-                stream, length, time_ns = LOG_HEADER.unpack_from(data, at)
-                end = at + LOG_HEADER.size + length
-                if end > len(data):
-                    break
-                yield from self._lines(stream, time_ns, data[at + LOG_HEADER.size : end])
-                at = end
-            self._rest = data[at:]
+            start = 0 if self._query is None else start_of(self._fd, self._query)
+            # In the middle of the file, the first line of each stream may have begun before.
+            self._torn = {STDOUT, STDERR} if start else set()
+            self._records = ForwardReader(self._fd, start)
+        for record in self._records.read():
+            yield from self._lines(record)
+        self._torn.clear()
 
-    def _lines(self, stream: int, time_ns: int, payload: bytes) -> Iterator[LogLine]:
-        lines = _split(self._partial.pop(stream, b"") + payload)
-        if lines and not lines[-1].endswith(b"\n"):
-            self._partial[stream] = lines.pop()
-        for line in lines:
-            yield LogLine(time_ns, stream, line)
+    def _lines(self, record: LogRecord) -> Iterator[LogLine]:
+        r"""Split after \n only: a carriage return is part of a line (progress bars), and so are \v, \f and the like."""
+        stream, pieces = record.stream, self._partial.setdefault(record.stream, [])
+        *ended, last = record.payload.split(b"\n")
+        for part in ended:
+            line = b"".join([*pieces, part, b"\n"])
+            pieces.clear()
+            if stream in self._torn:
+                self._torn.discard(stream)
+                continue
+            yield LogLine(record.time_ns, stream, line)
+        if last:
+            pieces.append(last)
+            self._time_ns[stream] = record.time_ns
 
     def rest(self) -> Iterator[LogLine]:
         """What was written after the last line end, once no more comes."""
-        for stream, data in sorted(self._partial.items()):
-            yield LogLine(time.time_ns(), stream, data)
+        for stream in sorted(self._partial, key=lambda stream: self._time_ns.get(stream, 0)):
+            data = b"".join(self._partial[stream])
+            if data and stream not in self._torn:
+                yield LogLine(self._time_ns[stream], stream, data)
         self._partial.clear()
 
 
-def _split(data: bytes) -> list[bytes]:
-    r"""Split after \n only: a carriage return is part of a line (progress bars), and so are \v, \f and the like."""
-    parts = data.split(b"\n")
-    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+def start_of(fd: int, query: LogQuery) -> int:
+    """A record's offset, such that every line that `query` wants begins after it, or with it where it is 0.
+
+    Read from the end, until enough line ends were seen and each stream's earliest wanted line has begun.
+    """
+    if query.tail is None and query.since is None:
+        return 0
+    count, open_streams, seen = 0, set[int](), set[int]()
+    offset = size = os.fstat(fd).st_size
+    try:
+        for record in records_from_end(fd, size):
+            offset = record.offset
+            stream, ends = record.stream, record.payload.count(b"\n")
+            wanted = query.wants(LogLine(record.time_ns, stream, b""))
+            past = query.since is not None and record.time_ns / 1e9 < query.since
+            enough = past or (query.tail is not None and count >= query.tail)
+            if ends:
+                open_streams.discard(stream)
+            elif stream not in seen and query.wants_stream(stream):
+                # A last line without end may still be wanted, and did not begin after a line's end in this record.
+                open_streams.add(stream)
+            seen.add(stream)
+            if ends and wanted and not enough:
+                count += ends
+                open_streams.add(stream)
+            if enough and not open_streams:
+                return offset
+    except ValueError:
+        # Damaged: what can be read from the beginning is all that there is.
+        return 0
+    return 0
 
 
 class Logs:
@@ -124,7 +167,7 @@ class Logs:
         self._running = running
 
     def __iter__(self) -> Iterator[LogLine]:
-        with LogReader(self._path) as reader:
+        with LogReader(self._path, self._query) as reader:
             yield from self._tail(reader)
             while self._running is not None:
                 alive = self._running()
@@ -146,23 +189,27 @@ class Logs:
             return
         last = list(deque(lines, maxlen=self._query.tail))
         if self._running is None and self._query.tail:
-            last = list(deque([*last, *filter(self._query.wants, reader.rest())], maxlen=self._query.tail))
+            # A line without end counts from when its last piece was written.
+            last += filter(self._query.wants, reader.rest())
+            last = sorted(last, key=lambda line: line.time_ns)[-self._query.tail :]
         yield from last
 
     def render(self, line: LogLine) -> str:
-        """One line as it is printed: with its time when the query asked for that."""
+        """One line as it is printed, without its end: with its time when the query asked for that."""
         return f"{line.timestamp()} {line.text}" if self._timestamps else line.text
+
+    def render_bytes(self, line: LogLine) -> bytes:
+        """One line as it is printed, exact to the byte."""
+        return f"{line.timestamp()} ".encode() + line.data if self._timestamps else line.data
 
     @property
     def data(self) -> bytes:
-        """All bytes of the wanted lines, as they were written."""
-        return b"".join(line.data for line in self)
+        """All bytes of the wanted lines, as they were written, with times where the query asked for them."""
+        return b"".join(map(self.render_bytes, self))
 
     @property
     def text(self) -> str:
         """All wanted lines as text."""
-        if self._timestamps:
-            return "".join(self.render(line) + "\n" for line in self)
         return self.data.decode("utf-8", "replace")
 
     def __str__(self) -> str:

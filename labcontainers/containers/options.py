@@ -5,7 +5,7 @@ It must not know images, records or the kernel. Keywords follow docker-py, texts
 
 from __future__ import annotations
 
-import json
+import difflib
 import os
 import re
 import shlex
@@ -93,13 +93,21 @@ def _frozen(value: Any) -> Any:
 def _unknown(key: str) -> InvalidArgument | Unsupported:
     if key in _LATER:
         return Unsupported(f"the option {key!r} is not supported yet", "leave it out")
-    return InvalidArgument(f"unknown option {key!r}", f"options are {', '.join(sorted(_CONVERTERS))}")
+    near = difflib.get_close_matches(key, _CONVERTERS, n=1)
+    return InvalidArgument(
+        f"unknown option {key!r}", f"did you mean {near[0]}?" if near else f"options are {', '.join(sorted(_CONVERTERS))}"
+    )
 
 
+# The keywords of docker-py's run and create that have no meaning here yet.
 _LATER = frozenset(
-    "blkio_weight cap_add cap_drop cgroupns cpu_shares cpuset_cpus device_requests devices dns domainname extra_hosts "
-    "group_add healthcheck init ipc_mode log_config mac_address memswap_limit mounts oom_score_adj pid_mode platform privileged "
-    "restart_policy runtime shm_size stdin_open sysctls tty ulimits userns_mode uts_mode volumes_from volume_driver".split()
+    "blkio_weight blkio_weight_device cap_add cap_drop cgroup_parent cgroupns cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period "
+    "cpu_rt_runtime cpu_shares cpuset_cpus cpuset_mems device_cgroup_rules device_read_bps device_read_iops device_requests "
+    "device_write_bps device_write_iops devices dns dns_opt dns_search domainname extra_hosts group_add healthcheck init init_path "
+    "ipc_mode isolation kernel_memory links log_config lxc_conf mac_address mem_reservation mem_swappiness memswap_limit mounts "
+    "network_disabled networking_config oom_kill_disable oom_score_adj pid_mode platform privileged publish_all_ports restart_policy "
+    "runtime shm_size stderr stdin_open stdout stop_timeout storage_opt stream sysctls tty ulimits use_config_proxy userns_mode uts_mode "
+    "volume_driver volumes_from".split()
 )
 
 
@@ -148,10 +156,17 @@ def _volumes(value: object) -> tuple[VolumeMount, ...]:
     if isinstance(value, str):
         value = [value]
     if isinstance(value, Mapping):
-        return tuple(_volume(str(source), item["bind"], item.get("mode", "rw")) for source, item in value.items())
+        return tuple(_volume_entry(str(source), item) for source, item in value.items())
     if not isinstance(value, list | tuple):
         raise InvalidArgument(f"volumes is a list of SOURCE:TARGET[:ro]: {value!r}")
     return tuple(_volume_text(str(item)) for item in value)
+
+
+def _volume_entry(source: str, item: object) -> VolumeMount:
+    """docker-py's `{SOURCE: {"bind": TARGET, "mode": "ro"}}`."""
+    if not isinstance(item, Mapping) or "bind" not in item:
+        raise InvalidArgument(f"volume {source!r} has no target: {item!r}", 'write {SOURCE: {"bind": TARGET, "mode": "ro"}}')
+    return _volume(source, str(item["bind"]), str(item.get("mode", "rw")))
 
 
 def _volume_text(text: str) -> VolumeMount:
@@ -213,7 +228,10 @@ def _cpus(value: object) -> float:
 
 
 def _nano_cpus(value: object) -> float:
-    return _cpus(int(str(value)) / 1e9)
+    try:
+        return _cpus(int(str(value)) / 1e9)
+    except ValueError:
+        raise InvalidArgument(f"nano_cpus is a whole number of billionths: {value!r}", "use cpus, such as 0.5") from None
 
 
 def _pids(value: object) -> int | None:
@@ -286,16 +304,19 @@ def _security_opt(value: object) -> bool:
     return True
 
 
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidArgument(f"expected True or False, not {value!r}")
-    return value
+def _flag(key: str) -> Callable[[object], bool]:
+    def convert(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise InvalidArgument(f"{key} is True or False, not {value!r}")
+        return value
+
+    return convert
 
 
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
-    "remove": _flag,
-    "auto_remove": _flag,
+    "remove": _flag("remove"),
+    "auto_remove": _flag("auto_remove"),
     "environment": _environment,
     "volumes": _volumes,
     "tmpfs": _tmpfs,
@@ -311,9 +332,9 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "entrypoint": _entrypoint,
     "labels": _labels,
     "hostname": _hostname,
-    "no_new_privileges": _flag,
+    "no_new_privileges": _flag("no_new_privileges"),
     "security_opt": _security_opt,
-    "read_only": _flag,
+    "read_only": _flag("read_only"),
     "stop_signal": lambda value: signal_name(value),
 }
 _FIELDS = {
@@ -325,19 +346,27 @@ _FIELDS = {
 }
 
 
-def signal_name(value: str | int) -> str:
-    """A signal as "SIGTERM", from a name with or without SIG, or a number; raises InvalidArgument."""
+def signal_number(value: str | int) -> int:
+    """A signal's number, from its name with or without SIG (also RTMIN+3), or its number; raises InvalidArgument."""
     import signal
 
-    try:
-        if isinstance(value, int) or value.isdigit():
-            return signal.Signals(int(value)).name
-        text = value.upper()
-        return signal.Signals[text if text.startswith("SIG") else "SIG" + text].name
-    except (ValueError, KeyError):
-        raise InvalidArgument(f"invalid signal {value!r}", "use a name such as TERM, or a number of signal(7)") from None
+    text = str(value).upper().removeprefix("SIG")
+    real_time = re.fullmatch(r"(RTMIN|RTMAX)(?:([+-])([0-9]{1,2}))?", text)
+    number = 0
+    if re.fullmatch(r"[0-9]{1,3}", text):
+        number = int(text)
+    elif real_time is not None:
+        number = int(signal.Signals["SIG" + real_time[1]]) + int((real_time[2] or "+") + (real_time[3] or "0"))
+    elif "SIG" + text in signal.Signals.__members__:
+        number = int(signal.Signals["SIG" + text])
+    if number not in signal.valid_signals():
+        raise InvalidArgument(f"invalid signal {value!r}", "use a name such as TERM, or a number of signal(7)")
+    return number
 
 
-def dump_options(options: ContainerOptions) -> str:
-    """The options as JSON text."""
-    return json.dumps(options.to_json(), separators=(",", ":"))
+def signal_name(value: str | int) -> str:
+    """A signal as "SIGTERM", or as its number where it has no name; raises InvalidArgument."""
+    import signal
+
+    number = signal_number(value)
+    return signal.Signals(number).name if number in list(signal.Signals) else str(number)

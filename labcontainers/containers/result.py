@@ -6,12 +6,40 @@ It must not know how the process was run.
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from labcontainers.errors import ContainerExit
 from labcontainers.units import format_duration
 
 _TAIL_BYTES = 4000
+
+Output = Callable[[int, bytes], None]
+
+
+class Collector:
+    """Keeps the pieces of both streams, as far as they are wanted, and passes each on."""
+
+    def __init__(self, on_output: Output | None = None, *, keep: bool = True) -> None:
+        self._on_output = on_output
+        self._keep = keep
+        self._pieces: dict[int, list[bytes]] = {1: [], 2: []}
+
+    def __call__(self, stream: int, data: bytes) -> None:
+        if self._keep:
+            self._pieces[stream].append(data)
+        if self._on_output is not None:
+            self._on_output(stream, data)
+
+    @property
+    def stdout(self) -> bytes:
+        """All that was kept of standard output."""
+        return b"".join(self._pieces[1])
+
+    @property
+    def stderr(self) -> bytes:
+        """All that was kept of standard error."""
+        return b"".join(self._pieces[2])
 
 
 @dataclass(frozen=True, slots=True)

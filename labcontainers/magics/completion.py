@@ -6,65 +6,104 @@ It must not start an engine: names come from the one that runs, if there is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-_LINE = re.compile(r"(?:^|=\s*|;\s*|\s)%{1,2}(container|dockerfile)\b(.*)$", re.DOTALL)
+from labcontainers.errors import LabError
+from labcontainers.magics.words import split_words
+
+if TYPE_CHECKING:
+    from labcontainers.commands.parser import Argument
+
+_LINE = re.compile(r"^\s*(?:[\w.,*\[\]'\" ]+=\s*)?%{1,2}(container|dockerfile)\s+(.*)$", re.DOTALL)
+_FROM = re.compile(r"\s*FROM\s+(?:--platform=\S+\s+)?(\S*)$", re.IGNORECASE)
 _INSTRUCTIONS = ("FROM RUN COPY ADD ENV ARG WORKDIR USER LABEL EXPOSE CMD ENTRYPOINT SHELL STOPSIGNAL VOLUME HEALTHCHECK ONBUILD").split()
+_EMBEDDED = ("lab/base", "lab/python")
 
 
 @context_matcher()  # type: ignore[untyped-decorator,unused-ignore]
 def complete(context: CompletionContext) -> SimpleMatcherResult:
     """The matcher that IPython asks."""
-    words = [SimpleCompletion(word, type="param") for word in candidates(context)]
-    return {"completions": words, "suppress": bool(words)}
+    fragment, words = candidates(context)
+    completions = [SimpleCompletion(word, type="param") for word in words]
+    # A name such as lab/base:latest is one word here, while IPython cuts it at the colon.
+    return {"completions": completions, "suppress": bool(words), "matched_fragment": fragment}
 
 
-def candidates(context: Any) -> list[str]:
-    """The words that fit at the cursor."""
-    before = "\n".join(context.full_text.split("\n")[: context.cursor_line + 1])
-    first, *body = before.split("\n")
-    if body and first.lstrip().startswith("%%dockerfile"):
-        return _instructions(body[-1])
-    match = _LINE.search(before.split("\n")[-1])
+def candidates(context: Any) -> tuple[str, list[str]]:
+    """What has been written of the word at the cursor, and the words that fit there."""
+    lines = context.full_text.split("\n")[: context.cursor_line + 1]
+    lines[-1] = lines[-1][: context.cursor_position]
+    if len(lines) > 1 and lines[0].lstrip().startswith("%%dockerfile"):
+        return _in_dockerfile(lines[-1])
+    match = _LINE.match(lines[-1])
     if match is None:
-        return []
-    text = ("build " if match[1] == "dockerfile" else "") + match[2].lstrip()
-    words = text.split(" ")
-    return _after(words[:-1], words[-1])
+        return "", []
+    before, space, beginning = match[2].rpartition(" ")
+    words = (["build"] if match[1] == "dockerfile" else []) + _split(before + space)
+    return beginning, _after(words, beginning)
 
 
-def _instructions(line: str) -> list[str]:
+def _split(text: str) -> list[str]:
+    try:
+        return split_words(text, {})
+    except LabError:
+        return text.split()
+
+
+def _in_dockerfile(line: str) -> tuple[str, list[str]]:
+    match = _FROM.match(line)
+    if match is not None:
+        return match[1], _beginning(_names("image", match[1]), match[1])
     word = line.lstrip()
-    return [] if " " in word or not word else [name for name in _INSTRUCTIONS if name.startswith(word.upper())]
+    if " " in word or not word:
+        return "", []
+    return word, [name for name in _INSTRUCTIONS if name.startswith(word.upper())]
 
 
 def _after(words: list[str], beginning: str) -> list[str]:
-    from labcontainers.commands.table import COMMANDS
+    from labcontainers.commands.table import COMMANDS, find
+    from labcontainers.magics.variable import OUT
 
-    words = [word for word in words if word]
     if not words:
         return _beginning(COMMANDS, beginning)
-    command = COMMANDS.get(words[0])
-    if command is None:
+    try:
+        command, rest = find(words)
+        found = command.take_apart(rest, (OUT,))
+    except LabError:
         return []
-    last = next((flag for flag in command.flags if flag.kind != "switch" and words[-1] in flag.names), None)
-    if last is not None:
-        return _beginning(_names(last.completes, beginning), beginning)
-    if beginning.startswith("-"):
-        return _beginning((name for flag in command.flags for name in flag.names), beginning)
-    kinds = [argument.completes for argument in command.arguments if argument.completes]
-    return _beginning(_names(kinds[0] if kinds else "", beginning), beginning)
+    flags = {name: flag for flag in (*command.flags, OUT) for name in flag.names}
+    if found.expects is not None:
+        return _beginning(_names(found.expects.completes, beginning), beginning)
+    if beginning.startswith("-") and not found.flags_ended:
+        name, separator, value = beginning.partition("=")
+        if not separator:
+            return _beginning([*flags, "--help"], beginning)
+        kind = flags[name].completes if name in flags else ""
+        return [f"{name}={word}" for word in _beginning(_names(kind, value), value)]
+    return _beginning(_names(_kind_at(command.arguments, len(found.given)), beginning), beginning)
+
+
+def _kind_at(arguments: Sequence[Argument], position: int) -> str:
+    """What the argument at `position` names; the last one takes all that follow, but a program's own arguments are not ours."""
+    for index, argument in enumerate(arguments):
+        if index == position or argument.count in ("*", "+", "rest"):
+            return argument.completes
+    return ""
 
 
 def _beginning(names: Iterable[str], beginning: str) -> list[str]:
     return sorted({name for name in names if name.startswith(beginning)})
 
 
-def _names(kind: str, beginning: str) -> list[str]:
+def _names(kinds: str, beginning: str) -> list[str]:
+    return [name for kind in kinds.split() for name in _names_of(kind, beginning)]
+
+
+def _names_of(kind: str, beginning: str) -> list[str]:
     if kind == "network":
         return ["bridge", "host", "none"]
     if kind == "command":
@@ -76,21 +115,21 @@ def _names(kind: str, beginning: str) -> list[str]:
     from labcontainers import session
 
     engine = session.existing_engine()
-    if engine is None or kind not in ("image", "container"):
-        return ["lab/base", "lab/python"] if kind == "image" else []
+    if engine is None:
+        return list(_EMBEDDED) if kind == "image" else []
     if kind == "container":
         return [row.name for row in engine.store.records.list_containers()]
     from labcontainers.oci.reference import parse_reference
 
     names = [parse_reference(row.reference) for row in engine.store.records.list_images()]
     plain = [reference.repository if reference.tag == "latest" else reference.familiar for reference in names]
-    return [*plain, "lab/base", "lab/python"]
+    return [*plain, *_EMBEDDED]
 
 
 def _paths(beginning: str) -> list[str]:
     folder, _, _ = beginning.rpartition("/")
     base = f"{folder}/" if folder or beginning.startswith("/") else ""
     try:
-        return [f"{base}{entry.name}{'/' if entry.is_dir() else ''}" for entry in sorted(Path(base or ".").iterdir())]
+        return [f"{base}{entry.name}{'/' if entry.is_dir() else ''}" for entry in sorted(Path(base or ".").expanduser().iterdir())]
     except OSError:
         return []

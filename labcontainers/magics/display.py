@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from labcontainers.errors import ContainerExit, DockerfileError, LabError, StepFailed
+from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, LabError, StepFailed
 from labcontainers.widgets.messages import hint_beside_output
 
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
@@ -34,8 +34,10 @@ def display_container(container: Any) -> None:
     publish_display_data({"text/plain": repr(container), "text/html": container._repr_html_()})
 
 
-def error_lines(error: LabError) -> list[str]:
+def error_lines(error: LabError | Interrupted) -> list[str]:
     """What is shown of an error: the message, what it is about, and the next action."""
+    if isinstance(error, Interrupted):
+        return [f"{_RED}{type(error).__name__}{_PLAIN}: {error}"]
     lines = [f"{_RED}{type(error).__name__}{_PLAIN}: {error.message}"]
     if isinstance(error, DockerfileError):
         place = f"{error.file}:{error.first_line}" if error.first_line else error.file

@@ -5,41 +5,76 @@ It must not import anything heavy: the engine's launcher is started in the backg
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from labcontainers.errors import LabError
+from labcontainers.errors import Interrupted, LabError
 from labcontainers.magics.completion import complete
 from labcontainers.magics.display import display_container, show_error
 from labcontainers.magics.magics import ContainerMagics
 
 _CONTAINER = ("labcontainers.containers.container", "Container")
-_MAGICS = {"line": ("container",), "cell": ("container", "dockerfile")}
+_ERRORS = (LabError, Interrupted)
+
+
+class Extension:
+    """What was added to one shell, so that exactly this can be taken away."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._magics = ContainerMagics(shell)
+        self._former = (tuple(shell.custom_exceptions), shell.CustomTB)
+        self._handler: Any = None
+        self._warming = threading.Thread(target=_warm_up, name="lab-load", daemon=True)
+
+    def add(self) -> None:
+        """Register magics, completion, the look of containers and of errors; start the launcher in the background."""
+        shell = self._shell
+        shell.register_magics(self._magics)
+        shell.Completer.custom_matchers.append(complete)
+        shell.display_formatter.ipython_display_formatter.for_type_by_name(*_CONTAINER, display_container)
+        kinds, former = self._former
+
+        def handle(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> Any:
+            if isinstance(error, _ERRORS):
+                return show_error(shell, kind, error, trace, tb_offset)
+            return former(kind, error, trace, tb_offset)
+
+        shell.set_custom_exc((*kinds, *_ERRORS), handle)
+        self._handler = shell.CustomTB
+        self._warming.start()
+
+    def take_away(self) -> None:
+        """Undo add(); what others have put in place since stays."""
+        shell = self._shell
+        for kind, magics in self._magics.magics.items():
+            for name, function in magics.items():
+                registered = shell.magics_manager.magics[kind]
+                if registered.get(name) == function:
+                    del registered[name]
+        if shell.magics_manager.registry.get(ContainerMagics.__name__) is self._magics:
+            del shell.magics_manager.registry[ContainerMagics.__name__]
+        with contextlib.suppress(ValueError):
+            shell.configurables.remove(self._magics)
+        with contextlib.suppress(ValueError):
+            shell.Completer.custom_matchers.remove(complete)
+        shell.display_formatter.ipython_display_formatter.pop(".".join(_CONTAINER), None)
+        if shell.CustomTB is self._handler:
+            shell.custom_exceptions, shell.CustomTB = self._former
+        self._warming.join()
+
+
+_LOADED: WeakKeyDictionary[Any, Extension] = WeakKeyDictionary()
 
 
 def load(shell: Any) -> None:
-    """Register magics, completion, the look of containers and of errors; start the launcher in the background."""
-    shell.register_magics(ContainerMagics)
-    shell.Completer.custom_matchers.append(complete)
-    shell.display_formatter.ipython_display_formatter.for_type_by_name(*_CONTAINER, display_container)
-    shell.set_custom_exc((*_others(shell), LabError), _handler(shell))
-    threading.Thread(target=_warm_up, name="lab-load", daemon=True).start()
-
-
-def _others(shell: Any) -> tuple[type[BaseException], ...]:
-    return tuple(kind for kind in shell.custom_exceptions if kind is not LabError)
-
-
-def _handler(shell: Any) -> Any:
-    """Ours for errors of this project, the former one for what it was registered for."""
-    former = shell.CustomTB if shell.custom_exceptions else None
-
-    def handle(self: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> Any:
-        if isinstance(error, LabError) or former is None:
-            return show_error(self, kind, error, trace, tb_offset)
-        return former(kind, error, trace, tb_offset)
-
-    return handle
+    """Add everything to `shell`, once."""
+    if shell not in _LOADED:
+        extension = Extension(shell)
+        extension.add()
+        _LOADED[shell] = extension
 
 
 def _warm_up() -> None:
@@ -56,12 +91,8 @@ def unload(shell: Any) -> None:
     """Take away all that load() added, and close the engine. Detached containers go on."""
     from labcontainers import session, widgets
 
-    for kind, names in _MAGICS.items():
-        for name in names:
-            shell.magics_manager.magics[kind].pop(name, None)
-    if complete in shell.Completer.custom_matchers:
-        shell.Completer.custom_matchers.remove(complete)
-    shell.display_formatter.ipython_display_formatter.pop(".".join(_CONTAINER), None)
-    shell.set_custom_exc((), None)
+    extension = _LOADED.pop(shell, None)
+    if extension is not None:
+        extension.take_away()
     widgets.close_all()
     session.close()

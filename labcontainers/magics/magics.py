@@ -9,7 +9,6 @@ from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
 
-from labcontainers.errors import InvalidArgument
 from labcontainers.magics.output import CellOutput
 from labcontainers.magics.words import split_words
 
@@ -21,33 +20,59 @@ class ContainerMagics(Magics):  # type: ignore[misc]
     @no_var_expand  # type: ignore[untyped-decorator,unused-ignore]
     @line_cell_magic  # type: ignore[untyped-decorator,unused-ignore]
     def container(self, line: str, cell: str | None = None) -> Any:
-        """Containers, in Docker's words: `%container run -d --name web lab/base sleep 100`, `%container ps`, `%container help`.
+        """Containers, in Docker's words: `%container COMMAND [OPTIONS] …`
 
-        With `%%container run IMAGE [COMMAND]` or `%%container exec NAME [COMMAND]` the cell's text is fed to the command as a
-        script. `--out NAME` keeps the result in a variable. `{name}` and `$name` are filled in where the notebook has that name.
+            %container run --rm lab/base echo hello
+            server = %container run -d --name web -p 8080:80 lab/base httpd -f
+            %container exec {server.name} ps
+            %container logs --tail 5 web
+
+        Commands: run create exec start stop restart kill rm wait ps inspect explain prune logs stats events
+        images rmi tag build version info doctor network help
+
+        `%container help` tells what each does, `%container help run` or `%container run --help` lists its flags.
+
+        In a cell magic the cell's text is fed to the program as it is:
+
+            %%container run lab/base              a script for the shell
+            %%container run lab/python python -   a script for any other program
+            %%container exec web sh
+
+        `{name}`, `{name.attribute}`, `{name[index]}` and `$name` are filled in on the line where the notebook has that variable; all
+        else stays as it is, and so does what stands in single quotes. `--out NAME`, before the image, keeps the result in a variable.
+        A program that ends with a non-zero exit code raises ContainerExit, unless `--no-raise` is given.
         """
         return self._execute(split_words(line, self.shell.user_ns), cell)
 
     @no_var_expand  # type: ignore[untyped-decorator,unused-ignore]
     @cell_magic  # type: ignore[untyped-decorator,unused-ignore]
     def dockerfile(self, line: str, cell: str) -> Any:
-        """Build the cell's text as a Dockerfile: `%%dockerfile -t NAME [--context FOLDER] [--build-arg NAME=VALUE] [--target STAGE]`.
+        """Build the cell's text as a Dockerfile: `%%dockerfile -t NAME [OPTIONS]`
 
-        Files are copied from the notebook's folder, or from `--context`. The text is taken as it is.
+            %%dockerfile -t hello
+            FROM lab/base
+            RUN echo hello > /greeting
+            CMD ["cat", "/greeting"]
+
+        Files are copied from the notebook's folder, or from `--context FOLDER`. The text is taken as it is.
+        `--build-arg NAME=VALUE`, `--target STAGE`, `--no-cache` and others: `%container help build`. `--out NAME` keeps the Build.
         """
         return self._execute(["build", *split_words(line, self.shell.user_ns)], cell)
 
     def _execute(self, words: list[str], cell: str | None) -> Any:
         from labcontainers import session
-        from labcontainers.commands.table import execute
+        from labcontainers.commands.table import execute, understand
+        from labcontainers.magics.variable import OUT, variable_name
 
-        words, variable = _take_out(words)
+        said = understand(words, (OUT,))
+        variable = variable_name(said.arguments)
         output = CellOutput()
-        progress = _Progress() if words[:1] == ["build"] else None
+        builds = said.command.name == "build" and not (said.arguments["help"] or said.arguments["quiet"])
+        progress = _Progress() if builds else None
         try:
             value = execute(
                 session.current_engine,
-                words,
+                said,
                 on_output=output,
                 on_event=progress.on_event if progress is not None else lambda event: None,
                 folder=Path(os.getcwd()),
@@ -61,22 +86,11 @@ class ContainerMagics(Magics):  # type: ignore[misc]
             output.finish()
         if progress is not None:
             progress.finish(value)
-        for warning in getattr(value, "warnings", ()) if words[:1] == ["run"] else ():
+        for warning in getattr(value, "warnings", ()) if said.command.name == "run" else ():
             print(f"warning: {warning}", file=sys.stderr)
         if variable is not None:
             self.shell.user_ns[variable] = value
         return value
-
-
-def _take_out(words: list[str]) -> tuple[list[str], str | None]:
-    """Take `--out NAME` away, which is the magic's own flag and comes before an image's command."""
-    for index, word in enumerate(words):
-        if word == "--out" or word.startswith("--out="):
-            name = word[6:] if "=" in word else (words[index + 1] if index + 1 < len(words) else "")
-            if not name.isidentifier():
-                raise InvalidArgument(f"--out needs the name of a variable, not {name!r}", "write --out result")
-            return words[:index] + words[index + (1 if "=" in word else 2) :], name
-    return words, None
 
 
 class _Progress:

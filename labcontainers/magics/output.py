@@ -24,14 +24,21 @@ class CellOutput:
         shown = data[: self._left]
         self._left -= len(shown)
         self._hidden += len(data) - len(shown)
-        text = self._decoders[stream].decode(shown)
+        self._write(stream, self._decoders[stream].decode(shown))
+
+    @staticmethod
+    def _write(stream: int, text: str) -> None:
+        target = sys.stdout if stream == 1 else sys.stderr
         if text:
-            target = sys.stdout if stream == 1 else sys.stderr
             target.write(text)
+        if text and target.isatty():
+            # A notebook's stream sends what it has a few times a second by itself; to make it do so for each piece would slow all down.
             target.flush()
 
     def finish(self) -> None:
-        """Say how much was not shown, and where it is."""
+        """Show what was cut within a character, and say how much was not shown, and where it is."""
+        for stream, decoder in self._decoders.items():
+            self._write(stream, "" if self._hidden else decoder.decode(b"", final=True))
         if self._hidden:
             where = "the result's .stdout and .stderr, and `logs`, have all"
             print(f"\n… {self._hidden:,} more bytes are not shown here; {where}", file=sys.stderr)

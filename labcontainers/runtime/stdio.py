@@ -3,7 +3,8 @@
 It must not import anything but what the launcher holds.
 
 The log is a sequence of records, each a header of 16 bytes (stream, three zero bytes, length as big-endian uint32, time in
-nanoseconds since the epoch as big-endian uint64) and the bytes as they were read: exact, and cheap to write and to skip.
+nanoseconds since the epoch as big-endian uint64), the bytes as they were read, and the length once more: exact, cheap to write, and
+to be read from either end.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections import deque
 from labcontainers.runtime.handshake import Channel, Message
 
 LOG_HEADER = struct.Struct(">BxxxIQ")
+LOG_TRAILER = struct.Struct(">I")
 SLOW_CLIENT_BYTES = 1 << 20
 
 
@@ -30,9 +32,10 @@ class LogFile:
     def write(self, stream: int, data: bytes) -> None:
         """Append one record. A full disk loses the record, counts it, and never stops the container."""
         header = LOG_HEADER.pack(stream, len(data), time.time_ns())
-        whole = len(header) + len(data)
+        trailer = LOG_TRAILER.pack(len(data))
+        whole = len(header) + len(data) + len(trailer)
         try:
-            written = os.writev(self.fd, [header, data])
+            written = os.writev(self.fd, [header, data, trailer])
         except OSError:
             self.lost_bytes += len(data)
             return

@@ -22,7 +22,8 @@ def records(path: Path) -> list[tuple[int, int, bytes]]:
         stream, zero, length, time_ns = struct.unpack(">B3sIQ", data[:16])
         assert zero == b"\0\0\0"
         found.append((stream, time_ns, data[16 : 16 + length]))
-        data = data[16 + length :]
+        assert data[16 + length : 20 + length] == struct.pack(">I", length)
+        data = data[20 + length :]
     return found
 
 

@@ -1,0 +1,20 @@
+"""The magics' own flag, `--out NAME`; it must not know commands."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+from typing import Any
+
+from labcontainers.commands.parser import Flag
+from labcontainers.errors import InvalidArgument
+
+OUT = Flag(("--out",), "keep the result in this variable", metavar="NAME")
+
+
+def variable_name(arguments: Mapping[str, Any]) -> str | None:
+    """The name that `--out` gives, if any; raises InvalidArgument for what cannot be a variable."""
+    name = arguments[OUT.destination]
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+        raise InvalidArgument(f"--out needs the name of a variable, not {name!r}", "write --out result")
+    return None if name is None else str(name)
