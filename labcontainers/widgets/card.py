@@ -114,10 +114,10 @@ class ContainerCard:
             if self._acting or self._closed:
                 return
             self._set(acting=action, failure=None)
+            self.flush()
             self._worker = threading.Thread(target=self._act, args=(action,), name=f"lab-card-act-{self._facts['id'][:12]}", daemon=True)
             self._worker.start()
         self._pulse.start()
-        self.flush()
 
     def snapshot(self) -> Snapshot:
         with self._lock:
