@@ -28,7 +28,7 @@ CELL_TIMEOUT_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A cell that asked to be reported: what it showed, how long it took, and its last line of text."""
+    """A cell that asked to be reported: its name, how long it took, and the last line that it printed or else showed."""
 
     name: str
     duration_s: float
@@ -87,13 +87,10 @@ def reported(cell: Any) -> Reported:
     times = cell.metadata.get("execution", {})
     started, ended = times.get("iopub.execute_input"), times.get("shell.execute_reply")
     duration_s = (moment(ended) - moment(started)).total_seconds() if started and ended else 0.0
-    lines = [line.strip() for output in cell.outputs for line in plain_text(output).splitlines() if line.strip()]
+    printed = "".join(output.get("text", "") for output in cell.outputs)
+    shown = "\n".join(output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+    lines = [line.strip() for line in (printed.strip() or shown).splitlines() if line.strip()]
     return Reported(report_name(cell), duration_s, lines[-1] if lines else "")
-
-
-def plain_text(output: Any) -> str:
-    """What an output of a cell says in plain text."""
-    return str(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
 
 
 def moment(text: str) -> datetime:
