@@ -67,7 +67,7 @@ def ps(call: Invocation) -> Any:
         "Labels": _labels,
         "Label": lambda container: lambda key: container.labels.get(key, ""),
         "Mounts": lambda container: ",".join(mount["Source"] for mount in container.inspect()["Mounts"]),
-        "Networks": lambda container: container.inspect()["HostConfig"]["NetworkMode"],
+        "Networks": lambda container: container.network,
     }
     return format_rows(containers, columns, fields, call.format)
 

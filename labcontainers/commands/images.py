@@ -103,8 +103,10 @@ def remove(call: Invocation) -> Text:
     return Text("\n".join(for_each(call, call.images, lambda name: repr(call.engine.images.remove(name, force=call.force)))))
 
 
-def tag(call: Invocation) -> Image:
-    return call.engine.images.tag(call.source, call.target)
+def tag(call: Invocation) -> Image | None:
+    """The image with its names; a terminal is told nothing, as by Docker."""
+    image = call.engine.images.tag(call.source, call.target)
+    return None if call.live else image
 
 
 def build(call: Invocation) -> Any:

@@ -23,6 +23,8 @@ _GROUPS = {
     "system": {"info": "info", "events": "events"},
 }
 
+_OF_GROUPS_LATER = ("prune", "df", "dial-stdio")
+
 
 def _help(call: Invocation) -> Text:
     return Text(find([call.command])[0].help_text() if call.command else _overview())
@@ -58,6 +60,8 @@ def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
         if name == "container" and rest[0] in _BY_NAME and rest[0] in _OF_CONTAINERS:
             return _BY_NAME[rest[0]], rest[1:]
         name = f"{name} {rest[0]}"
+        if rest[0] in _OF_GROUPS_LATER:
+            raise Unsupported(f"{name} is not supported yet", "`help` lists what is")
     found = _BY_NAME.get(name)
     if found is not None:
         return found, rest

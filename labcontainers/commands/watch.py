@@ -36,13 +36,12 @@ Row = tuple[Container, StatsSample]
 
 def logs(call: Invocation) -> Any:
     """The output so far as a value, or with -f each line as it comes."""
-    now = time.time()
     found = call.engine.containers.get(call.container).logs(
         stdout=not call.stderr or call.stdout,
         stderr=not call.stdout or call.stderr,
         tail=call.tail,
-        since=None if call.since is None else parse_moment_s(call.since, now),
-        until=None if call.until is None else parse_moment_s(call.until, now),
+        since=call.since,
+        until=call.until,
         timestamps=call.timestamps,
         follow=call.follow,
     )

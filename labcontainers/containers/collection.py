@@ -5,9 +5,12 @@ It must not know the runtime: the lifecycle does the work.
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import os
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, overload
 
 from labcontainers.containers.container import Container
@@ -16,11 +19,14 @@ from labcontainers.containers.lifecycle import Lifecycle, Output
 from labcontainers.containers.options import ContainerOptions, split_command
 from labcontainers.containers.register import Record
 from labcontainers.containers.result import Collector, RunResult
-from labcontainers.errors import InvalidArgument, NotFound
+from labcontainers.containers.state import ContainerState
+from labcontainers.errors import Conflict, InvalidArgument, NotFound, Unsupported
 from labcontainers.images.image import Image
 
 Command = str | Sequence[str] | None
-_FILTERS = ("id", "name", "status", "label", "ancestor")
+_FILTERS = ("id", "name", "status", "exited", "label", "network", "ancestor")
+_FILTERS_LATER = ("before", "since", "health", "expose", "publish", "volume", "is-task", "isolation")
+_STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 
 
 class Containers:
@@ -91,22 +97,20 @@ class Containers:
         """By name, id or the beginning of an id; raises NotFound, or Conflict when several begin so."""
         return Container(self._lifecycle, self._lifecycle.get(name_or_id))
 
-    def list(self, all: bool = False, filters: Mapping[str, str | Sequence[str]] | None = None) -> list[Container]:
-        """Running containers, or with `all` every one, newest first; `filters` by id, name, status, label and ancestor."""
-        wanted = {key: [value] if isinstance(value, str) else list(value) for key, value in (filters or {}).items()}
-        for key in wanted:
-            if key not in _FILTERS:
-                raise InvalidArgument(f"unknown filter {key!r}", f"filters are {', '.join(_FILTERS)}")
+    def list(self, all: bool = False, filters: Mapping[str, str | int | Sequence[str]] | None = None) -> list[Container]:
+        """Running containers, or with `all` every one, newest first; `filters` are Docker's, such as {"status": "exited"}.
+
+        Raises InvalidArgument and Unsupported for a filter that is not there.
+        """
+        wanted = _wanted(filters or {})
+        all = all or "status" in wanted or "exited" in wanted
         found = []
         for record in self._lifecycle.list():
             container = Container(self._lifecycle, record)
-            try:
-                status = container.status
-            except NotFound:
-                # It was removed while we looked.
-                continue
-            if (all or "status" in wanted or status in ("running", "paused")) and _matches(container, status, wanted):
-                found.append(container)
+            with contextlib.suppress(NotFound):  # removed while we looked
+                state = container.state
+                if (all or state.running) and _matches(container, state, wanted):
+                    found.append(container)
         return found
 
     def prune(self) -> Sequence[str]:
@@ -117,7 +121,7 @@ class Containers:
                 if container.status not in ("running", "paused"):
                     container.remove()
                     removed.append(container.id)
-            except NotFound:
+            except (NotFound, Conflict):  # removed or started meanwhile
                 continue
         return removed
 
@@ -126,18 +130,47 @@ def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")
 
 
-def _matches(container: Container, status: str, wanted: Mapping[str, Sequence[str]]) -> bool:
-    """Docker's rules: values of one filter are alternatives, but labels must all match."""
+def _wanted(filters: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Each filter's values as texts. Raises Unsupported for one that Docker has, InvalidArgument for any other, and for a bad value."""
+    wanted = {key: [str(value)] if isinstance(value, str | int) else [str(item) for item in value] for key, value in filters.items()}
+    for key, values in wanted.items():
+        if key in _FILTERS_LATER:
+            raise Unsupported(f"the filter {key!r} is not supported yet", f"filters are {', '.join(_FILTERS)}")
+        if key not in _FILTERS:
+            near = difflib.get_close_matches(key, _FILTERS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"filters are {', '.join(_FILTERS)}"
+            raise InvalidArgument(f"unknown filter {key!r}", hint)
+        for value in values:
+            _check_value(key, value)
+    return wanted
+
+
+def _check_value(key: str, value: str) -> None:
+    if key == "status" and value not in _STATUSES:
+        raise InvalidArgument(f"invalid filter 'status={value}'", f"a status is one of {', '.join(_STATUSES)}")
+    if key == "exited" and not value.lstrip("-").isdigit():
+        raise InvalidArgument(f"invalid filter 'exited={value}'", "write a number, such as exited=0")
+    if key == "name":
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise InvalidArgument(f"invalid filter 'name={value}': {error}", "write a part of the name, or a regular expression") from None
+
+
+def _matches(container: Container, state: ContainerState, wanted: Mapping[str, Sequence[str]]) -> bool:
+    """Docker's rules: values of one filter are alternatives, but labels must all match; a name is a regular expression."""
     labels = container.labels
 
     def has_label(text: str) -> bool:
         key, separator, value = text.partition("=")
         return key in labels and (not separator or labels[key] == value)
 
-    tests = {
+    tests: dict[str, Callable[[str], bool]] = {
         "id": lambda value: container.id.startswith(value),
-        "name": lambda value: value.lstrip("/") in container.name,
-        "status": lambda value: status == value,
+        "name": lambda value: re.search(value, container.name) is not None or re.search(value, "/" + container.name) is not None,
+        "status": lambda value: state.status == value,
+        "exited": lambda value: state.status == "exited" and state.exit_code == int(value),
+        "network": lambda value: container.network == value,
         "ancestor": lambda value: container.image in (value, f"{value}:latest") or _short(container.image_id).startswith(_short(value)),
     }
     return all(all(map(has_label, values)) if key == "label" else any(map(tests[key], values)) for key, values in wanted.items())

@@ -9,6 +9,7 @@ import html
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from labcontainers.containers import exec as execs
@@ -24,7 +25,7 @@ from labcontainers.containers.stats import StatsSample, sample
 from labcontainers.errors import Conflict, InvalidArgument, NotFound
 from labcontainers.kernel.cgroups import Cgroup
 from labcontainers.networks.ports import PortBinding
-from labcontainers.units import format_age
+from labcontainers.units import format_age, parse_moment_s
 
 
 class Container:
@@ -75,6 +76,11 @@ class Container:
     def ports(self) -> tuple[PortBinding, ...]:
         """The published ports, with those that the kernel chose."""
         return self._lifecycle.ports(self._record)
+
+    @property
+    def network(self) -> str:
+        """The network's name: bridge, none or host."""
+        return self._record.options.network
 
     @property
     def created_at(self) -> float:
@@ -164,15 +170,19 @@ class Container:
         stdout: bool = True,
         stderr: bool = True,
         tail: int | str = "all",
-        since: float | None = None,
-        until: float | None = None,
+        since: float | str | datetime | None = None,
+        until: float | str | datetime | None = None,
         timestamps: bool = False,
         follow: bool = False,
     ) -> Logs:
-        """Its output so far, or with `follow` until it ends, as an iterable of lines. Times are seconds since the epoch."""
+        """Its output so far, or with `follow` until it ends, as an iterable of lines.
+
+        A time is in seconds since the epoch, a datetime, or a text as for `docker logs --since`.
+        """
+        now = time.time()
         if tail != "all" and (not str(tail).isdigit()):
             raise InvalidArgument(f"tail is a number of lines or 'all': {tail!r}")
-        query = LogQuery(stdout, stderr, None if tail == "all" else int(tail), since, until)
+        query = LogQuery(stdout, stderr, None if tail == "all" else int(tail), _moment(since, now), _moment(until, now))
         self.state  # noqa: B018  (raises NotFound once removed)
         return Logs(self._record.directory / "log", query, timestamps=timestamps, running=self._goes_on if follow else None)
 
@@ -241,3 +251,9 @@ class Container:
         key_cell, cell = 'style="text-align:left;opacity:.7;padding:1px 10px 1px 0"', 'style="text-align:left"'
         body = "".join(f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in rows if value)
         return f'<b>{html.escape(self.name)}</b><table style="font-family:monospace;font-size:90%;margin:0">{body}</table>'
+
+
+def _moment(value: float | str | datetime | None, now: float) -> float | None:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    return None if value is None else parse_moment_s(value, now)

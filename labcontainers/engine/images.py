@@ -5,6 +5,7 @@ It must not know how a build shows itself.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,9 +14,33 @@ from labcontainers.build.progress import OnEvent
 from labcontainers.build.result import Build
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.engine.step_runner import RuntimeStepRunner
+from labcontainers.errors import InvalidArgument, Unsupported
 from labcontainers.images.catalog import Catalog, RemovedImage
 from labcontainers.images.image import Image
 from labcontainers.store.layout import Store
+
+_BUILD_KEYWORDS = (
+    "path", "dockerfile_text", "dockerfile", "tag", "tags", "build_args", "target", "no_cache", "network", "labels", "on_event",
+)  # fmt: skip
+# docker-py's keywords that have another name here, and those that have no meaning yet.
+_RENAMED = {"buildargs": "build_args", "nocache": "no_cache", "network_mode": "network", "fileobj": "dockerfile_text"}
+_LATER = frozenset(
+    "cache_from container_limits custom_context encoding extra_hosts forcerm gzip isolation platform pull quiet rm shmsize squash timeout "
+    "use_config_proxy".split()
+)
+
+
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _unknown(key: str) -> InvalidArgument | Unsupported:
+    if key in _LATER:
+        return Unsupported(f"build: the option {key!r} is not supported yet", "leave it out")
+    near = [_RENAMED[key]] if key in _RENAMED else difflib.get_close_matches(key, _BUILD_KEYWORDS, n=1)
+    return InvalidArgument(
+        f"build: unknown option {key!r}", f"did you mean {near[0]}?" if near else f"options are {', '.join(_BUILD_KEYWORDS)}"
+    )
 
 
 class Images:
@@ -56,23 +81,27 @@ class Images:
         *,
         dockerfile_text: str | None = None,
         dockerfile: str | None = None,
-        tags: Sequence[str] = (),
+        tag: str | Sequence[str] = (),
+        tags: str | Sequence[str] = (),
         build_args: Mapping[str, str] | None = None,
         target: str | None = None,
         no_cache: bool = False,
         network: str = "bridge",
         labels: Mapping[str, str] | None = None,
         on_event: OnEvent | None = None,
+        **unknown: object,
     ) -> Build:
         """Build an image from a context folder and a Dockerfile (`dockerfile_text`, or the file's name in the context).
 
-        `on_event` is told of each step, in this thread. Raises as build.builder.Builder.build() does; blocks.
+        `tag` and `tags` mean the same: one name or several. `on_event` is told of each step, in this thread. Raises as build.builder.Builder.build() does; blocks.
         """
+        if unknown:
+            raise _unknown(next(iter(unknown)))
         request = BuildRequest(
             context=Path(path),
             dockerfile_text=dockerfile_text,
             dockerfile=dockerfile,
-            tags=tuple(tags),
+            tags=(*_names(tag), *_names(tags)),
             build_args=dict(build_args or {}),
             target=target,
             no_cache=no_cache,
