@@ -6,13 +6,17 @@ It must not run anything: it reads what was written down at the start.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from labcontainers.kernel import mounts, syscalls
+from labcontainers.kernel.cgroups import PARENT
 from labcontainers.units import format_duration
 
+# Ids and digests are told by their first digits, as everywhere.
+_ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _NAMESPACES = {
     syscalls.CLONE_NEWNS: "CLONE_NEWNS",
     syscalls.CLONE_NEWPID: "CLONE_NEWPID",
@@ -71,9 +75,15 @@ def _overlay(arguments: Mapping[str, Any]) -> str:
     return f'overlay "/" lowerdir={lower},upperdir={arguments["upper"]},workdir={arguments["work"]}'
 
 
+def _groups(procs: Sequence[str]) -> str:
+    """The groups of version 1 as `cpu memory pids: /labcontainers/ID`, since they differ in the controller alone."""
+    parents = [path.removesuffix("/cgroup.procs").rpartition(f"/{PARENT}/") for path in procs]
+    return f"{' '.join(parent.rpartition('/')[2] for parent, _, _ in parents)}: /{PARENT}/{parents[0][2]}" if parents else ""
+
+
 _TEXT: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "clone": lambda a: _flags(a["flags"], _NAMESPACES) + ("|CLONE_INTO_CGROUP" if a.get("into_cgroup") else ""),
-    "join_cgroups": lambda a: ", ".join(a["procs"]),
+    "join_cgroups": lambda a: _groups(a["procs"]),
     "unshare": lambda a: _flags(a["flags"], _NAMESPACES),
     "network_offer": lambda a: "open a netlink socket in the new namespace for the engine",
     "network_wait": lambda a: "wait for the veth pair, the address and the route",
@@ -146,18 +156,20 @@ class Explanation(Sequence[Operation]):
         return "\n".join(rows)
 
     def _repr_html_(self) -> str:
-        cell = 'style="text-align:left;padding:1px 8px;white-space:pre-wrap;overflow-wrap:anywhere"'
-        number = 'style="text-align:right;padding:1px 8px;opacity:.7"'
+        common = "vertical-align:top;padding:1px 12px 1px 0"
+        word = f'style="{common};text-align:left;white-space:nowrap"'
+        text = f'style="{common};text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;width:100%"'
+        number = f'style="{common};text-align:right;white-space:nowrap;opacity:.7"'
         body = "".join(
-            f"<tr><td {number}>{'' if row.duration_us is None else row.duration_us}</td><td {cell}><b>{html.escape(row.name)}</b></td>"
-            f"<td {cell}>{html.escape(row.arguments)}{'' if row.result == 'ok' else ' → ' + html.escape(row.result)}</td>"
-            f"<td {cell}>{html.escape(row.man_page)}</td></tr>"
+            f"<tr><td {number}>{'' if row.duration_us is None else row.duration_us}</td><td {word}><b>{html.escape(row.name)}</b></td>"
+            f"<td {word}>{html.escape(row.man_page)}</td>"
+            f"<td {text}>{html.escape(row.arguments)}{'' if row.result == 'ok' else ' → ' + html.escape(row.result)}</td></tr>"
             for row in self.operations
         )
-        head = f"<tr><th {number}>µs</th><th {cell}>operation</th><th {cell}>arguments</th><th {cell}>man page</th></tr>"
+        head = f"<tr><th {number}>µs</th><th {word}>operation</th><th {word}>man page</th><th {text}>arguments</th></tr>"
         total = f"{len(self.operations)} operations made {html.escape(self.name)} in {format_duration(self.duration_us / 1e6)}"
         return (
-            f'<div style="max-height:28em;overflow:auto"><table style="font-family:monospace;font-size:85%;width:100%">'
+            f'<div style="max-height:28em;overflow:auto"><table style="table-layout:auto;font-family:monospace;font-size:85%;width:100%">'
             f"<thead>{head}</thead><tbody>{body}</tbody></table></div><div style='opacity:.8'>{total}</div>"
         )
 
@@ -175,12 +187,12 @@ def explain(name: str, start: Mapping[str, Any], state: Mapping[str, Any]) -> Ex
     for index, (operation, arguments) in enumerate(plan):
         text = _TEXT.get(operation, _plain)(arguments)
         if operation == "join_cgroups" and state.get("in_cradle"):
-            text = f"born in {text}: a process that waited there made the clone"
+            text = f"born in {text} (a process that waited there made the clone)"
         result = "ok"
         if failure is not None and (failure["operation"] == operation and (reached is None or index >= reached)):
             result = failure["message"]
         duration = timings[index] if index < len(timings) else None
-        operations.append(Operation(operation, text, result, duration, _MAN.get(operation, "")))
+        operations.append(Operation(operation, _ID.sub(r"\1…", text), result, duration, _MAN.get(operation, "")))
         if result != "ok":
             break
     return Explanation(name, operations)
