@@ -67,6 +67,10 @@ class ContainerOptions:
                 raise _unknown(key)
             values[_FIELDS.get(key, key)] = convert(value)
         options = cls(**values)
+        targets = [*(volume.target for volume in options.volumes), *(os.path.normpath(target) for target, _ in options.tmpfs)]
+        twice = next((target for target in targets if targets.count(target) > 1), None)
+        if twice is not None:
+            raise InvalidArgument(f"duplicate mount point: {twice}", "mount one thing there")
         if options.ports and options.network != "bridge":
             problem = f"ports cannot be published with network {options.network!r}"
             raise InvalidArgument(problem, "use network bridge, or leave the ports out")

@@ -101,7 +101,9 @@ def _loopback(line: str) -> bool:
 
 def all_mounts(directory: Path, options: ContainerOptions) -> tuple[BindMount | TemporaryMount, ...]:
     """Everything that is mounted beside the image: the files of `/etc`, volumes, temporary file systems; parents first."""
-    wanted: list[BindMount | TemporaryMount] = [BindMount(str(directory / "etc" / name), f"/etc/{name}") for name in _ETC_FILES]
+    wanted: list[BindMount | TemporaryMount] = [
+        BindMount(str(directory / "etc" / name), f"/etc/{name}", options.read_only) for name in _ETC_FILES
+    ]
     wanted += [BindMount(volume.source, volume.target, volume.read_only) for volume in options.volumes]
     wanted += [TemporaryMount(target, data or "mode=1777") for target, data in options.tmpfs]
     return tuple(sorted(wanted, key=lambda mount: mount.target.count(os.sep)))

@@ -257,9 +257,10 @@ def become_workload(stdin: int, stdout: int, stderr: int) -> None:
         os.setsid()
     except PermissionError:
         pass
-    # The interpreter ignores SIGPIPE and SIGXFSZ, and ignored signals stay ignored across execve(2).
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    # Ignored signals stay ignored across execve(2): those that the interpreter ignores, and those that whoever started us does (nohup).
+    for number in range(1, signal.NSIG):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
 
 

@@ -57,7 +57,7 @@ def plan_container(spec: ContainerSpec, host: HostTraits) -> list[Operation]:
         ["pivot", {}],
         ["finish", {"readonly": spec.read_only}],
         *([["hostname", {"name": spec.hostname}]] if spec.hostname else []),
-        *(["sysctl", {"name": name, "value": value}] for name, value in _sysctls(spec).items()),
+        *(["sysctl", {"name": name, "value": value}] for name, value in _sysctls(spec, host).items()),
         *(["readonly", {"path": path}] for path in READ_ONLY),
         *(["rlimit", {"kind": kind, "soft": soft, "hard": hard}] for kind, soft, hard in spec.rlimits),
         ["keyring", {}],
@@ -155,9 +155,12 @@ def _user_mounts(spec: ContainerSpec) -> list[Operation]:
     return steps
 
 
-def _sysctls(spec: ContainerSpec) -> dict[str, str]:
+def _sysctls(spec: ContainerSpec, host: HostTraits) -> dict[str, str]:
     """Docker's defaults for a network namespace of one's own: ping and low ports without capabilities; then the user's."""
     own = {} if spec.network == "host" else {"net.ipv4.ip_unprivileged_port_start": "0"}
+    if own and host.ids == "host":
+        # the kernel refuses ids that a user namespace does not have
+        own["net.ipv4.ping_group_range"] = "0 2147483647"
     return {**own, **spec.sysctls}
 
 
