@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 python := .venv/bin/python
 # what only the tests need of the machine; as an ordinary user without sudo they do with what is there
-test_packages := busybox-static chromium fonts-liberation iproute2 libseccomp2 procps uidmap util-linux
+test_packages := busybox-static chromium e2fsprogs fonts-liberation iproute2 libseccomp2 procps qemu-system-x86 uidmap util-linux
 
 .PHONY: help demo test lab bench lint fmt docs js clean
 

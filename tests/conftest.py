@@ -22,6 +22,7 @@ IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 RUNS_AS_ROOT_TOO = "LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT" in os.environ
 MEETS_THE_KERNEL = ("integration", "security")
 TESTS = Path(__file__).resolve().parent
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def is_root() -> bool:
@@ -59,6 +60,12 @@ def can_limit() -> bool:
     return controllers.exists() and bool(controllers.read_text().split()) and os.access(controllers.parent, os.W_OK)
 
 
+def can_boot() -> bool:
+    """Whether Debian's kernel can be had and booted under software emulation."""
+    tools = ("qemu-system-x86_64", "apt-get", "dpkg-deb", "mke2fs", "busybox")
+    return platform.machine() == "x86_64" and all(shutil.which(name, path=SYSTEM_PATH) for name in tools)
+
+
 ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "root": (is_root, "needs root"),
     "ordinary user": (lambda: not is_root(), "needs an ordinary user"),
@@ -69,9 +76,11 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "chromium": (lambda: shutil.which("chromium") is not None, "needs chromium"),
     "busybox": (lambda: shutil.which("busybox") is not None, "needs busybox"),
     "x86_64": (lambda: platform.machine() == "x86_64", "needs an x86_64 machine"),
+    "cgroups v1": (lambda: os.path.isdir("/sys/fs/cgroup/memory"), "needs control groups of version 1"),
+    "virtual machine": (can_boot, "needs a virtual machine: qemu-system-x86_64, apt-get, mke2fs and a static busybox"),
 }
-# another run of the same tests has these, so here they are no loss
-OF_ANOTHER_USER = {"root", "ordinary user", "subids", "single id", "cgroups", "network"}
+# another run of the same tests has these, or another kind of machine: here they are no loss
+OF_ANOTHER_USER = {"root", "ordinary user", "subids", "single id", "cgroups", "network", "cgroups v1"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -43,7 +43,8 @@ class Traces:
         return cls(
             mounts=frozenset(mounts()),
             namespaces=frozenset(namespaces(processes)),
-            links=frozenset(os.listdir("/sys/class/net")),
+            # an ordinary user makes links in namespaces of its own alone
+            links=frozenset(os.listdir("/sys/class/net") if os.geteuid() == 0 else ()),
             cgroups=frozenset(cgroups(processes)),
             processes=frozenset(f"{pid} {describe(pid)}" for pid in processes),
             threads=frozenset(f"{thread.ident} {thread.name}" for thread in threading.enumerate()),
@@ -140,13 +141,13 @@ def namespaces(pids: Iterable[int]) -> set[str]:
 
 
 def cgroups(pids: Iterable[int]) -> list[str]:
-    """The control groups called labcontainers/…, but for those in which only processes of others live."""
+    """The control groups called labcontainers/… of this user, but for those in which only processes of others live."""
     ours = {os.getpid(), *pids}
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")
         if right.split()[0] in ("cgroup", "cgroup2"):
-            found += [str(path) for path in lab_cgroups(Path(left.split()[4])) if not lived_in_by_others(path, ours)]
+            found += [str(path) for path in lab_cgroups(Path(left.split()[4])) if made_by_us(path, ours)]
     return found
 
 
@@ -155,12 +156,14 @@ def lab_cgroups(top: Path) -> list[Path]:
     return [Path(folder) for folder, _, _ in os.walk(top) if "labcontainers" in Path(folder).relative_to(top).parts[:-1]]
 
 
-def lived_in_by_others(group: Path, ours: set[int]) -> bool:
+def made_by_us(group: Path, ours: set[int]) -> bool:
+    """Whether this user owns it, and no processes but ours live in it."""
     try:
+        owner = group.stat().st_uid
         members = {int(word) for word in (group / "cgroup.procs").read_text().split()}
     except OSError:
         return False
-    return bool(members) and not members & ours
+    return owner == os.geteuid() and (not members or bool(members & ours))
 
 
 def descriptors() -> list[str]:

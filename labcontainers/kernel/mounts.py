@@ -95,17 +95,24 @@ def overlay(lower: list[str], upper: str, work: str, target: str, *, userxattr: 
     which mount(2) limits to 4,095 bytes. Without `upper` the overlay is read-only.
     Source: Documentation/filesystems/overlayfs.rst.
     """
-    try:
-        _overlay_by_fsconfig(lower, upper, work, target, userxattr=userxattr, volatile=volatile, flags=flags)
-        return
-    except OSError as error:
-        if error.errno not in (22, 38):
-            raise
+    # An older kernel would refuse, and complain in its log about every container.
+    if _release() >= (6, 8):
+        try:
+            _overlay_by_fsconfig(lower, upper, work, target, userxattr=userxattr, volatile=volatile, flags=flags)
+            return
+        except OSError as error:
+            if error.errno not in (22, 38):
+                raise
     options = ["lowerdir=" + ":".join(path.replace("\\", "\\\\").replace(":", "\\:") for path in lower)]
     if upper:
         options += ["upperdir=" + upper.replace(",", "\\,"), "workdir=" + work.replace(",", "\\,")]
     options += ["userxattr"] * userxattr + ["volatile"] * (volatile and bool(upper))
     mount("overlay", target, "overlay", flags, ",".join(options))
+
+
+def _release() -> tuple[int, ...]:
+    """The kernel's version, as (6, 8) for "6.8.0-45-generic"."""
+    return tuple(int(word) for word in os.uname().release.partition("-")[0].split(".")[:2] if word.isdigit())
 
 
 def _overlay_by_fsconfig(lower: list[str], upper: str, work: str, target: str, *, userxattr: bool, volatile: bool, flags: int) -> None:

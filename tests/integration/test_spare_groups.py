@@ -18,7 +18,7 @@ from labcontainers import Container, Engine
 from labcontainers.kernel import cgroups
 
 BASE = "lab/base"
-pytestmark = [pytest.mark.needs("root"), pytest.mark.skipif(not cgroups.detect().renames, reason="needs control groups of version 1")]
+pytestmark = pytest.mark.needs("root", "cgroups v1")
 
 
 def spares(pid: int | None = None) -> list[str]:
