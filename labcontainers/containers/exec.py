@@ -45,10 +45,10 @@ def run_exec(
     if not words:
         raise InvalidArgument("no command given to exec", "name a command, such as `exec NAME ls`")
     options = ContainerOptions.from_keywords(environment=environment, user=user, working_dir=working_dir)
-    request = _request(lifecycle, record, words, options)
     collected = Collector(on_output, keep=keep_output)
     began = time.monotonic()
     with lifecycle.client(record) as client:
+        request = _request(lifecycle, record, words, options)
         source = open_stdin(stdin)
         try:
             code = _run_detached(client, request, source) if detach else _run_attached(client, request, source, collected)

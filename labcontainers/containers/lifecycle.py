@@ -319,6 +319,7 @@ class Lifecycle(Register):
             self._delete(record)
 
     def _delete(self, record: Record) -> None:
+        self.clear_cgroup(record.row.id)
         gone = self.store.paths.trash / f"{record.row.id}.removed"
         with contextlib.suppress(FileNotFoundError):
             with kept_from_shims(record.directory, record.row.name):

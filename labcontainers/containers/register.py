@@ -71,8 +71,8 @@ class Register:
         }
         # Whoever sweeps leaves a directory without a row alone while its lock is held.
         with self.store.locks.hold(self.store.container_lock(container_id)):
-            prepare.make_directories(directory)
             try:
+                prepare.make_directories(directory)
                 row = self._put(
                     container_id,
                     options.name,
@@ -82,7 +82,7 @@ class Register:
                 )
                 self._check_layers(row, found)
             except BaseException:
-                shutil.rmtree(directory)
+                shutil.rmtree(directory, ignore_errors=True)
                 raise
         self._event(row, "create")
         return self._record(row)

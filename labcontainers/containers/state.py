@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -43,26 +44,22 @@ class ContainerState:
 def shim_alive(directory: Path) -> bool:
     """Whether the container's shim lives: it holds a lock on the file `lock` that ends with it, whatever became of its pid."""
     try:
-        fd = os.open(directory / "lock", os.O_RDWR | os.O_CLOEXEC)
+        with FileIO(directory / "lock") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    finally:
-        os.close(fd)
     return False
 
 
 @contextlib.contextmanager
 def kept_from_shims(directory: Path, name: str) -> Iterator[None]:
     """Hold the lock of a container that has no shim, so that none begins meanwhile; raises Conflict when it has one."""
-    fd = os.open(directory / "lock", os.O_RDWR | os.O_CLOEXEC)
-    try:
+    with FileIO(directory / "lock") as file:
         for attempt in range(200):
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 # Whoever asks whether there is a shim holds the lock for a moment, and a shim does after it told of the end.
@@ -70,8 +67,6 @@ def kept_from_shims(directory: Path, name: str) -> Iterator[None]:
                     raise Conflict(f"container {name} is being started or ended by another process", "try again") from None
                 time.sleep(0.005)
         yield
-    finally:
-        os.close(fd)
 
 
 def read_state(directory: Path) -> ContainerState:

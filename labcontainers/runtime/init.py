@@ -161,7 +161,7 @@ class Process:
         try:
             os.chdir(path or "/")
         except OSError as error:
-            raise CannotExecute(f"working directory {path!r}: {error.strerror}", 126) from None
+            raise CannotExecute(f"working directory {path!r}: {(error.strerror or '').lower()}", 126) from None
         if not os.getcwd().startswith("/"):
             raise Refused(f"working directory {path!r} is outside the container")
 

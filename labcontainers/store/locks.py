@@ -8,6 +8,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 from labcontainers.errors import Unavailable
@@ -27,10 +28,11 @@ class Locks:
         path = self._path(name)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # An object, since an interrupt while a plain descriptor is opened would lose it, and the lock with it.
+            file = FileIO(path, "ab")
             try:
-                _acquire(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, deadline)
-                if not _is_at(fd, path):
+                _acquire(file.fileno(), fcntl.LOCK_SH if shared else fcntl.LOCK_EX, deadline)
+                if not _is_at(file.fileno(), path):
                     # sweep() took the file away while we waited for it: who comes later locks another one.
                     continue
                 yield
@@ -38,7 +40,7 @@ class Locks:
             except _Late:
                 raise Unavailable(f"the lock {name!r} was not free within {timeout_s} s", "another process is at work on it") from None
             finally:
-                os.close(fd)
+                file.close()
 
     def sweep(self) -> None:
         """Remove the files of locks that nobody holds, since there is one for each container that ever was."""
