@@ -289,6 +289,9 @@ def _file_digests(chosen: list[Selection] | TreeFiles) -> Mapping[str, str] | st
     digests: dict[str, str] = {}
     for number, selection in enumerate(chosen):
         for entry in selection.entries:
+            if selection.is_directory and not entry.path:
+                # what a directory holds is copied, not the directory: its own mode does not count
+                continue
             name = "/".join(part for part in (selection.name, entry.path) if part) or "."
             if name in digests:
                 name = f"{name} ({number + 1})"

@@ -10,6 +10,7 @@ import re
 from labcontainers.build.dockerfile.argument_forms import Word
 from labcontainers.build.dockerfile.instructions import Command, Instruction, Transfer, names_directory
 from labcontainers.build.dockerfile.shellwords import ExpansionFault, expand
+from labcontainers.build.dockerfile.source import nearest
 from labcontainers.build.modes import check_mode
 from labcontainers.build.plan import CopyStep, InlineFile, RunStep, Step, describe
 from labcontainers.build.plan_config import command_arguments
@@ -149,7 +150,8 @@ def _origin(scope: Scope, instruction: Transfer) -> Origin:
         except (DockerfileError, Unsupported):
             raise
         except LabError as error:
-            raise place.fault(error.message, error.hint) from error
+            names = [stage.name for stage in scope.grouped.stages[: scope.stage.number] if stage.name]
+            raise place.fault(error.message, nearest(word.text, names) or error.hint) from error
     elif origin.stage is None:
         raise place.fault(f"there is no stage number {word.text}", f"stages before this one are 0 to {scope.stage.number - 1}")
     return origin

@@ -55,7 +55,7 @@ class Scope:
         try:
             return expand(word.text, self.lookup(instruction.place_of(word)), self.escape)
         except ExpansionFault as fault:
-            raise instruction.place_of(Word("", word.offset + fault.offset)).fault(fault.message) from None
+            raise instruction.place_of(Word("", word.offset + fault.offset)).fault(fault.message, fault.hint) from None
 
     def expand_all(self, instruction: Instruction, words: tuple[Word, ...]) -> list[str]:
         return [self.expand(instruction, word) for word in words]
@@ -74,4 +74,4 @@ class Scope:
         try:
             return expand_words(word.text, self.lookup(instruction.place_of(word)), self.escape)
         except ExpansionFault as fault:
-            raise instruction.place_of(Word("", word.offset + fault.offset)).fault(fault.message) from None
+            raise instruction.place_of(Word("", word.offset + fault.offset)).fault(fault.message, fault.hint) from None

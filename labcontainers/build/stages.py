@@ -145,7 +145,7 @@ def _declare(
                 arguments[name] = expand(pair.value.text, arguments.get, escape)
             except ExpansionFault as fault:
                 offset = instruction.node.arguments_offset + pair.value.offset + fault.offset
-                faults.add(instruction.node.place_at(offset).fault(fault.message))
+                faults.add(instruction.node.place_at(offset).fault(fault.message, fault.hint))
 
 
 def _open_stage(
@@ -175,7 +175,7 @@ def _open_stage(
         if wanted is not None:
             _check_platform(opening, expand(wanted.text, lookup, escape), platform, faults)
     except ExpansionFault as fault:
-        faults.add(opening.place_of(opening.image).fault(fault.message))
+        faults.add(opening.place_of(opening.image).fault(fault.message, fault.hint))
         return Stage(number, opening.stage_name, opening, Origin(), "scratch", tuple(body))
     if not name:
         message = f"base name ({opening.image.text}) should not be blank"

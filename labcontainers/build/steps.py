@@ -104,7 +104,7 @@ class StepExecutor:
                 hint = f"{error.message}; {error.hint or 'name a program that the image has'}"
                 raise StepFailed(where, error.exit_code, error.message, hint) from error
             if code:
-                raise StepFailed(where, code, tail.text, _failure_hint(code, tail.text))
+                raise StepFailed(where, code, tail.text, _failure_hint(arguments, code, tail.text))
             if step.script:
                 self._worker.call("labcontainers.store.trees:remove", path=str(scratch / "fs" / _SCRIPT))
             return True
@@ -198,7 +198,13 @@ def _write_script(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def _failure_hint(code: int, output: str) -> str:
+def _failure_hint(arguments: Sequence[str], code: int, output: str) -> str:
+    was_to_be_json = arguments[-1].startswith(('["', "['"))
+    prefix = "this is no JSON array of strings, so a shell ran it; " if was_to_be_json else ""
     last = [line.strip() for line in output.splitlines() if line.strip()][-1:]
     said = f"it said: {last[0][:200]}" if last else "it said nothing"
-    return {126: "permission denied, or not a program; ", 127: "the command was not found; ", 137: "it was killed; "}.get(code, "") + said
+    return (
+        prefix
+        + {126: "permission denied, or not a program; ", 127: "the command was not found; ", 137: "it was killed; "}.get(code, "")
+        + said
+    )

@@ -161,7 +161,7 @@ def work(channel: Channel, request: Message, search_path: list[str]) -> None:
         __import__(module)
         channel.send({"result": getattr(sys.modules[module], function)(**request["arguments"])})
     except BaseException as error:
-        failure = {"type": type(error).__name__, "message": str(error), "errno": getattr(error, "errno", None)}
+        failure = {"type": type(error).__name__, "message": str(getattr(error, "message", error)), "errno": getattr(error, "errno", None)}
         channel.send({"error": {**failure, "path": str(getattr(error, "filename", None) or ""), "hint": getattr(error, "hint", "")}})
 
 

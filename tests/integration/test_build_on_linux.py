@@ -283,8 +283,22 @@ class TestRunning:
         assert "NO_PROXY=n" in request.environment
         bench.store.close()
 
+    def test_what_was_to_be_json_and_is_none_is_told(self, bench: Bench) -> None:
+        with pytest.raises(StepFailed) as caught:
+            bench.build("FROM lab/base\nRUN ['echo', 'a']")
+        assert caught.value.hint.startswith("this is no JSON array of strings, so a shell ran it; the command was not found")
+        with pytest.raises(StepFailed) as caught:
+            bench.build("FROM lab/base\nRUN [ -f /nothing ] && true")
+        assert caught.value.hint == "it said nothing"
+
 
 class TestInNamespaces:
+    def test_a_fault_that_a_worker_finds_is_said_once_with_its_line(self, engine: Engine, tmp_path: Path) -> None:
+        (tmp_path / "a").touch()
+        with pytest.raises(DockerfileError) as caught:
+            engine.images.build(tmp_path, dockerfile_text="FROM lab/base\nCOPY --chown=ghost a /a")
+        assert str(caught.value) == "Dockerfile:2: the image has no user 'ghost' (make the user in a RUN step, or give a number)"
+
     def test_what_a_step_writes_to_etc_stays_except_for_what_only_the_build_needs(self, engine: Engine, tmp_path: Path) -> None:
         text = "FROM lab/base\nRUN for name in hostname hosts resolv.conf other; do echo mine >> /etc/$name; done; cat /etc/hosts"
         build = engine.images.build(tmp_path, dockerfile_text=text, network="none")
@@ -317,6 +331,7 @@ class TestCache:
         (lambda bench: None, TEXT.replace("cat /a", "cat  /a"), {}, ["the command changed"]),
         (lambda bench: None, TEXT.replace("CMD", "ENTRYPOINT"), {}, []),
         (lambda bench: bench.write("unrelated"), TEXT, {"HTTP_PROXY": "p"}, []),
+        (lambda bench: os.chown(bench.context / "a", 5, 5), TEXT, {}, []),
     )
 
     @pytest.mark.parametrize(("change", "text", "build_args", "reasons"), CHANGES)
@@ -329,6 +344,18 @@ class TestCache:
         change(bench)
         bench.build(text, build_args=build_args)
         assert self.reasons(bench) == reasons
+
+    def test_a_directorys_own_mode_and_time_do_not_count_but_those_of_what_it_holds_do(self, bench: Bench) -> None:
+        bench.write("dir/sub/a")
+        bench.build("FROM scratch\nCOPY dir /d/")
+        bench.events.clear()
+        (bench.context / "dir").chmod(0o700)
+        os.utime(bench.context / "dir", (5, 5))
+        bench.build("FROM scratch\nCOPY dir /d/")
+        assert self.reasons(bench) == []
+        (bench.context / "dir/sub").chmod(0o700)
+        bench.build("FROM scratch\nCOPY dir /d/")
+        assert self.reasons(bench) == ["the files: dir/sub changed"]
 
     def test_without_cache_everything_is_done_again_and_found_the_next_time(self, bench: Bench) -> None:
         bench.write("a")

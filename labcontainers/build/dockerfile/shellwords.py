@@ -13,15 +13,19 @@ from dataclasses import dataclass
 
 Lookup = Callable[[str], str | None]
 _SPECIAL = "@*#?-$!0"
+_CLOSE = "close the quote, or write a backslash before it"
+_BRACE = "write ${name}, or \\$ for a dollar sign"
+_MODIFIERS = "modifiers are :- - :+ + :? ? # ## % %% / and //"
 
 
 class ExpansionFault(ValueError):
     """A word that cannot be expanded; `offset` is the character at fault. Turned into a DockerfileError by the caller."""
 
-    def __init__(self, message: str, offset: int) -> None:
+    def __init__(self, message: str, offset: int, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.offset = offset
+        self.hint = hint
 
 
 def expand(text: str, lookup: Lookup, escape: str = "\\", *, quotes: bool = True) -> str:
@@ -101,7 +105,7 @@ class _Expander:
         start = self.position
         end = self.text.find("'", start + 1)
         if end < 0:
-            raise ExpansionFault("unexpected end of statement while looking for matching single-quote", start)
+            raise ExpansionFault("unexpected end of statement while looking for matching single-quote", start, _CLOSE)
         self.position = end + 1
         return self.text[start + 1 : end]
 
@@ -123,7 +127,7 @@ class _Expander:
                     result += char
             else:
                 result += char
-        raise ExpansionFault("unexpected end of statement while looking for matching double-quote", start)
+        raise ExpansionFault("unexpected end of statement while looking for matching double-quote", start, _CLOSE)
 
     def _dollar(self) -> str:
         start = self.position
@@ -146,13 +150,13 @@ class _Expander:
     def _braced(self, start: int) -> str:
         name = self._name()
         if not name:
-            raise ExpansionFault("syntax error: bad substitution", start)
+            raise ExpansionFault("syntax error: bad substitution", start, _BRACE)
         value = self.lookup(name)
         operator = self.take()
         if operator == "}":
             return value or ""
         if not operator:
-            raise ExpansionFault("syntax error: missing '}'", start)
+            raise ExpansionFault("syntax error: missing '}'", start, _BRACE)
         empty_is_unset = operator == ":"
         if empty_is_unset:
             operator = self.take()
@@ -168,7 +172,7 @@ class _Expander:
         if operator == "/" and not empty_is_unset:
             return self._replaced(value or "", start)
         shown = (":" if empty_is_unset else "") + operator
-        raise ExpansionFault(f"unsupported modifier ({shown}) in substitution", self.position - 1)
+        raise ExpansionFault(f"unsupported modifier ({shown}) in substitution", self.position - 1, _MODIFIERS)
 
     def _joined(self, stop: str, start: int, keep_escapes: bool = False) -> str:
         try:

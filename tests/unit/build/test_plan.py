@@ -275,3 +275,26 @@ def test_expose_takes_the_containers_port_of_a_mapping_and_warns(words: str, por
     made = plan(f"FROM base\nEXPOSE {words}")
     assert made.stages[-1].config.exposed_ports == ports
     assert [(warning.rule, warning.place.first_line) for warning in made.warnings] == [("ExposeInvalidFormat", 2)]
+
+
+MENDS = [
+    ("FROM base AS build\nFROM base\nCOPY --from=biuld /a /b", "no such image: biuld", "did you mean build?"),
+    ("FROM base\nENV A=${x", "syntax error: missing '}'", "write ${name}, or \\$ for a dollar sign"),
+    ("FROM base\nENV A=${x:y}", "unsupported modifier (:y) in substitution", "modifiers are :- - :+ + :? ? # ## % %% / and //"),
+    ('FROM base\nENV A="x', "unexpected end of statement", "close the quote, or write a backslash before it"),
+    ("FROM base\nEXPOSE abc", "invalid port: abc", "write 80, 80/udp or 8000-8010"),
+    ("FROM base\nSTOPSIGNAL NOPE", "invalid signal: NOPE", "write a name such as SIGTERM, or a number"),
+    ("FROM base\nCOPY --chmod=999 a /x", "invalid mode: 999", "write an octal mode such as 0755"),
+    ("FROM base\nRUN --network=foo x", "unsupported network mode: foo", "modes are default, none and host"),
+    ("ARG V\nFROM $V", "should not be blank", "give the ARG a default"),
+    ("FROM base\nCOPY a b /x", "the destination must be a directory", "write /x/"),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "mend"), MENDS)
+def test_a_fault_names_its_line_and_its_mend(text: str, message: str, mend: str) -> None:
+    with pytest.raises(DockerfileError) as caught:
+        plan(text)
+    assert message in caught.value.message
+    assert caught.value.hint.startswith(mend)
+    assert caught.value.first_line == len(text.split("\n"))
