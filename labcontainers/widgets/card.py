@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from labcontainers.containers.container import Container
     from labcontainers.widgets.plumbing import LiveWidget
 
-BEAT_S = 0.1
+# eight updates a second leave room for the answers to clicks, which are sent at once, below ten
+BEAT_S = 0.125
 SAMPLE_EVERY_S = 1.0
 STATE_EVERY_S = 0.5
 KEEP_EVERY_S = 5.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from labcontainers.widgets.card import Surface
     from labcontainers.widgets.plumbing import LiveWidget
 
-BEAT_S = 0.1
+BEAT_S = 0.125
 OUTPUT_KEPT = 32 * 1024
 OUTPUT_PER_BEAT = 32 * 1024
 
