@@ -11,11 +11,11 @@ import stat
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from labcontainers.errors import Unsupported
-from labcontainers.images import elf
+from labcontainers.errors import KernelFailed, Unsupported
+from labcontainers.images import certificates, elf, linker
 from labcontainers.images.rootfs_tree import RootTree
 from labcontainers.oci.descriptor import host_platform
 from labcontainers.oci.image_config import HistoryEntry, ImageConfig, ProcessConfig
@@ -38,29 +38,34 @@ _PROGRAMS = (
     "nohup nproc od paste ping printenv printf ps pwd readlink realpath rm rmdir sed seq sh sha256sum shuf sleep sort split ss "
     "stat stty sync tac tail tar tee test timeout top touch tr true truncate tty uname uniq uptime wc which whoami xargs yes zcat"
 ).split()
-_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem")
-_TRIPLETS = tuple(f"{os.uname().machine}-linux-{libc}" for libc in ("gnu", "musl"))
-_LINKER_DIRECTORIES = frozenset(
-    ("/lib", "/lib64", "/usr/lib", "/usr/lib64", *(f"{base}/{triplet}" for base in ("/lib", "/usr/lib") for triplet in _TRIPLETS))
-)
+# what the C library loads by name while a program runs: for the end of threads, and for names of users and hosts
+_LOADED_LATER = ("libgcc_s.so.1", "libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2")
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\nlab:x:1000:1000:lab:/home/lab:/bin/sh\n"
 _GROUP = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\nlab:x:1000:\n"
 _OS_RELEASE = 'NAME="labcontainers base"\nID=labcontainers\nPRETTY_NAME="labcontainers base image"\n'
 
 
 def make(reference: str, catalog: Catalog, store: Store) -> Image:
-    """Make the embedded image `reference` (one of NAMES); blocks for a second or two. Raises Unsupported naming what is missing."""
-    if reference == BASE:
-        return _make_base(catalog, store)
-    return _make_python(catalog.get(BASE), catalog, store)
+    """Make the embedded image `reference` (one of NAMES); blocks for a second or two.
+
+    Raises Unsupported naming what is missing, and KernelFailed when the store cannot be written.
+    """
+    if elf.read_elf(os.path.realpath(sys.executable)) is None:
+        raise Unsupported(
+            f"the base images are made of 64-bit little-endian ELF programs, and {sys.executable} is none", "build FROM another image"
+        )
+    try:
+        return _make_base(catalog, store) if reference == BASE else _make_python(catalog.get(BASE), catalog, store)
+    except OSError as error:
+        hint = f"the store at {store.paths.root} needs about 50 MB of room"
+        raise KernelFailed("write", error.errno or 0, str(error.filename or reference), hint) from error
 
 
 def _make_base(catalog: Catalog, store: Store) -> Image:
     def fill(tree: RootTree) -> str:
         _add_skeleton(tree)
         busybox = find_static_busybox()
-        if busybox is not None:
-            _add_busybox(tree, busybox)
+        if busybox is not None and _add_busybox(tree, busybox):
             return f"busybox from {busybox}"
         _add_programs(tree)
         return "programs of this host with their libraries"
@@ -111,30 +116,35 @@ def _add_skeleton(tree: RootTree) -> None:
     for name, text in (("passwd", _PASSWD), ("group", _GROUP), ("os-release", _OS_RELEASE), ("shells", "/bin/sh\n")):
         tree.text(f"etc/{name}", text)
     tree.text("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
-    bundle = next((path for path in _CERTIFICATES if os.access(path, os.R_OK)), None)
+    bundle = certificates.find_bundle()
     if bundle is not None:
-        tree.copy(bundle, "etc/ssl/certs/ca-certificates.crt", 0o644)
+        tree.copy(bundle, certificates.BUNDLE, 0o644)
 
 
 def find_static_busybox() -> str | None:
-    """The host's busybox, if it is a static program for this machine."""
+    """The busybox on the PATH, if it is a static program."""
     for name in ("busybox.static", "busybox-static", "busybox"):
-        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/bin:/usr/bin")
+        path = shutil.which(name)
         headers = elf.read_elf(path) if path else None
         if path and headers is not None and headers.static:
             return path
     return None
 
 
-def _add_busybox(tree: RootTree, busybox: str) -> None:
+def _add_busybox(tree: RootTree, busybox: str) -> bool:
+    """Put it in under all its names; False, and nothing done, when it does not tell them or has no shell."""
+    try:
+        said = subprocess.run([busybox, "--list-full"], capture_output=True, text=True, check=True, env={}, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return False
+    listed = {path.lstrip("/") for path in said.split()}
+    if "bin/sh" not in listed | {f"bin/{path}" for path in listed}:
+        return False
     tree.copy(busybox, "bin/busybox", 0o755)
-    listed = subprocess.run([busybox, "--list-full"], capture_output=True, text=True, check=True, env={}).stdout.split()
-    for path in sorted(listed):
-        name = path.rpartition("/")[2]
-        if name != "busybox" and not (tree.root / path).is_symlink():
+    for path in sorted({path if "/" in path else f"bin/{path}" for path in listed} - {"bin/busybox"}):
+        if not os.path.lexists(tree.root / path):
             tree.symlink("/bin/busybox", path)
-    if not (tree.root / "bin/sh").is_symlink():
-        tree.symlink("/bin/busybox", "bin/sh")
+    return True
 
 
 def _add_programs(tree: RootTree) -> None:
@@ -151,14 +161,11 @@ def _add_programs(tree: RootTree) -> None:
     _add_libraries(tree, sorted(set(files.values())))
 
 
-def _add_libraries(tree: RootTree, programs: list[str]) -> None:
-    """Every library that these need; one from a directory that the dynamic linker knows only by configuration goes to /usr/lib."""
-    directories = elf.library_directories()
-    found, _ = elf.dependencies(programs, directories)
-    for place, source in sorted(found.items()):
-        usual = os.path.dirname(place) in _LINKER_DIRECTORIES or os.path.basename(place).startswith("ld-")
-        target = place if usual else f"/usr/lib/{os.path.basename(place)}"
-        tree.copy(os.path.realpath(source), target.lstrip("/"), 0o755)
+def _add_libraries(tree: RootTree, programs: Iterable[str]) -> None:
+    """Every library that these need, and their interpreters."""
+    directories = linker.library_directories(library_path=os.environ.get("LD_LIBRARY_PATH", ""))
+    for place, source in linker.dependencies(programs, directories, _LOADED_LATER).files.items():
+        tree.copy(os.path.realpath(source), place.lstrip("/"), 0o755)
 
 
 def _readable(path: str) -> bool:
@@ -191,3 +198,11 @@ def _add_python(tree: RootTree) -> None:
             if ".so" in name:
                 binaries.append(source)
     _add_libraries(tree, binaries)
+    _add_trust(tree)
+
+
+def _add_trust(tree: RootTree) -> None:
+    """Let the interpreter's OpenSSL find the authorities of lab/base where it was built to look."""
+    place = certificates.openssl_file()
+    if os.path.isabs(place) and place != f"/{certificates.BUNDLE}":
+        tree.symlink(f"/{certificates.BUNDLE}", os.path.normpath(place).lstrip("/"))

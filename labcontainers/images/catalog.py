@@ -51,7 +51,8 @@ class Catalog:
             return image
         reference = self._reference(name_or_id)
         if reference is not None and reference.canonical in bases.NAMES:
-            with self._store.locks.hold("embedded-bases"):
+            # One lock for each, since making lab/python asks for lab/base.
+            with self._store.locks.hold(f"embedded {reference.canonical}"):
                 return self.find(name_or_id) or bases.make(reference.canonical, self, self._store)
         names = sorted({*(tag for image in self.list() for tag in image.tags), *(parse_reference(name).familiar for name in bases.NAMES)})
         near = difflib.get_close_matches(name_or_id, [*names, *(name.removesuffix(":latest") for name in names)], n=1, cutoff=0.6)

@@ -45,10 +45,12 @@ class RootTree:
             os.fchmod(writer.fileno(), mode)
 
     def _parent(self, path: str) -> Path:
-        """The directory of `path`, made with modes that do not depend on this process' umask."""
+        """The directory of `path`, made with modes that do not depend on this process' umask; raises ValueError where it leads out."""
         parent = self.root
         for name in filter(None, os.path.dirname(path).split("/")):
             parent = parent / name
+            if name == ".." or (parent.is_symlink() and os.path.isabs(os.readlink(parent))):
+                raise ValueError(f"{path} leads out of the tree")
             if not parent.is_dir():
                 parent.mkdir()
                 parent.chmod(0o755)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from labcontainers import Engine
-from labcontainers.images import elf
+from labcontainers.images import linker
 
 HOUSE = Path(__file__).resolve().parents[2]
 PROGRAMS = ("newuidmap", "newgidmap")
@@ -54,9 +54,9 @@ def make_tree(tree: Path, store: Path, busybox: Path) -> None:
 def add_programs(tree: Path) -> None:
     """The two setuid programs with their libraries."""
     found = [path for name in PROGRAMS if (path := shutil.which(name, path="/usr/bin:/bin")) is not None]
-    libraries, missing = elf.dependencies(found, elf.library_directories())
-    assert not missing, missing
-    for place, source in [*((path, path) for path in found), *libraries.items()]:
+    libraries = linker.dependencies(found, linker.library_directories())
+    assert not libraries.missing, libraries
+    for place, source in [*((path, path) for path in found), *libraries.files.items()]:
         target = tree / place.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
