@@ -68,7 +68,7 @@ def parse_moment_s(text: str | float, now: float) -> float:
     if isinstance(text, int | float):
         return float(text)
     body = text.strip()
-    if re.fullmatch(r"\d+(\.\d{1,9})?", body):
+    if re.fullmatch(r"\d{1,15}(\.\d{1,9})?", body):
         return _exact(*body.partition(".")[::2])
     match = _MOMENT.fullmatch(body)
     try:
@@ -76,14 +76,16 @@ def parse_moment_s(text: str | float, now: float) -> float:
             zone = "+00:00" if match[3] in ("Z", "z") else match[3] or ""
             whole = int(datetime.fromisoformat(f"{match[1].replace('t', 'T')}{zone if 'T' in match[1].upper() else ''}").timestamp())
             return _exact(str(whole), match[2] or "")
-        return now - parse_duration_s(body)
+        if not body.isdecimal():
+            return now - parse_duration_s(body)
     except (InvalidArgument, ValueError, OverflowError):
-        raise InvalidArgument(f"not a time: {text!r}", "write a duration such as 10m, or 2026-01-31T12:00:00Z") from None
+        pass
+    raise InvalidArgument(f"not a time: {text[:80]!r}", "write a duration such as 10m, or 2026-01-31T12:00:00Z")
 
 
 def _exact(seconds: str, fraction: str) -> float:
     """Through whole nanoseconds, so that the time that `logs -t` prints of a line is the time of that line."""
-    return (int(seconds) * 10**9 + int(fraction.ljust(9, "0"))) / 1e9
+    return (int(seconds) * 10**9 + int(fraction.ljust(9, "0"))) / 10**9
 
 
 def format_bytes(size: float) -> str:
@@ -98,10 +100,11 @@ def format_memory(size: float) -> str:
 
 def _format(size: float, step: int, names: tuple[str, ...], digits: int) -> str:
     index = 0
-    while size >= step and index < len(names) - 1:
+    # As it will be written: 999.95 of three digits is 1000, and so 1 of the next unit.
+    while float(f"{size:.{digits}g}") >= step and index < len(names) - 1:
         size /= step
         index += 1
-    return f"{size:.{digits}g}{names[index]}"
+    return f"{float(f'{size:.{digits}g}'):g}{names[index]}"
 
 
 def format_age(seconds: float) -> str:

@@ -54,7 +54,7 @@ def records_from_end(fd: int, size: int, block_bytes: int = _BLOCK_BYTES) -> Ite
     window = b""
     while end > 0:
         if end - base < _FRAME_BYTES and base > 0:
-            window, base = _window(fd, end, block_bytes)
+            window, base = _window(fd, end, max(block_bytes, _FRAME_BYTES))
         (length,) = LOG_TRAILER.unpack_from(window, _place(end - base - LOG_TRAILER.size))
         begin = end - _FRAME_BYTES - length
         if begin < 0:

@@ -58,7 +58,7 @@ class LogQuery:
         """Whether the line is asked for, the tail left aside."""
         if not self.wants_stream(line.stream):
             return False
-        at = line.time_ns / 1e9
+        at = line.time_ns / 10**9
         return (self.since is None or at >= self.since) and (self.until is None or at <= self.until)
 
 
@@ -117,7 +117,7 @@ class LogReader:
 
     def rest(self) -> Iterator[LogLine]:
         """What was written after the last line end, once no more comes."""
-        for stream in sorted(self._partial, key=lambda stream: self._time_ns.get(stream, 0)):
+        for stream in sorted(self._partial, key=lambda stream: (self._time_ns.get(stream, 0), stream)):
             data = b"".join(self._partial[stream])
             if data and stream not in self._torn:
                 yield LogLine(self._time_ns[stream], stream, data)
@@ -138,7 +138,7 @@ def start_of(fd: int, query: LogQuery) -> int:
             offset = record.offset
             stream, ends = record.stream, record.payload.count(b"\n")
             wanted = query.wants(LogLine(record.time_ns, stream, b""))
-            past = query.since is not None and record.time_ns / 1e9 < query.since
+            past = query.since is not None and record.time_ns / 10**9 < query.since
             enough = past or (query.tail is not None and count >= query.tail)
             if ends:
                 open_streams.discard(stream)
@@ -168,31 +168,33 @@ class Logs:
 
     def __iter__(self) -> Iterator[LogLine]:
         with LogReader(self._path, self._query) as reader:
-            yield from self._tail(reader)
-            while self._running is not None:
-                alive = self._running()
-                seen = False
-                for line in reader.read():
-                    seen = True
-                    if self._query.wants(line):
-                        yield line
-                if not alive:
-                    break
-                if not seen:
-                    time.sleep(_POLL_S)
+            lines = filter(self._query.wants, reader.read())
+            if self._query.tail is None:
+                yield from lines
+            else:
+                yield from self._last(lines, reader, self._query.tail)
+            yield from self._following(reader)
             yield from filter(self._query.wants, reader.rest())
 
-    def _tail(self, reader: LogReader) -> Iterator[LogLine]:
-        lines = filter(self._query.wants, reader.read())
-        if self._query.tail is None:
-            yield from lines
-            return
-        last = list(deque(lines, maxlen=self._query.tail))
-        if self._running is None and self._query.tail:
+    def _last(self, lines: Iterator[LogLine], reader: LogReader, tail: int) -> Iterator[LogLine]:
+        last = list(deque(lines, maxlen=tail))
+        if self._running is None:
             # A line without end counts from when its last piece was written.
-            last += filter(self._query.wants, reader.rest())
-            last = sorted(last, key=lambda line: line.time_ns)[-self._query.tail :]
-        yield from last
+            last = sorted([*last, *filter(self._query.wants, reader.rest())], key=lambda line: line.time_ns)
+        yield from last[max(len(last) - tail, 0) :]
+
+    def _following(self, reader: LogReader) -> Iterator[LogLine]:
+        while self._running is not None:
+            alive = self._running()
+            seen = False
+            for line in reader.read():
+                seen = True
+                if self._query.wants(line):
+                    yield line
+            if not alive:
+                return
+            if not seen:
+                time.sleep(_POLL_S)
 
     def render(self, line: LogLine) -> str:
         """One line as it is printed, without its end: with its time when the query asked for that."""

@@ -191,7 +191,7 @@ def _volume(source: str, target: str, mode: str) -> VolumeMount:
         raise Unsupported(f"named volumes are not supported yet: {source!r}", "use a folder, such as ./data:/data")
     path = os.path.abspath(os.path.expanduser(source))
     if not os.path.lexists(path):
-        raise InvalidArgument(f"volume source does not exist: {path}", "make it first")
+        raise InvalidArgument(f"volume source does not exist: {path!r}", "make it first")
     return VolumeMount(path, os.path.normpath(target), mode == "ro")
 
 

@@ -93,7 +93,8 @@ class Images:
     ) -> Build:
         """Build an image from a context folder and a Dockerfile (`dockerfile_text`, or the file's name in the context).
 
-        `tag` and `tags` mean the same: one name or several. `on_event` is told of each step, in this thread. Raises as build.builder.Builder.build() does; blocks.
+        `tag` and `tags` mean the same: one name or several. `on_event` is told of each step, in this thread. Raises as
+        build.builder.Builder.build() does, and InvalidArgument or Unsupported for an unknown keyword; blocks.
         """
         if unknown:
             raise _unknown(next(iter(unknown)))
