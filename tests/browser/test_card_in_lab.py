@@ -35,6 +35,13 @@ BLOCKING_CELL = ASYNC_CELL.replace("import asyncio", "import time").replace("awa
 GET_CLOCK = """from labcontainers.session import current_engine
 clock = current_engine().containers.get("clock")"""
 
+# what reaches beyond the card's edge; a log's lines may, since they can be scrolled
+CUT_OFF = """card => {
+  const edge = card.getBoundingClientRect().right;
+  const parts = [...card.querySelectorAll("*")].filter((part) => !part.closest(".labc-log"));
+  return parts.filter((part) => part.getBoundingClientRect().right > edge + 1).map((part) => part.outerHTML.slice(0, 90));
+}"""
+
 
 def card_of(page: NotebookPage) -> Card:
     return Card(page.locator(".labc-card"))
@@ -117,6 +124,17 @@ def test_card_is_dark_in_a_dark_theme_and_light_in_a_light_one(lab: Server, open
     card.wait_for_motion("cpu")
     assert brightness(card.style("color")) < 0.3 < 0.7 < brightness(card.style("backgroundColor"))
     assert card.chart("cpu").evaluate("canvas => getComputedStyle(canvas).color") != dark
+
+
+def test_narrow_card_cuts_nothing_off(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, RUN_CLOCK], width=760)
+    page.run_all()
+    card = card_of(page)
+    card.search.fill("tick")
+    card.wait_line("tick 3")
+    card.wait_for_motion("memory")
+    assert card.root.bounding_box()["width"] < 460
+    assert card.root.evaluate(CUT_OFF) == []
 
 
 def test_two_displays_of_one_container_show_the_same_and_outlive_each_other(lab: Server, open_notebook: Open) -> None:
