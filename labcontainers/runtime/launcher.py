@@ -3,7 +3,7 @@
 It must not import anything but the few standard modules it holds, and decides nothing. The engine's process may have threads
 and gigabytes, so it never forks; this one can. As an ordinary user's it is root of that user's namespace (runtime.rootless).
 
-Requests over its socket: `{"container": {…}}` with [channel, plan, stdin?, listeners…], `{"worker": {…}}` with [channel],
+Requests over its socket: `{"container": {…}}` with [channel, plan, stdin?, listeners…], `{"workshop": true}` with [channel],
 `{"bridge_socket": true}` with [channel], `{"cradle": {…}}` to prepare the next container. End of file on the socket ends it.
 """
 
@@ -108,8 +108,8 @@ class Launcher:
                 if self.cradle is not None:
                     self.cradle.discard()
                 self.cradle = Cradle(**message["cradle"], leave=(self.channel.fileno(), parent.fileno()))
-            elif "worker" in message and self.cradle is not None:
-                # The cradle is of use to this process alone, so another child of the launcher works.
+            elif "workshop" in message and self.cradle is not None:
+                # The cradle is of use to this process alone, so another child of the launcher becomes the workshop.
                 if syscalls.clone(syscalls.CLONE_PARENT) == 0:
                     parent.close()
                     self.channel.close()
@@ -135,8 +135,10 @@ class Launcher:
             sys.meta_path.clear()
             Shim({**message["container"], "bridge_fd": self.bridge_fd}, fds, self.member, self.cradle).run()
         else:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            work(Channel.from_fd(fds[0]), message["worker"], self.search_path)
+            # imported by name and only here: this module must stay small
+            sys.path[:] = self.search_path
+            __import__("labcontainers.runtime.workshop")
+            sys.modules["labcontainers.runtime.workshop"].serve(Channel.from_fd(fds[0]))
 
     def _bridge_socket(self, parent: socket.socket, channel: Channel) -> None:
         """Answer with a netlink socket of the bridge's network namespace; a new namespace is handed to the parent first."""
@@ -148,21 +150,6 @@ class Launcher:
             return
         socket.send_fds(parent, [b"t"], [namespace] if self.bridge_fd < 0 else [])
         channel.send({"result": None}, (sock,))
-
-
-def work(channel: Channel, request: Message, search_path: list[str]) -> None:
-    """Call `module:function` with the given arguments and send its result or its error, as JSON."""
-    sys.path[:] = search_path
-    syscalls.set_process_title("lab-worker")
-    try:
-        module, _, function = request["function"].partition(":")
-        if not module.startswith("labcontainers."):
-            raise ValueError(f"not a function of this package: {request['function']}")
-        __import__(module)
-        channel.send({"result": getattr(sys.modules[module], function)(**request["arguments"])})
-    except BaseException as error:
-        failure = {"type": type(error).__name__, "message": str(getattr(error, "message", error)), "errno": getattr(error, "errno", None)}
-        channel.send({"error": {**failure, "path": str(getattr(error, "filename", None) or ""), "hint": getattr(error, "hint", "")}})
 
 
 def rehearse() -> None:

@@ -22,6 +22,7 @@ from typing import Any
 from labcontainers import errors
 from labcontainers.errors import Failed, KernelFailed, LabError, StartFailed, Unavailable, Unsupported
 from labcontainers.runtime.handshake import Channel, Message, dumps, memory_file
+from labcontainers.runtime.workshop import Request, Workshop
 
 _BOOT = (
     "import sys;sys.dont_write_bytecode=True;p=sys.path[:];sys.path.append(sys.argv[1]);"
@@ -40,6 +41,7 @@ class LauncherProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._closed = False
+        self._workshop = Workshop(self._request)
         self.ids = ""
 
     @property
@@ -115,6 +117,7 @@ class LauncherProcess:
 
     def close(self) -> None:
         """End the launcher; containers that were started detached go on. Idempotent."""
+        self._workshop.close()
         with self._lock:
             self._closed = True
             if self._channel is not None:
@@ -146,19 +149,19 @@ class LauncherProcess:
 
         Raises what the function raised, mapped to this project's errors.
         """
-        result, fds = self._ask({"worker": {"function": function, "arguments": arguments}})
+        result, fds = self._ask({"worker": {"function": function, "arguments": arguments}}, self._workshop.request)
         _close_all(fds)
         return result
 
     def bridge_socket(self) -> int:
         """A netlink socket inside the user's private network namespace, where rootless bridges live; the caller closes it."""
-        _, fds = self._ask({"bridge_socket": True})
+        _, fds = self._ask({"bridge_socket": True}, self._request)
         return fds[0]
 
-    def _ask(self, message: Message) -> tuple[Any, list[int]]:
+    def _ask(self, message: Message, request: Request) -> tuple[Any, list[int]]:
         ours, theirs = Channel.pair()
         try:
-            self._request(message, (theirs.fileno(),))
+            request(message, (theirs.fileno(),))
             theirs.close()
             answer, fds = ours.receive()
         finally:
