@@ -85,6 +85,7 @@ class LauncherProcess:
                 executable=f"/proc/{os.getpid()}/fd/{sealed}" if sealed >= 0 else interpreter,
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 start_new_session=True,
                 env={"PATH": os.defpath},
                 cwd="/",

@@ -21,7 +21,7 @@ from labcontainers.runtime.cradle import Cradle
 from labcontainers.runtime.handshake import CHUNK_BYTES, Channel, Message, boot_id, dumps, start_time, write_file
 from labcontainers.runtime.init import become_workload, begin
 from labcontainers.runtime.rootless import Member
-from labcontainers.runtime.stdio import SLOW_CLIENT_BYTES, Client, LogFile
+from labcontainers.runtime.stdio import SLOW_CLIENT_BYTES, Client, LogFile, let_go_of_standard_streams
 
 
 class Shim:
@@ -68,6 +68,7 @@ class Shim:
 
     def _prepare(self) -> None:
         os.setsid()
+        let_go_of_standard_streams()
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         syscalls.set_process_title(f"lab-shim {self.request['name']}")

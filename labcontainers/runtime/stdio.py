@@ -22,6 +22,14 @@ LOG_TRAILER = struct.Struct(">I")
 SLOW_CLIENT_BYTES = 1 << 20
 
 
+def let_go_of_standard_streams() -> None:
+    """A container outlives whoever started it, and must not keep open the pipes or the terminal that he reads from."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+
+
 class LogFile:
     """The container's log, appended to."""
 
