@@ -10,12 +10,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks import kernels, report
 from benchmarks.daemon import docker_environment
-from benchmarks.peers import Peer, present
+from benchmarks.peers import Builder, Peer, build_context, change_a_file, present
 from labcontainers import Engine
 from scripts.lesson import remove_tree
 
@@ -57,7 +58,7 @@ def back_to_back(verbs: Mapping[str, Callable[[], float]], rounds: int) -> dict[
 
 
 def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds: int) -> list[str]:
-    """The table of run and exec against the peers, and a line on the memory beside each container."""
+    """The table of run, exec and build against the peers, and a line on the memory beside each container."""
     peers = present(engine, folder, docker)
     names = [peer.name for peer in peers]
     try:
@@ -65,6 +66,7 @@ def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds:
         in_a_row = back_to_back({peer.name: peer.run for peer in peers if peer.name in runs}, rounds)
         started = {peer.name: pid for peer in peers if (pid := started_or_none(peer))}
         execs = interleaved({peer.name: peer.exec for peer in peers if peer.name in started}, rounds)
+        builds = compare_builds(peers, build_context(folder / "build" / "context"), max(3, rounds // 5))
         execs_in_a_row = back_to_back({peer.name: peer.exec for peer in peers if peer.name in execs}, rounds)
         memory = [
             f"{name} {report.megabytes(kernels.private_dirty_bytes(kernels.parent_of(pid)))}"
@@ -80,9 +82,32 @@ def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds:
         report.row("the same, one right after the other", in_a_row, names),
         report.row("exec `true`", execs, names),
         report.row("the same, one right after the other", execs_in_a_row, names),
+        *(report.row(work, samples, names) for work, samples in builds.items()),
         "",
         f"- Private memory of the process that stays beside a container: {', '.join(memory)}.",
     ]
+
+
+def compare_builds(peers: Sequence[Peer], context: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Durations of three kinds of build, by kind and peer, of those that build: 5 RUN and a COPY of 300 files."""
+    builders = [peer for peer in peers if isinstance(peer, Builder)]
+
+    def changed(builder: Builder) -> Callable[[], float]:
+        def build() -> float:
+            change_a_file(context)
+            return builder.build(context, no_cache=False)
+
+        return build
+
+    return {
+        "build, 5 RUN and 300 files, no cache": interleaved(
+            {builder.name: partial(builder.build, context, no_cache=True) for builder in builders}, rounds
+        ),
+        "the same, 1 of 300 files changed": interleaved({builder.name: changed(builder) for builder in builders}, rounds),
+        "the same, all cached": interleaved(
+            {builder.name: partial(builder.build, context, no_cache=False) for builder in builders}, rounds
+        ),
+    }
 
 
 def started_or_none(peer: Peer) -> int | None:

@@ -12,13 +12,27 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from labcontainers import Container, Engine
 
 IMAGE = "lab/base"
 DOCKER_IMAGE = "lab-benchmark:latest"
+BUILT = "lab-benchmark-built"
+CONTEXT_FILES = 300
+DOCKERFILE = """\
+FROM {base}
+ENV A=1
+WORKDIR /app
+RUN echo one > /one
+RUN echo two > /two
+COPY . /app/
+RUN find /app -type f | wc -l > /three
+RUN echo four > /four
+RUN echo five > /five
+CMD ["sh"]
+"""
 
 
 class Peer(Protocol):
@@ -37,6 +51,16 @@ class Peer(Protocol):
 
     def close(self) -> None:
         """Remove what was made."""
+
+
+@runtime_checkable
+class Builder(Protocol):
+    """A peer that builds images too."""
+
+    name: str
+
+    def build(self, context: Path, *, no_cache: bool) -> float:
+        """Build DOCKERFILE without a network; the seconds until the image has its name."""
 
 
 class Ours:
@@ -62,6 +86,12 @@ class Ours:
         assert self.sleeper is not None
         started = time.perf_counter()
         self.sleeper.exec(["true"]).check()
+        return time.perf_counter() - started
+
+    def build(self, context: Path, *, no_cache: bool) -> float:
+        text = DOCKERFILE.format(base=IMAGE)
+        started = time.perf_counter()
+        self.engine.images.build(context, dockerfile_text=text, tags=[BUILT], no_cache=no_cache, network="none")
         return time.perf_counter() - started
 
     def close(self) -> None:
@@ -160,12 +190,33 @@ class Docker(CommandLine):
     def exec(self) -> float:
         return self.timed("docker", "exec", self.container, "true")
 
+    def build(self, context: Path, *, no_cache: bool) -> float:
+        dockerfile = context.with_name("Dockerfile")
+        dockerfile.write_text(DOCKERFILE.format(base=DOCKER_IMAGE))
+        options = ["--network", "none", "--tag", BUILT, "--file", str(dockerfile), *(["--no-cache"] if no_cache else [])]
+        return self.timed("docker", "build", *options, str(context))
+
     def close(self) -> None:
         try:
             self.timed("docker", "rm", "--force", self.container)
+            self.timed("docker", "rmi", "--force", BUILT)
             self.timed("docker", "rmi", DOCKER_IMAGE)
         finally:
             super().close()
+
+
+def build_context(folder: Path) -> Path:
+    """A folder with CONTEXT_FILES files of 2 kB in ten directories."""
+    for number in range(CONTEXT_FILES):
+        path = folder / f"d{number % 10}" / f"f{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(2000))
+    return folder
+
+
+def change_a_file(context: Path) -> None:
+    """Give one file of the context other content."""
+    (context / "d0" / "f0").write_bytes(os.urandom(2000))
 
 
 def copy_of_root(engine: Engine, target: Path) -> Path:
