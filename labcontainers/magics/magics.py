@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class ContainerMagics(Magics):  # type: ignore[misc]
         variable = variable_name(said.arguments)
         output = CellOutput()
         builds = said.command.name == "build" and not (said.arguments["help"] or said.arguments["quiet"])
-        progress = _Progress() if builds else None
+        progress = _Progress(said.arguments["tag"]) if builds else None
         try:
             value = execute(
                 session.current_engine,
@@ -96,7 +97,7 @@ class ContainerMagics(Magics):  # type: ignore[misc]
 class _Progress:
     """A build's progress: the widget where one can be shown, else plain lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, tags: Sequence[str]) -> None:
         from labcontainers import widgets
         from labcontainers.magics.display import shows_widgets
 
@@ -104,7 +105,7 @@ class _Progress:
         if shows_widgets():
             from IPython.display import display
 
-            self._widget = widgets.build_progress()
+            self._widget = widgets.build_progress(tags)
             display(self._widget)
             self.on_event = self._widget.on_event
             return

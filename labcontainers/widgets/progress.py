@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from labcontainers.errors import StepFailed
@@ -63,7 +63,7 @@ class BuildProgress:
 
     role = "progress"
 
-    def __init__(self, *, clock: Callable[[], float] = time.time, beat_s: float = BEAT_S) -> None:
+    def __init__(self, tags: Sequence[str] = (), *, clock: Callable[[], float] = time.time, beat_s: float = BEAT_S) -> None:
         self._clock = clock
         self._lock = threading.RLock()
         self._surface: Surface | None = None
@@ -76,7 +76,7 @@ class BuildProgress:
             "started_at": clock(),
             "duration_s": None,
             "image_id": "",
-            "tags": [],
+            "tags": list(tags),
             "failure": None,
         }
         self._pulse = Pulse("lab-build-progress", self.beat, beat_s)
@@ -257,10 +257,10 @@ class BuildProgress:
             display({"text/plain": snapshot.text, "text/html": snapshot.html}, raw=True)
 
 
-def build_progress() -> BuildProgress:
-    """A live progress to be displayed. Raises Unavailable when the bundles are not built."""
+def build_progress(tags: Sequence[str] = ()) -> BuildProgress:
+    """A live progress of the build of `tags`, to be displayed. Raises Unavailable when the bundles are not built."""
     from labcontainers.widgets.plumbing import LiveWidget
 
-    progress = BuildProgress()
+    progress = BuildProgress(tags)
     progress.show_on(LiveWidget(progress))
     return progress

@@ -168,3 +168,9 @@ def test_finish_ends_the_thread() -> None:
     assert "lab-build-progress" in [thread.name for thread in threading.enumerate()]
     progress.finish(KeyboardInterrupt())
     assert "lab-build-progress" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_title_names_the_image_from_the_beginning() -> None:
+    progress = BuildProgress(("web",), beat_s=3600)
+    assert progress.everything()["build"]["tags"] == ["web"]
+    assert repr(progress).startswith("build web: running")
