@@ -48,23 +48,27 @@ class Entered:
         self._answer: Message | None = None
 
     def start(self, init_pidfd: int, request: Message, fds: list[int], become: Callable[[int, int, int], None]) -> None:
-        """Fork the joiner, which joins the cgroups and all namespaces of init at once and clones the workload as our child."""
+        """Fork the joiner, which joins the cgroups and all namespaces of init at once and clones the workload as our child.
+
+        Raises KeyError or ValueError for a request that lacks something.
+        """
+        plan, procs, namespaces = request["plan"], request["procs"], request["namespaces"]
+        stdin, stdout, stderr = fds
         self.status, theirs = Channel.pair()
         joiner = os.fork()
         if joiner == 0:
-            plan = request["plan"]
             try:
                 syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-                Process(theirs).join_cgroups(request["procs"])
+                Process(theirs).join_cgroups(procs)
                 try:
-                    syscalls.setns(init_pidfd, request["namespaces"])
+                    syscalls.setns(init_pidfd, namespaces)
                 except ProcessLookupError:
                     # The container has just ended: the shim is about to notice it.
                     theirs.send({"too_late": True})
                     os._exit(0)
                 pid = syscalls.clone(syscalls.CLONE_PARENT)
                 if pid == 0:
-                    become(*fds)
+                    become(stdin, stdout, stderr)
                     run_plan(plan, theirs)
                 theirs.send({"pid": pid})
             except BaseException as error:

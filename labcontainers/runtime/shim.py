@@ -272,7 +272,7 @@ class Shim:
             message, fds = client.receive()
         except BlockingIOError:
             return
-        except ValueError:
+        except (ValueError, IndexError):
             self._drop(client)
             return
         if message is None:
@@ -280,7 +280,7 @@ class Shim:
         elif isinstance(message, dict):
             try:
                 self._answer(client, message, fds)
-            except (KeyError, TypeError, ValueError):
+            except Exception:
                 # No engine of this version speaks so; the container must not suffer from it.
                 self._drop(client)
         for fd in fds:
