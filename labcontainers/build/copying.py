@@ -13,7 +13,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labcontainers.build.destination import Destination, Ownership, resolve_owner
@@ -249,7 +249,8 @@ def _copy_source(source: Source, destination: Destination, path: str, *, unpacks
         fd = item.open_source()
         try:
             if is_archive(fd):
-                with destination.directory(path) as folder_fd:
+                # the mode of --chmod is not for archives, nor for where they are unpacked
+                with Destination(destination.root_fd, replace(destination.ownership, chmod="")).directory(path) as folder_fd:
                     unpack(fd, destination, folder_fd, keep_owners=not chown)
                 return
         finally:

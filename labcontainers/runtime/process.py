@@ -353,6 +353,8 @@ def start_failure(failure: Message) -> StartFailed:
     hints = {
         "exec": "check the command, or the image's CMD and PATH",
         "account": "use a user of the image's /etc/passwd, or a number",
+        "chdir": "name a directory of the image that its user may enter",
+        "make_directory": "something else of the image is in the way",
         "bind": "the source must exist on this machine",
         "overlay": "run `doctor`: the store must lie on a file system that overlay accepts",
     }

@@ -163,6 +163,7 @@ class TestCopying:
             assert (top / "x/d/one").stat().st_nlink == 2
         chosen = listing(bench.top(bench.build("FROM scratch\nADD --chmod=600 --chown=8:9 plain.tar /x/")))
         assert chosen["x/two"] == ("22", 0o640, 8, 9, 77)
+        assert chosen["x"][:4] == ("d", 0o755, 8, 9)
         assert set(listing(bench.top(bench.build("FROM scratch\nCOPY plain.tar /x/")))) == {"x", "x/plain.tar"}
         assert set(listing(bench.top(bench.build("FROM scratch\nADD --unpack=false plain.tar /x/")))) == {"x", "x/plain.tar"}
         assert set(listing(bench.top(bench.build("FROM scratch\nADD no.tar /x/")))) == {"x", "x/no.tar"}

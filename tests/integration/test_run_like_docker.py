@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labcontainers import Engine
-from labcontainers.errors import InvalidArgument
+from labcontainers.errors import InvalidArgument, StartFailed
 
 DOCKERS_CAPABILITIES = 0x00000000A80425FB
 
@@ -68,6 +68,16 @@ class TestProcess:
     def test_anyone_may_ping_and_listen_on_low_ports_in_its_own_network(self, engine: Engine) -> None:
         script = "cd /proc/sys/net/ipv4; echo $(cat ping_group_range ip_unprivileged_port_start)"
         assert output(engine, script).split() == ["0", "2147483647", "0"]
+
+    WHERE = (("/etc/passwd", 126, "not a directory"), ("/root", 126, "permission denied"))
+
+    @pytest.mark.needs("root")
+    @pytest.mark.parametrize(("path", "code", "words"), WHERE)
+    def test_a_working_directory_that_cannot_be_entered_is_named(self, engine: Engine, path: str, code: int, words: str) -> None:
+        with pytest.raises(StartFailed) as caught:
+            output(engine, ["true"], working_dir=path, user="lab")
+        assert (caught.value.exit_code, caught.value.message) == (code, f"working directory '{path}': {words}")
+        assert caught.value.hint == "name a directory of the image that its user may enter"
 
 
 class TestFiles:
