@@ -173,8 +173,9 @@ class Destination:
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent_fd)
         try:
             os.fchown(fd, *self.ownership.ids(uid, gid))
-            os.fchmod(fd, self.ownership.mode(stat.S_IFREG | stat.S_IMODE(mode)))
             self.size_bytes += fill(fd)
+            # last, since writing takes the setuid bit away from all but the machine's own root
+            os.fchmod(fd, self.ownership.mode(stat.S_IFREG | stat.S_IMODE(mode)))
             os.utime(fd, ns=(self.ownership.mtime_ns, self.ownership.mtime_ns))
         finally:
             os.close(fd)

@@ -9,7 +9,6 @@ import stat
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,9 +22,6 @@ from labcontainers.store.layout import Store
 from labcontainers.store.paths import StorePaths
 from tests.fakes.chroot_runner import ChrootRunner, NotingRunner
 from tests.fakes.forking_worker import ForkingWorker
-
-if TYPE_CHECKING:
-    from labcontainers import Engine
 
 pytestmark = pytest.mark.needs("root")
 
@@ -291,21 +287,6 @@ class TestRunning:
         with pytest.raises(StepFailed) as caught:
             bench.build("FROM lab/base\nRUN [ -f /nothing ] && true")
         assert caught.value.hint == "it said nothing"
-
-
-class TestInNamespaces:
-    def test_a_fault_that_a_worker_finds_is_said_once_with_its_line(self, engine: Engine, tmp_path: Path) -> None:
-        (tmp_path / "a").touch()
-        with pytest.raises(DockerfileError) as caught:
-            engine.images.build(tmp_path, dockerfile_text="FROM lab/base\nCOPY --chown=ghost a /a")
-        assert str(caught.value) == "Dockerfile:2: the image has no user 'ghost' (make the user in a RUN step, or give a number)"
-
-    def test_what_a_step_writes_to_etc_stays_except_for_what_only_the_build_needs(self, engine: Engine, tmp_path: Path) -> None:
-        text = "FROM lab/base\nRUN for name in hostname hosts resolv.conf other; do echo mine >> /etc/$name; done; cat /etc/hosts"
-        build = engine.images.build(tmp_path, dockerfile_text=text, network="none")
-        top = engine.store.snapshots.lower_paths(build.image.diff_ids)[0]
-        assert {path: what[0] for path, what in listing(top).items()} == {"etc": "d", "etc/hostname": "mine\n", "etc/other": "mine\n"}
-        assert build.steps[-1].output.splitlines()[-1] == "mine"
 
 
 class TestCache:

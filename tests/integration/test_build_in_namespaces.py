@@ -1,0 +1,48 @@
+"""Builds by an Engine, as whoever runs the tests: what workers and steps do in namespaces of their own, with ids of their own."""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from labcontainers import Engine
+from labcontainers.build.result import Build
+from labcontainers.errors import DockerfileError
+
+
+def modes(engine: Engine, build: Build) -> dict[str, int]:
+    """The modes of the regular files of the last layer."""
+    top = engine.store.snapshots.lower_paths(build.image.diff_ids)[0]
+    return {str(path.relative_to(top)): stat.S_IMODE(path.lstat().st_mode) for path in sorted(top.rglob("*")) if path.is_file()}
+
+
+def test_a_fault_that_a_worker_finds_is_said_once_with_its_line(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(DockerfileError) as caught:
+        engine.images.build(tmp_path, dockerfile_text="FROM lab/base\nCOPY --chown=ghost a /a")
+    assert str(caught.value) == "Dockerfile:2: the image has no user 'ghost' (make the user in a RUN step, or give a number)"
+
+
+def test_what_a_step_writes_to_etc_stays_except_for_what_only_the_build_needs(engine: Engine, tmp_path: Path) -> None:
+    text = "FROM lab/base\nRUN for name in hostname hosts resolv.conf other; do echo mine >> /etc/$name; done; cat /etc/hosts"
+    build = engine.images.build(tmp_path, dockerfile_text=text, network="none")
+    top = engine.store.snapshots.lower_paths(build.image.diff_ids)[0]
+    assert {path.name: path.read_text() for path in top.rglob("*") if path.is_file()} == {"hostname": "mine\n", "other": "mine\n"}
+    assert build.steps[-1].output.splitlines()[-1] == "mine"
+
+
+def test_setuid_bits_of_copies_and_archives_stay(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "tool").write_text("x")
+    (tmp_path / "tool").chmod(0o4755)
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        member = tarfile.TarInfo("inside")
+        member.size, member.mode = 1, 0o2711
+        archive.addfile(member, io.BytesIO(b"x"))
+    for line, expected in (("COPY tool /d/", {"d/tool": 0o4755}), ("ADD a.tar /d/", {"d/inside": 0o2711})):
+        assert modes(engine, engine.images.build(tmp_path, dockerfile_text=f"FROM lab/base\n{line}")) == expected
+    text = "FROM lab/base AS one\nRUN cp /bin/busybox /tool && chmod 6755 /tool\nFROM lab/base\nCOPY --from=one /tool /d/"
+    assert modes(engine, engine.images.build(tmp_path, dockerfile_text=text, network="none")) == {"d/tool": 0o6755}
