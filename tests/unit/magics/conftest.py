@@ -36,11 +36,12 @@ class Notebook:
 
 @pytest.fixture
 def shell() -> Iterator[Any]:
-    state = (sys.displayhook, sys.excepthook, dict(sys.modules))
-    made = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}}))
+    hooks = sys.displayhook, sys.excepthook
+    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}}))
     yield made
     made.restore_sys_module_state()
-    sys.displayhook, sys.excepthook, _ = state
+    InteractiveShell.clear_instance()
+    sys.displayhook, sys.excepthook = hooks
 
 
 @pytest.fixture
