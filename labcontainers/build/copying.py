@@ -51,7 +51,7 @@ class Source:
 
 
 def copy(request: str) -> dict[str, Any]:
-    """Carry out the request in the JSON file `request`; {"files", "size_bytes", "unmatched"}. Raises LabError and OSError.
+    """Carry out the request in the JSON file `request`; {"files", "size_bytes", "disowned", "unmatched"}. Raises LabError and OSError.
 
     Leaves the mount namespace of the calling process: only for a worker. Needs CAP_SYS_ADMIN over it.
     """
@@ -74,7 +74,8 @@ def copy(request: str) -> dict[str, Any]:
         folder, final = (path, name) if _is_folder(destination, path) else posixpath.split(path)
         with destination.directory(folder) as parent:
             destination.put_text(parent, final, content.encode("utf-8", "surrogateescape"))
-    return {"files": destination.files, "size_bytes": destination.size_bytes, "unmatched": unmatched}
+    counted = {"files": destination.files, "size_bytes": destination.size_bytes, "disowned": destination.disowned}
+    return {**counted, "unmatched": unmatched}
 
 
 def _is_folder(destination: Destination, path: str) -> bool:
@@ -92,7 +93,7 @@ def make_directory(
     except InvalidArgument:
         # as in BuildKit: a user that the image lacks only matters when something is to run
         owner = (0, 0)
-    destination = Destination(root_fd, Ownership(owner, "", mtime_s * 10**9))
+    destination = Destination(root_fd, Ownership(owner, "", mtime_s * 10**9, strict=False))
     if destination.is_directory(path):
         return {"made": False}
     with destination.directory(path):

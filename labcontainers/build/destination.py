@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from labcontainers.build.modes import changed_mode, is_octal
-from labcontainers.errors import InvalidArgument
+from labcontainers.errors import InvalidArgument, Unsupported
 from labcontainers.kernel import syscalls
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,11 +25,15 @@ _MOST_SYMLINKS = 40
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What new files get: a fixed owner, or each file's own; a mode as of chmod(1), or each file's own; one time for all."""
+    """What new files get: a fixed owner, or each file's own; a mode as of chmod(1), or each file's own; one time for all.
+
+    An ordinary user has not every id. Unless it is `strict`, what belongs to an id that there is not becomes root's.
+    """
 
     owner: tuple[int, int] | None
     chmod: str
     mtime_ns: int
+    strict: bool = True
 
     def mode(self, mode: int) -> int:
         """Permission bits of a new file or directory that had the mode `mode`."""
@@ -55,6 +59,7 @@ class Destination:
         self.ownership = ownership
         self.files = 0
         self.size_bytes = 0
+        self.disowned = 0
 
     def find(self, path: str, flags: int = os.O_PATH) -> int | None:
         """Open `path` inside the root, symlinks followed inside it; None when it is not there."""
@@ -128,7 +133,7 @@ class Destination:
             raise InvalidArgument(f"/{path} of the image is not a directory", "choose another destination") from None
         fd = os.open(name, _DIRECTORY, dir_fd=parent_fd)
         try:
-            os.fchown(fd, *self.ownership.ids(0, 0))
+            self.give(fd, 0, 0)
             os.fchmod(fd, self.ownership.new_directory_mode)
             self.set_time(fd, self.ownership.mtime_ns)
         finally:
@@ -153,9 +158,26 @@ class Destination:
                 raise
             what = f"cannot copy the directory {name!r} over a file or a symlink of that name"
             raise InvalidArgument(what, "copy its files one by one, or into the directory that the symlink names") from None
-        os.fchown(fd, *self.ownership.ids(uid, gid))
+        self.give(fd, uid, gid)
         os.fchmod(fd, self.ownership.mode(stat.S_IFDIR | stat.S_IMODE(mode)))
         return fd, self.ownership.mtime_ns
+
+    def give(self, what: int | str, uid: int, gid: int, parent_fd: int | None = None) -> None:
+        """Set owner and group of a descriptor, or of a name in an open directory; raises Unsupported when there is no such id."""
+        ids = self.ownership.ids(uid, gid)
+        try:
+            if isinstance(what, int):
+                os.fchown(what, *ids)
+            else:
+                os.chown(what, *ids, dir_fd=parent_fd, follow_symlinks=False)
+        except OSError as error:
+            # the user namespace does not map it (user_namespaces(7))
+            if error.errno != errno.EINVAL:
+                raise
+            if self.ownership.strict:
+                hint = "`doctor` tells how to get subordinate ids; or leave the owner out"
+                raise Unsupported("giving files to {}:{} is not possible: this user has no such id".format(*ids), hint) from None
+            self.disowned += 1
 
     def make_way(self, parent_fd: int, name: str) -> None:
         """Remove the file or symlink `name`; raises InvalidArgument for a directory."""
@@ -172,7 +194,7 @@ class Destination:
         self.make_way(parent_fd, name)
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent_fd)
         try:
-            os.fchown(fd, *self.ownership.ids(uid, gid))
+            self.give(fd, uid, gid)
             self.size_bytes += fill(fd)
             # last, since writing takes the setuid bit away from all but the machine's own root
             os.fchmod(fd, self.ownership.mode(stat.S_IFREG | stat.S_IMODE(mode)))
@@ -185,7 +207,7 @@ class Destination:
         """A new symlink; its target is kept as it is."""
         self.make_way(parent_fd, name)
         os.symlink(target, name, dir_fd=parent_fd)
-        os.chown(name, *self.ownership.ids(uid, gid), dir_fd=parent_fd, follow_symlinks=False)
+        self.give(name, uid, gid, parent_fd)
         os.utime(name, ns=(self.ownership.mtime_ns, self.ownership.mtime_ns), dir_fd=parent_fd, follow_symlinks=False)
         self.files += 1
 
@@ -193,7 +215,7 @@ class Destination:
         """A new pipe or device."""
         self.make_way(parent_fd, name)
         os.mknod(name, stat.S_IFMT(mode) | 0o600, device, dir_fd=parent_fd)
-        os.chown(name, *self.ownership.ids(uid, gid), dir_fd=parent_fd, follow_symlinks=False)
+        self.give(name, uid, gid, parent_fd)
         os.chmod(name, self.ownership.mode(mode), dir_fd=parent_fd)
         os.utime(name, ns=(self.ownership.mtime_ns, self.ownership.mtime_ns), dir_fd=parent_fd, follow_symlinks=False)
         self.files += 1

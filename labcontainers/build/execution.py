@@ -21,7 +21,7 @@ from labcontainers.build.progress import OnEvent, StepCached, StepFailedEvent, S
 from labcontainers.build.result import StepRecord
 from labcontainers.build.stages import Origin
 from labcontainers.build.steps import OutputTail, StepExecutor, TreeFiles
-from labcontainers.errors import DockerfileError, InvalidArgument, LabError, NotFound
+from labcontainers.errors import DockerfileError, InvalidArgument, LabError, NotFound, Unsupported
 from labcontainers.images.catalog import Catalog
 from labcontainers.images.image import Image
 from labcontainers.oci.digest import chain_id
@@ -244,6 +244,8 @@ def timestamp(seconds: int) -> str:
 
 def _located(error: LabError, step: Step) -> LabError:
     """The error with the lines of its step, where it is the Dockerfile or what it names that is at fault."""
+    if isinstance(error, Unsupported):
+        return Unsupported(f"{step.place.source.file}:{step.place.first_line}: {error.message}", error.hint)
     if isinstance(error, DockerfileError) or not isinstance(error, InvalidArgument | NotFound):
         return error
     return step.place.fault(error.message, error.hint)

@@ -140,6 +140,8 @@ class StepExecutor:
             done = self._worker.call("labcontainers.build.copying:copy", request=str(path))
             for pattern in done["unmatched"]:
                 on_output(2, f"no file matches {pattern}\n".encode())
+            if done["disowned"]:
+                on_output(2, f"{done['disowned']} files became root's: this user has no ids for their owners\n".encode())
             return True
 
         layer = self._make(below, fill)

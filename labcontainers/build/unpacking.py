@@ -59,12 +59,13 @@ def _open(fd: int) -> tarfile.TarFile:
 
 
 def unpack(fd: int, destination: Destination, folder_fd: int, *, keep_owners: bool) -> None:
-    """Write what is in the archive below `folder_fd`, with the archive's times and modes, and its owners where they are to be kept.
+    """Write what is in the archive below `folder_fd`, with its times and modes, and its owners where they are to be kept and exist.
 
     Raises InvalidArgument for an archive that is damaged or leads out.
     """
     ownership = destination.ownership
-    inside = Destination(folder_fd, replace(ownership, owner=None if keep_owners else ownership.owner, chmod=""))
+    owner = None if keep_owners else ownership.owner
+    inside = Destination(folder_fd, replace(ownership, owner=owner, chmod="", strict=not keep_owners))
     try:
         with _open(fd) as archive:
             for member in archive:
@@ -73,6 +74,7 @@ def unpack(fd: int, destination: Destination, folder_fd: int, *, keep_owners: bo
     except (tarfile.TarError, EOFError) as error:
         raise InvalidArgument(f"the archive is damaged: {error}") from error
     destination.files += inside.files
+    destination.disowned += inside.disowned
     destination.size_bytes += inside.size_bytes
 
 
@@ -102,7 +104,7 @@ def _put(archive: tarfile.TarFile, member: tarfile.TarInfo, inside: Destination)
 def _put_directory(member: tarfile.TarInfo, inside: Destination, path: str) -> None:
     mode = stat.S_IFDIR | stat.S_IMODE(member.mode)
     with inside.directory(path) as fd:
-        os.fchown(fd, *inside.ownership.ids(member.uid, member.gid))
+        inside.give(fd, member.uid, member.gid)
         os.fchmod(fd, inside.ownership.mode(mode))
 
 

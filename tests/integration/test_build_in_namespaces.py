@@ -11,7 +11,7 @@ import pytest
 
 from labcontainers import Engine
 from labcontainers.build.result import Build
-from labcontainers.errors import DockerfileError
+from labcontainers.errors import DockerfileError, Unsupported
 
 
 def modes(engine: Engine, build: Build) -> dict[str, int]:
@@ -46,3 +46,38 @@ def test_setuid_bits_of_copies_and_archives_stay(engine: Engine, tmp_path: Path)
         assert modes(engine, engine.images.build(tmp_path, dockerfile_text=f"FROM lab/base\n{line}")) == expected
     text = "FROM lab/base AS one\nRUN cp /bin/busybox /tool && chmod 6755 /tool\nFROM lab/base\nCOPY --from=one /tool /d/"
     assert modes(engine, engine.images.build(tmp_path, dockerfile_text=text, network="none")) == {"d/tool": 0o6755}
+
+
+def archive_of(owner: int) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, kind in (("d", tarfile.DIRTYPE), ("d/file", tarfile.REGTYPE), ("link", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.mode, member.linkname, member.uid, member.gid = kind, 0o755, "d", owner, owner
+            archive.addfile(member)
+    return data.getvalue()
+
+
+@pytest.mark.needs("ordinary user")
+def test_an_archive_with_owners_that_this_user_has_not_is_unpacked_as_roots(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(archive_of(2_000_000))
+    build = engine.images.build(
+        tmp_path, dockerfile_text="FROM lab/base\nADD a.tar /x\nRUN stat -c '%u %g' /x/d/file /x/link", network="none"
+    )
+    assert build.steps[1].output == "3 files became root's: this user has no ids for their owners\n"
+    assert build.steps[2].output == "0 0\n0 0\n"
+
+
+@pytest.mark.needs("ordinary user")
+def test_an_owner_that_this_user_has_not_is_refused_at_its_line(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(Unsupported) as caught:
+        engine.images.build(tmp_path, dockerfile_text="FROM lab/base\nCOPY --chown=2000000 a /x")
+    expected = "Dockerfile:2: giving files to 2000000:2000000 is not possible: this user has no such id"
+    assert (caught.value.message, "subordinate ids" in caught.value.hint) == (expected, True)
+
+
+@pytest.mark.needs("single id")
+def test_a_working_directory_is_roots_where_there_is_one_id_only(engine: Engine, tmp_path: Path) -> None:
+    text = "FROM lab/base\nUSER lab\nWORKDIR /w\nUSER root\nRUN stat -c %u /w"
+    assert engine.images.build(tmp_path, dockerfile_text=text, network="none").steps[-1].output == "0\n"
