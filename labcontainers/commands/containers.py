@@ -29,7 +29,7 @@ def _labels(container: Container) -> str:
 
 def ps(call: Invocation) -> Any:
     """The containers as a table, as ids, or as --format says."""
-    last = _number("--last", call.last) if call.last is not None else 1 if call.latest else None
+    last = _last(call)
     containers = call.engine.containers.list(all=call.all or last is not None, filters=filters_of(call.filter))[:last]
     if call.quiet and call.format is None:
         return Text("\n".join(container.id if call.no_trunc else container.short_id for container in containers))
@@ -72,11 +72,15 @@ def ps(call: Invocation) -> Any:
     return format_rows(containers, columns, fields, call.format)
 
 
-def _number(flag: str, text: str) -> int:
+def _last(call: Invocation) -> int | None:
+    """How many of the containers created last are wanted; None, or below 0 in Docker's words, for no such wish."""
+    if call.last is None:
+        return 1 if call.latest else None
     try:
-        return int(text)
+        number = int(call.last)
     except ValueError:
-        raise InvalidArgument(f"{flag} is a number, not {text!r}", f"write {flag} 5") from None
+        raise InvalidArgument(f"--last is a number, not {call.last!r}", "write --last 5") from None
+    return number if number >= 0 else None
 
 
 def filters_of(texts: list[str]) -> dict[str, list[str]]:
@@ -132,7 +136,12 @@ def inspect(call: Invocation) -> Any:
         raise InvalidArgument(f"inspect: cannot inspect a {call.type!r}", "--type is container or image")
     documents: list[dict[str, Any]] = []
     for name in call.names:
-        documents.append(_document(call, name))
+        try:
+            documents.append(_document(call, name))
+        except NotFound:
+            if documents:
+                call.on_output(1, f"{format_document(documents, call.format)}\n".encode())
+            raise
     return format_document(documents, call.format)
 
 

@@ -1,0 +1,93 @@
+"""The Python API in docker-py's shape, and the honest text and HTML forms of what it returns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import labcontainers
+from labcontainers import Build, Container, Engine, ExecResult, Image, RunResult
+from labcontainers.errors import Conflict, InvalidArgument, LabError, NotFound, Unsupported
+
+NASTY = "<script>alert('&')</script>"
+
+
+def test_a_lesson_in_docker_pys_words(engine: Engine, place: Path) -> None:
+    (place / "Dockerfile").write_text("FROM lab/base\nLABEL role=db\nCMD echo built\n")
+    build = engine.images.build(place, tag="me/app:1")
+    assert isinstance(build, Build)
+    assert engine.images.list()[0].tags == ("me/app:1",)
+    assert engine.images.get("me/app:1") == build.image
+    result = engine.containers.run("me/app:1", network="none", remove=True)
+    assert isinstance(result, RunResult)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "built\n", "")
+    container = engine.containers.run(build.image, "sleep 100", detach=True, name="db", network="none", labels={"a": "1"})
+    assert isinstance(container, Container)
+    assert container.labels == {"role": "db", "a": "1"}
+    assert engine.containers.list(filters={"label": ["role=db", "a"]}) == [container] == engine.containers.list(filters={"name": "^db$"})
+    assert engine.containers.get(container.short_id) == engine.containers.get("db") == container
+    executed = container.exec("sh -c 'echo out; exit 4'")
+    assert isinstance(executed, ExecResult)
+    assert (executed.exit_code, executed.stdout) == (4, "out\n")
+    assert container.logs().text == ""
+    assert container.stats().pids == 1
+    container.stop(timeout_s=0)
+    assert engine.containers.list() == []
+    assert engine.containers.list(filters={"exited": 137}) == [container] == engine.containers.list(all=True)
+    assert engine.containers.list(filters={"status": "running"}) == []
+    with pytest.raises(Conflict, match="db"):
+        engine.images.remove("me/app:1")
+    assert list(engine.containers.prune()) == [container.id]
+    engine.images.remove("me/app:1")
+    with pytest.raises(NotFound):
+        engine.images.get("me/app:1")
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind", "message", "hint"),
+    [
+        (lambda engine: engine.containers.run("lab/base", comand="x"), InvalidArgument, "unknown option 'comand'", ""),
+        (lambda engine: engine.containers.run("lab/base", enviroment={}), InvalidArgument, "'enviroment'", "did you mean environment?"),
+        (lambda engine: engine.containers.create("lab/base", privileged=True), Unsupported, "'privileged'", "leave it out"),
+        (lambda engine: engine.images.build(".", tagz="x"), InvalidArgument, "'tagz'", "did you mean tag?"),
+        (lambda engine: engine.images.build(".", buildargs={}), InvalidArgument, "'buildargs'", "did you mean build_args?"),
+        (lambda engine: engine.images.build(".", pull=True), Unsupported, "'pull'", "leave it out"),
+        (lambda engine: engine.containers.list(filters={"lable": "x"}), InvalidArgument, "'lable'", "did you mean label?"),
+        (lambda engine: engine.containers.list(filters={"health": "x"}), Unsupported, "'health'", "filters are"),
+        (lambda engine: engine.containers.list(filters={"status": "up"}), InvalidArgument, "'status=up'", "running"),
+        (lambda engine: engine.containers.list(filters={"name": "("}), InvalidArgument, "'name=('", "regular expression"),
+        (lambda engine: engine.containers.list(filters={"exited": "x"}), InvalidArgument, "'exited=x'", "exited=0"),
+        (lambda engine: engine.containers.get("nosuch"), NotFound, "nosuch", "ps -a"),
+    ],
+)
+def test_a_wrong_word_is_named_with_the_near_one(engine: Engine, ask: Any, kind: type[LabError], message: str, hint: str) -> None:
+    with pytest.raises(kind) as caught:
+        ask(engine)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert engine.containers.list(all=True) == []
+
+
+def test_whatever_stands_in_an_object_its_html_is_escaped(engine: Engine) -> None:
+    build = engine.images.build(dockerfile_text=f'FROM lab/base\nLABEL x="{NASTY}"\nRUN echo "{NASTY}"\nENV A="{NASTY}"\n', tag="nasty")
+    container = engine.containers.run("nasty", ["sh", "-c", f'echo "{NASTY}"', NASTY], detach=True, network="none", hostname="box")
+    container.wait()
+    shown: list[Any] = [build, build.image, container, container.logs(), container.explain(), engine.doctor()]
+    shown.append(engine.containers.run("nasty", ["sh", "-c", "exit 3", NASTY], network="none"))
+    for each in shown:
+        html = each._repr_html_()
+        assert "<script" not in html, type(each)
+        assert repr(each), type(each)
+    assert "&lt;script&gt;" in container._repr_html_()
+    assert "&lt;script&gt;" in container.logs()._repr_html_()
+    assert "&lt;script&gt;" in container.explain()._repr_html_()
+    assert isinstance(build.image, Image)
+
+
+def test_the_front_door_names_everything_that_it_opens() -> None:
+    for name in labcontainers.__all__:
+        assert getattr(labcontainers, name).__doc__ or name == "__version__"
+    with pytest.raises(AttributeError, match="nosuch"):
+        labcontainers.nosuch  # noqa: B018
