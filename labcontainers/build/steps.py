@@ -6,7 +6,6 @@ It must not know the cache, the order of steps, or what a runtime is: a StepRunn
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from labcontainers.build.context import Selection
 from labcontainers.build.plan import CopyStep, RunStep, WorkdirStep
 from labcontainers.errors import StartFailed, StepFailed
+from labcontainers.kernel import id_maps
 from labcontainers.store.layout import Store
 from labcontainers.store.snapshots import Layer, TreeWorker
 
@@ -180,7 +180,7 @@ class StepExecutor:
             "upper": str(scratch / "fs"),
             "work": str(scratch / "work"),
             "mount": str(scratch / "root"),
-            "userxattr": os.geteuid() != 0,
+            "userxattr": not id_maps.is_root_of_host(),
         }
 
     def _make(self, below: Sequence[str], fill: Callable[[Path], bool]) -> Layer | None:

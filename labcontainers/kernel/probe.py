@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -18,10 +17,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from labcontainers.errors import Unavailable
-from labcontainers.kernel.probe_reasons import MOUNTS, explain
+from labcontainers.kernel import id_maps
+from labcontainers.kernel.probe_reasons import ALL_IDS, MOUNTS, explain
 from labcontainers.kernel.probe_report import LEVELS, Check, Report
 
-__all__ = ["LEVELS", "Check", "Host", "LinuxHost", "Report", "probe", "subordinate_ranges"]
+__all__ = ["LEVELS", "Check", "Host", "LinuxHost", "Report", "probe"]
 
 _TIMEOUT_S: Final = 20.0
 _PROGRAM: Final = "import sys; sys.path.insert(0, sys.argv.pop(1)); from labcontainers.kernel.probe_child import main; main()"
@@ -45,7 +45,7 @@ class LinuxHost:
     def findings(self, store: Path | None) -> Mapping[str, Any]:
         """Run the child and read its answer; raises Unavailable when there is none. Blocks for about 0.2 s."""
         with _scratch(store) as scratch:
-            request = {"scratch": str(scratch), "uid": os.geteuid(), "gid": os.getegid(), "ranges": subordinate_ranges()}
+            request = {"scratch": str(scratch), "uid": os.geteuid(), "gid": os.getegid(), "ranges": id_maps.ranges()}
             package = str(Path(__file__).resolve().parents[2])
             arguments = [sys.executable, "-I", "-S", "-c", _PROGRAM, package, json.dumps(request)]
             try:
@@ -60,10 +60,7 @@ class LinuxHost:
 
     def user_name(self) -> str:
         """The name of the effective user, or its number."""
-        try:
-            return pwd.getpwuid(os.geteuid()).pw_name
-        except KeyError:
-            return str(os.geteuid())
+        return (id_maps.user_names(os.geteuid()) or [str(os.geteuid())])[0]
 
 
 @contextlib.contextmanager
@@ -85,28 +82,6 @@ def _scratch(store: Path | None) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def subordinate_ranges(uid_file: str = "/etc/subuid", gid_file: str = "/etc/subgid") -> list[tuple[int, int]]:
-    """[(first uid, count), (first gid, count)] of this user, the largest of each file; empty where one is missing: subuid(5)."""
-    with contextlib.suppress(KeyError):
-        names = {str(os.geteuid()), pwd.getpwuid(os.geteuid()).pw_name}
-        return _ranges_of(names, uid_file, gid_file)
-    return _ranges_of({str(os.geteuid())}, uid_file, gid_file)
-
-
-def _ranges_of(names: set[str], *files: str) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    for path in files:
-        try:
-            rows = [line.strip().split(":") for line in Path(path).read_text(encoding="utf-8").splitlines()]
-        except OSError:
-            return []
-        ranges = [(int(row[1]), int(row[2])) for row in rows if len(row) == 3 and row[0] in names]
-        if not ranges:
-            return []
-        found.append(max(ranges, key=lambda one: one[1]))
-    return found
-
-
 def probe(store: Path | None = None, host: Host | None = None) -> Report:
     """Try every ability and report: what works, what does not, why, and the exact fix.
 
@@ -116,7 +91,7 @@ def probe(store: Path | None = None, host: Host | None = None) -> Report:
     """
     host = host or LinuxHost()
     findings = host.findings(store)
-    results, facts = findings["results"], findings["facts"]
+    results, facts = _barred(findings["results"]), findings["facts"]
     checks = [_host_check(facts)]
     for name, result in results.items():
         reason, fix = ("", "") if result["ok"] else explain(name, result, facts, host.user_name())
@@ -127,11 +102,19 @@ def probe(store: Path | None = None, host: Host | None = None) -> Report:
     return Report(tuple(checks), _level(results, facts))
 
 
+def _barred(results: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Mark what fails only because no user namespace can be made at all."""
+    if results["user namespace"]["ok"]:
+        return results
+    below = {name: {**results[name], "barred": True} for name in ("single id map", "subordinate ids") if not results[name]["ok"]}
+    return {**results, **below}
+
+
 def _level(results: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     def works(name: str) -> bool:
         return bool(results[name]["ok"])
 
-    root = facts["euid"] == 0
+    root = facts["host_root"]
     if not root and not (works("user namespace") and works("single id map")):
         # AppArmor lets the namespace be made, and then takes its rights away.
         return "no-mounts" if works("user namespace") else "none"
@@ -144,6 +127,10 @@ def _level(results: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
 
 def _host_check(facts: Mapping[str, Any]) -> Check:
     who = "root" if facts["euid"] == 0 else f"an ordinary user (id {facts['euid']})"
+    if facts["ids"] < ALL_IDS:
+        who += f" of a user namespace with {facts['ids']:,} {'id' if facts['ids'] == 1 else 'ids'}"
+    elif facts["euid"] == 0 and not facts["host_root"]:
+        who += " without CAP_SYS_ADMIN"
     return Check("host", None, f"Linux {facts['release']}, as {who}")
 
 
@@ -152,7 +139,7 @@ def _apparmor_check(results: Mapping[str, Any], facts: Mapping[str, Any], user: 
     if facts["sysctls"].get("apparmor_userns") != "1":
         return Check(name, True, "none on user namespaces")
     denied = next((one for one in ("single id map", *MOUNTS) if not results[one]["ok"] and results[one].get("errno") in (1, 13)), None)
-    if facts["euid"] == 0 or denied is None:
+    if facts["host_root"] or denied is None:
         label = f", this process runs under {facts['label']!r}" if facts["label"] else ""
         return Check(name, True, f"in force, but not for this process{label}")
     reason, fix = explain(denied, results[denied], facts, user)

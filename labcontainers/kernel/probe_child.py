@@ -1,6 +1,7 @@
 """The short-lived process behind `doctor`: it tries each ability of the kernel for real and writes what happened as JSON.
 
-It must not judge or explain; it imports only the standard library, `syscalls`, `mounts` and `probe_attempts`, and stays single-threaded.
+It must not judge or explain; it imports only the standard library and `syscalls`, `mounts`, `id_maps`, `probe_attempts`, and stays
+single-threaded.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ import os
 import re
 import select
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from labcontainers.kernel import probe_attempts, syscalls
+from labcontainers.kernel import id_maps, probe_attempts, syscalls
 
 Result = dict[str, Any]
 
@@ -113,27 +113,17 @@ def _mapped(action: Callable[[], str | None], ready_writer: int, go_reader: int)
     return action()
 
 
-def run_newidmap(pid: int, ranges: list[list[int]]) -> str:
-    """Map 0 to this user and 1… to its subordinate ids by the two setuid programs; raises OSError with what they said."""
-    for tool, own, (first, count) in (("newuidmap", os.geteuid(), ranges[0]), ("newgidmap", os.getegid(), ranges[1])):
-        arguments = [tool, str(pid), "0", str(own), "1", "1", str(first), str(count)]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OSError(1, done.stderr.strip() or f"{tool} ended with exit code {done.returncode}")
+def give_ids(pid: int, ranges: list[list[int]]) -> str:
+    """Map 0 to this user and 1… to the ids that it may give; raises OSError with what was refused."""
+    id_maps.give(pid, [(first, count) for first, count in ranges])
+    if id_maps.is_root_of_host():
+        return "root gives any ids"
     return f"0 is this user, 1 to {ranges[0][1]} are {ranges[0][0]} to {sum(ranges[0]) - 1}"
-
-
-def write_root_map(pid: int) -> str:
-    """Map 65,536 ids as root may; raises OSError."""
-    for name in ("uid_map", "gid_map"):
-        with open(f"/proc/{pid}/{name}", "w", encoding="ascii") as file:
-            file.write("0 0 65536")
-    return "root maps any ids"
 
 
 def in_room(request: dict[str, Any], subordinate: bool) -> dict[str, Result]:
     """What needs the rights that a launcher has, tried as it would: as root, or as root of a new user namespace."""
-    scratch, user_namespace = request["scratch"], os.geteuid() != 0
+    scratch, user_namespace = request["scratch"], not id_maps.is_root_of_host()
     results: dict[str, Result] = {}
 
     def all_attempts() -> str:
@@ -145,7 +135,7 @@ def in_room(request: dict[str, Any], subordinate: bool) -> dict[str, Result]:
         return all_attempts()
 
     if user_namespace and subordinate:
-        outcome = map_from_outside(all_attempts, lambda pid: run_newidmap(pid, request["ranges"]))
+        outcome = map_from_outside(all_attempts, lambda pid: give_ids(pid, request["ranges"]))
     elif user_namespace:
         outcome = attempt(all_attempts_as_single_id)
     else:
@@ -161,6 +151,10 @@ def facts() -> dict[str, Any]:
     mounts = [line.split() for line in _read("/proc/self/mountinfo").splitlines()]
     return {
         "euid": os.geteuid(),
+        "host_root": id_maps.is_root_of_host(),
+        "ids": id_maps.mapped_ids(),
+        "named": bool(id_maps.user_names(os.geteuid())),
+        "grub": os.path.exists("/etc/default/grub"),
         "capabilities": int(status.get("CapEff", "0"), 16),
         "no_new_privs": status.get("NoNewPrivs") == "1",
         "seccomp": status.get("Seccomp", "0") != "0",
@@ -183,7 +177,10 @@ def _free_ids() -> int:
 def _outer_container() -> str:
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return "Kubernetes"
-    for path, name in (("/.dockerenv", "Docker"), ("/run/.containerenv", "Podman")):
+    for path, name in (
+        ("/.dockerenv", "Docker (there is a /.dockerenv)"),
+        ("/run/.containerenv", "Podman (there is a /run/.containerenv)"),
+    ):
         if os.path.exists(path):
             return name
     named = os.environ.get("container") or _read("/run/systemd/container").strip()  # noqa: SIM112
@@ -203,10 +200,8 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     results: dict[str, Result] = {"user namespace": attempt(probe_attempts.user_namespace)}
     results["single id map"] = attempt(lambda: probe_attempts.single_id_map(request["uid"], request["gid"]))
-    if os.geteuid() == 0:
-        results["subordinate ids"] = map_from_outside(lambda: None, write_root_map)
-    elif request["ranges"]:
-        results["subordinate ids"] = map_from_outside(probe_attempts.take_subordinate_id, lambda pid: run_newidmap(pid, request["ranges"]))
+    if request["ranges"]:
+        results["subordinate ids"] = map_from_outside(probe_attempts.take_subordinate_id, lambda pid: give_ids(pid, request["ranges"]))
     else:
         results["subordinate ids"] = {"ok": False, "errno": 0, "detail": "", "no_ranges": True}
     results.update(in_room(request, results["subordinate ids"]["ok"]))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import pwd
 import select
 import subprocess
 import sys
@@ -16,11 +15,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from labcontainers import errors
 from labcontainers.errors import Failed, KernelFailed, LabError, StartFailed, Unavailable, Unsupported
+from labcontainers.kernel import id_maps
 from labcontainers.runtime.handshake import Channel, Message, dumps, memory_file
 from labcontainers.runtime.workshop import Request, Workshop
 
@@ -44,10 +45,10 @@ class LauncherProcess:
         self._workshop = Workshop(self._request)
         self.ids = ""
 
-    @property
+    @cached_property
     def rootless(self) -> bool:
-        """Whether containers live in a user namespace, because this process is not root."""
-        return os.geteuid() != 0
+        """Whether containers live in a user namespace, because this process is not root of the machine."""
+        return not id_maps.is_root_of_host()
 
     def start(self) -> str:
         """Start the launcher unless it runs; returns its id mapping: "host", "subordinate" or "single". Blocks ~50 ms.
@@ -65,7 +66,7 @@ class LauncherProcess:
         if not self.rootless:
             self._spawn("", "")
             return
-        wanted = ["subordinate", "single"] if _subordinate_ranges() else ["single"]
+        wanted = ["subordinate", "single"] if _given_ids() else ["single"]
         for ids in wanted:
             try:
                 self._spawn(str(self._run / "members"), ids)
@@ -111,7 +112,7 @@ class LauncherProcess:
             if "map" in message:
                 channel.send({"mapped": _map_subordinate_ids(message["map"])})
             elif "error" in message:
-                problem = f"this host lets an ordinary user make no user namespace: {message['error']}"
+                problem = f"this host lets this user make no user namespace: {message['error']}"
                 raise Unsupported(problem, "run `doctor` for the reason and the fix")
             else:
                 return str(message["ids"])
@@ -230,39 +231,17 @@ def _sealed_copy(path: str) -> int:
     return copy
 
 
-def _subordinate_ranges() -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """((first uid, count), (first gid, count)) of this user in /etc/subuid and /etc/subgid (subuid(5)), or None."""
-    if os.environ.get("LABCONTAINERS_IDS") == "single":
-        return None
-    try:
-        names = {pwd.getpwuid(os.geteuid()).pw_name, str(os.geteuid())}
-    except KeyError:
-        names = {str(os.geteuid())}
-    found = []
-    for path in ("/etc/subuid", "/etc/subgid"):
-        try:
-            rows = [line.strip().split(":") for line in Path(path).read_text(encoding="utf-8").splitlines()]
-        except OSError:
-            return None
-        ranges = [(int(row[1]), int(row[2])) for row in rows if len(row) == 3 and row[0] in names]
-        if not ranges:
-            return None
-        found.append(max(ranges, key=lambda item: item[1]))
-    return found[0], found[1]
+def _given_ids() -> id_maps.Ranges:
+    """The ids that containers may have besides this user's own; LABCONTAINERS_IDS=single does without."""
+    return [] if os.environ.get("LABCONTAINERS_IDS") == "single" else id_maps.ranges()
 
 
 def _map_subordinate_ids(pid: int) -> bool:
-    """Map id 0 to this user and 1… to the subordinate ids, by newuidmap(1) and newgidmap(1); whether both did it."""
-    ranges = _subordinate_ranges()
-    if ranges is None:
+    """Give them to the launcher's new user namespace; whether that was allowed."""
+    try:
+        id_maps.give(pid, _given_ids())
+    except (OSError, ValueError):
         return False
-    for tool, own, (first, count) in (("newuidmap", os.geteuid(), ranges[0]), ("newgidmap", os.getegid(), ranges[1])):
-        try:
-            done = subprocess.run([tool, str(pid), "0", str(own), "1", "1", str(first), str(count)], capture_output=True, check=False)
-        except OSError:
-            return False
-        if done.returncode:
-            return False
     return True
 
 

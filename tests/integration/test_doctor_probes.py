@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ checks = {one.name: [one.ok, one.detail, one.reason, one.fix] for one in report}
 print(json.dumps({"level": report.level, "checks": checks, "seconds": time.perf_counter() - started}))
 """
 NO_NAME = 54321
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+needs_root = pytest.mark.needs("root")
 
 
 def user_with_subordinate_ids() -> pwd.struct_passwd | None:
@@ -116,15 +117,31 @@ def test_a_user_with_subordinate_ids_is_rootless(store: Path) -> None:
 
 
 @needs_root
-def test_a_user_without_subordinate_ids_has_a_single_id_and_learns_how_to_get_more(store: Path) -> None:
+def test_a_user_without_name_has_a_single_id_and_learns_how_to_get_more(store: Path) -> None:
     found = probe_as(store, f"--reuid={NO_NAME}", f"--regid={NO_NAME}", "--clear-groups")
     if not found["checks"]["user namespace"][0]:
         pytest.skip(found["checks"]["user namespace"][2])
     assert found["level"] == "single-id"
     ok, _, reason, fix = found["checks"]["subordinate ids"]
     assert not ok
-    assert "/etc/subuid" in reason
-    assert fix.startswith(f"echo {NO_NAME}:")
+    assert "/etc/passwd" in reason
+    assert fix.startswith(f"sudo useradd --no-create-home --uid {NO_NAME} lab{NO_NAME} && echo lab{NO_NAME}:")
+
+
+@needs_root
+def test_that_way_to_more_ids_works(store: Path, tmp_path: Path) -> None:
+    if shutil.which("newuidmap") is None or shutil.which("useradd") is None:
+        pytest.skip("newuidmap or useradd is missing")
+    alone = f"--reuid={NO_NAME} --regid={NO_NAME} --clear-groups"
+    fix = probe_as(store, *alone.split())["checks"]["subordinate ids"][3].replace("sudo ", "")
+    # on a copy of /etc that only these commands see
+    shutil.copytree("/etc", tmp_path / "etc", symlinks=True)
+    (tmp_path / "etc").chmod(0o755)
+    asked = shlex.join([interpreter(), "-I", "-c", PROGRAM, str(ROOT), str(store)])
+    script = f"mount --bind {tmp_path}/etc /etc && {{ {fix}; }} >/dev/null && exec setpriv {alone} {asked}"
+    done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["level"] == "rootless"
 
 
 @needs_root
@@ -141,11 +158,38 @@ def test_no_new_privs_is_named_as_what_disables_newuidmap(store: Path) -> None:
 
 
 @needs_root
-def test_root_without_the_right_to_mount_is_told_which_right_it_lacks(store: Path) -> None:
+def test_root_without_the_right_to_mount_uses_a_user_namespace(store: Path) -> None:
     found = probe_as(store, "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
-    assert found["level"] == "no-mounts"
-    assert "CAP_SYS_ADMIN" in found["checks"]["tmpfs"][2]
-    assert "--cap-add SYS_ADMIN" in found["checks"]["tmpfs"][3]
+    if not found["checks"]["user namespace"][0]:
+        pytest.skip(found["checks"]["user namespace"][2])
+    assert found["level"] == "rootless"
+    assert found["checks"]["host"][1].endswith(", as root without CAP_SYS_ADMIN")
+    assert found["checks"]["overlay"][1] == "userxattr"
+
+
+# how a namespace around this process is made -> what the probe says of it
+SURROUNDINGS: dict[str, tuple[list[str], str, str, str]] = {
+    "root of one id": (["--user", "--map-root-user"], "single-id", "has one id", "hostUsers: false"),
+    "no more namespaces": (["--user", "--map-root-user"], "none", "allows no more of them", "outside of the sandbox"),
+}
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_inside_another_user_namespace_that_is_named_as_the_cause(store: Path, name: str) -> None:
+    options, level, reason, fix = SURROUNDINGS[name]
+    asked = shlex.join([sys.executable, "-c", PROGRAM, str(ROOT), str(store)])
+    # the limit of the namespace in between counts, as in the sandboxes of bubblewrap
+    inner = f"exec unshare --user {asked}" if level == "none" else f"exec {asked}"
+    limit = "echo 1 > /proc/sys/user/max_user_namespaces && " if level == "none" else ""
+    done = subprocess.run(["unshare", *options, "sh", "-c", limit + inner], capture_output=True, text=True, cwd="/")
+    if "unshare failed" in done.stderr:
+        pytest.skip(f"no user namespace here: {done.stderr.strip()}")
+    found = json.loads(done.stdout)
+    assert found["level"] == level, done.stderr
+    check = found["checks"]["user namespace" if level == "none" else "subordinate ids"]
+    assert check[0] is False
+    assert reason in check[2]
+    assert fix in check[3]
 
 
 def test_inside_a_container_with_a_seccomp_filter_the_filter_is_named_as_the_cause(store: Path) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from labcontainers.kernel import probe as probing
 from labcontainers.kernel.probe import Check, Report, probe
 from labcontainers.kernel.probe_attempts import ORDINARY, PRIVILEGED
 from labcontainers.kernel.probe_reasons import explain
@@ -15,7 +14,8 @@ from labcontainers.kernel.probe_reasons import explain
 NAMES = ("user namespace", "single id map", "subordinate ids", *PRIVILEGED, *ORDINARY)
 SYSCTLS = {"max_user_namespaces": "9000", "userns_clone": "", "apparmor_userns": "", "memfd_noexec": "0"}
 FACTS: dict[str, Any] = {
-    "euid": 1000, "capabilities": 0, "no_new_privs": False, "seccomp": False, "sysctls": SYSCTLS, "label": "", "masked_proc": [],
+    "euid": 1000, "host_root": False, "ids": (1 << 32) - 1, "named": True, "grub": True,
+    "capabilities": 0, "no_new_privs": False, "seccomp": False, "sysctls": SYSCTLS, "label": "", "masked_proc": [],
     "masked_sys": [], "release": "6.1.0", "outer": "", "free_ids": 165536,
 }  # fmt: skip
 
@@ -40,15 +40,17 @@ EVERYWHERE = dict.fromkeys(PRIVILEGED, errno.EPERM)
 @pytest.mark.parametrize(
     ("failures", "facts", "level"),
     [
-        ({}, {"euid": 0}, "root"),
+        ({}, {"euid": 0, "host_root": True}, "root"),
+        ({}, {"euid": 0}, "rootless"),
+        ({"subordinate ids": 0}, {"euid": 0, "ids": 1}, "single-id"),
         ({}, {}, "rootless"),
         ({"subordinate ids": 0}, {}, "single-id"),
-        ({"subordinate ids": 0}, {"euid": 0}, "root"),
+        ({"subordinate ids": 0}, {"euid": 0, "host_root": True}, "root"),
         ({"fresh /proc": errno.EPERM}, {}, "masked-proc"),
         ({"overlay": errno.EINVAL}, {}, "no-mounts"),
         ({"single id map": errno.EPERM, **EVERYWHERE}, {}, "no-mounts"),
         ({"user namespace": errno.EPERM, "single id map": errno.EPERM, **EVERYWHERE}, {}, "none"),
-        (EVERYWHERE, {"euid": 0}, "no-mounts"),
+        (EVERYWHERE, {"euid": 0, "host_root": True}, "no-mounts"),
         ({"control groups": errno.EACCES, "tun device": errno.ENOENT, "clone3": errno.ENOSYS}, {}, "rootless"),
     ],
 )
@@ -66,10 +68,15 @@ def test_the_level_follows_from_what_works(failures: dict[str, int], facts: dict
         ("user namespace", errno.EPERM, {"seccomp": True}, "seccomp filter of an outer container", "--security-opt seccomp=unconfined"),
         ("single id map", errno.EPERM, {"sysctls": {"apparmor_userns": "1"}}, "AppArmor", "apparmor_restrict_unprivileged_userns=0"),
         ("tmpfs", errno.EACCES, {"sysctls": {"apparmor_userns": "1"}}, "AppArmor", "apparmor_restrict_unprivileged_userns=0"),
-        ("tmpfs", errno.EPERM, {"euid": 0}, "CAP_SYS_ADMIN", "--cap-add SYS_ADMIN"),
+        ("tmpfs", errno.EPERM, {"euid": 0, "host_root": True}, "security module", "apparmor=unconfined"),
+        ("user namespace", errno.ENOSPC, {"ids": 1}, "allows no more of them, as that of a sandbox", "outside of the sandbox"),
         ("tmpfs", errno.EACCES, {"outer": "Kubernetes"}, "security module of the outer container", "hostUsers: false"),
         ("subordinate ids", errno.ENOENT, {}, "not installed", "apt-get install uidmap"),
         ("subordinate ids", errno.EPERM, {"no_new_privs": True}, "no_new_privs is set", "allowPrivilegeEscalation: true"),
+        ("subordinate ids", errno.EPERM, {"ids": 1}, "has one id", "hostUsers: false"),
+        ("subordinate ids", errno.EPERM, {"ids": 1000}, "not mapped in the user namespace around", "hostUsers: false"),
+        ("subordinate ids", errno.EPERM, {"named": False}, "has no name", "sudo useradd --no-create-home --uid ada labada && "),
+        ("subordinate ids", errno.EPERM, {}, "(newuidmap: it said so)", "chmod u+s"),
         ("fresh /proc", errno.EPERM, {"masked_proc": ["/proc/kcore"]}, "masks parts of /proc", "systempaths=unconfined"),
         ("overlay", errno.EINVAL, {}, "cannot hold an overlay's upper directory", "export LABCONTAINERS_ROOT="),
         ("overlay", errno.ENODEV, {}, "no overlay file system", "sudo modprobe overlay"),
@@ -85,7 +92,7 @@ def test_the_level_follows_from_what_works(failures: dict[str, int], facts: dict
 )
 def test_a_failed_check_names_its_cause_and_its_fix(name: str, number: int, facts: dict[str, Any], reason: str, fix: str) -> None:
     facts = {**FACTS, **facts, "sysctls": {**SYSCTLS, **facts.get("sysctls", {})}}
-    found_reason, found_fix = explain(name, {"ok": False, "errno": number, "detail": ""}, facts, "ada")
+    found_reason, found_fix = explain(name, {"ok": False, "errno": number, "detail": "newuidmap: it said so"}, facts, "ada")
     assert found_reason.startswith(errno.errorcode[number] + ", ")
     assert reason in found_reason
     assert fix in found_fix
@@ -100,13 +107,21 @@ def test_missing_subordinate_ids_are_given_by_a_command_for_this_user() -> None:
 def test_delegation_is_advised_where_there_is_version_2_and_another_kernel_option_where_there_is_not() -> None:
     result = {"ok": False, "errno": errno.EACCES}
     assert "Delegate=" in explain("control groups", {**result, "detail": "v2: /sys/fs/cgroup"}, FACTS)[1]
-    assert "unified_cgroup_hierarchy" in explain("control groups", {**result, "detail": "hybrid: /sys/fs/cgroup"}, FACTS)[1]
+    assert "/etc/default/grub" in explain("control groups", {**result, "detail": "hybrid: /sys/fs/cgroup"}, FACTS)[1]
+    without_grub = explain("control groups", {**result, "detail": "hybrid: /sys/fs/cgroup"}, {**FACTS, "grub": False})[1]
+    assert without_grub == "boot the kernel with systemd.unified_cgroup_hierarchy=1 on its command line"
 
 
 def test_every_failure_of_every_check_has_a_reason_and_a_fix() -> None:
     for name in NAMES:
         for number in (0, errno.EPERM, errno.EACCES, errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.ENODEV, errno.ENOSPC, errno.EROFS):
-            for facts in (FACTS, {**FACTS, "euid": 0}, {**FACTS, "seccomp": True, "no_new_privs": True, "outer": "Docker"}):
+            for facts in (
+                FACTS,
+                {**FACTS, "euid": 0},
+                {**FACTS, "euid": 0, "host_root": True},
+                {**FACTS, "ids": 1, "named": False},
+                {**FACTS, "seccomp": True, "no_new_privs": True, "outer": "Docker"},
+            ):
                 reason, fix = explain(name, {"ok": False, "errno": number, "detail": ""}, facts)
                 assert reason
                 assert fix
@@ -130,8 +145,8 @@ def test_text_shows_each_check_once_with_reason_and_fix_in_one_line() -> None:
 
 
 def test_a_reason_given_before_is_referred_to() -> None:
-    text = str(probe(host=InventedHost(EVERYWHERE, euid=0)))
-    assert text.count("--cap-add SYS_ADMIN") == 1
+    text = str(probe(host=InventedHost(EVERYWHERE, euid=0, host_root=True)))
+    assert text.count("apparmor=unconfined") == 1
     assert "why: as for tmpfs" in text
 
 
@@ -142,11 +157,22 @@ def test_html_escapes_and_brings_its_own_styles() -> None:
     assert "class=" not in html
 
 
-def test_subordinate_ranges_are_the_largest_of_this_user_in_both_files(tmp_path: Path) -> None:
-    import os
+def test_what_fails_for_want_of_a_user_namespace_refers_to_it() -> None:
+    failures = dict.fromkeys(("user namespace", "single id map", "subordinate ids"), errno.EPERM)
+    report = probe(host=InventedHost(failures, seccomp=True, no_new_privs=True))
+    for name in ("single id map", "subordinate ids"):
+        assert report[name].reason.endswith("needs a user namespace, which cannot be made")
+        assert report[name].fix == "see 'user namespace'"
 
-    uids, gids = tmp_path / "subuid", tmp_path / "subgid"
-    uids.write_text(f"nobody-else:1:2\n{os.geteuid()}:100:10\n{os.geteuid()}:500:65536\nbroken\n")
-    gids.write_text(f"{os.geteuid()}:700:65536\n")
-    assert probing.subordinate_ranges(str(uids), str(gids)) == [(500, 65536), (700, 65536)]
-    assert probing.subordinate_ranges(str(uids), str(tmp_path / "none")) == []
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"euid": 0, "host_root": True}, "as root"),
+        ({"euid": 0}, "as root without CAP_SYS_ADMIN"),
+        ({"euid": 0, "ids": 65536}, "as root of a user namespace with 65,536 ids"),
+        ({"euid": 7, "ids": 1}, "as an ordinary user (id 7) of a user namespace with 1 id"),
+    ],
+)
+def test_the_host_line_says_who_asks(facts: dict[str, Any], words: str) -> None:
+    assert probe(host=InventedHost({}, **facts))["host"].detail == f"Linux 6.1.0, {words}"
