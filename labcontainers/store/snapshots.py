@@ -94,13 +94,12 @@ class Snapshots:
 
         A layer that is there already is kept. The scratch directory is gone afterwards; when this raises, it is still the caller's.
         """
-        measured = self._worker.call("labcontainers.store.trees:measure", tree=str(scratch / "fs"))
+        staged = scratch / "layer"
+        staged.mkdir(mode=0o700, exist_ok=True)
+        measured = self._worker.call("labcontainers.store.trees:settle", source=str(scratch / "fs"), target=str(staged / "fs"))
         chain = chain_id([*parent_diff_ids, measured["diff_id"]])
         layer = Layer(measured["diff_id"], chain, measured["size_bytes"])
         if not self.has(chain):
-            staged = scratch / "layer"
-            staged.mkdir(mode=0o700)
-            self._worker.call("labcontainers.store.trees:move", source=str(scratch / "fs"), target=str(staged / "fs"))
             with self._locks.hold(_LOCK):
                 # Another process may have made the same layer meanwhile.
                 if not self.has(chain):

@@ -91,9 +91,11 @@ def _make_shallow(path: str) -> bool:
         os.close(top)
 
 
-def move(source: str, target: str) -> None:
-    """Rename a tree; here, since moving a directory to another parent needs the rights on the directory itself."""
+def settle(source: str, target: str) -> dict[str, Any]:
+    """Measure a tree and rename it to `target`: here, since moving a directory to another parent needs the rights on itself."""
+    measured = measure(source)
     os.rename(source, target)
+    return measured
 
 
 def usage(path: str) -> dict[str, int]:
