@@ -9,8 +9,13 @@ checkout=$PWD
 kernel_tests=(tests/integration tests/security tests/notebooks)
 work=$(mktemp -d /tmp/lab-XXXXXX)
 chmod 0711 "$work"
-trap 'rm -rf "$work"' EXIT
+trap leave EXIT
 failures=0
+
+leave() { # nothing of these runs stays, nor the user that was made for them
+    [ ! -e "$work/made-labtest" ] || userdel --remove labtest 2>/dev/null
+    rm -rf "$work"
+}
 
 run() { # label, command…
     local label=$1
@@ -59,6 +64,7 @@ as_user() { # uid, gid, groups option, arguments of pytest…
 ordinary_user() { # a user with subordinate ids, made for the tests where there is none; prints uid and gid
     if ! id labtest >/dev/null 2>&1; then
         useradd --create-home --shell /bin/sh labtest >&2 || return 1
+        touch "$work/made-labtest"
     fi
     for file in subuid subgid; do
         grep -q '^labtest:' "/etc/$file" 2>/dev/null || echo "labtest:100000:65536" >>"/etc/$file"
