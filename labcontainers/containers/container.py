@@ -233,7 +233,7 @@ class Container:
         """What `ps` says under STATUS: "Up 3 minutes", "Exited (0) 2 hours ago"."""
         try:
             state = self.state
-        except Exception:
+        except NotFound:
             return "Removed"
         now = time.time()
         if state.running:

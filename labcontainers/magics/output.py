@@ -40,5 +40,5 @@ class CellOutput:
         for stream, decoder in self._decoders.items():
             self._write(stream, "" if self._hidden else decoder.decode(b"", final=True))
         if self._hidden:
-            where = "the result's .stdout and .stderr, and `logs`, have all"
+            where = "the result's .stdout and .stderr have all, and so has `logs` as long as the container is there"
             print(f"\n… {self._hidden:,} more bytes are not shown here; {where}", file=sys.stderr)

@@ -40,6 +40,8 @@ def test_a_lesson_in_docker_pys_words(engine: Engine, place: Path) -> None:
     with pytest.raises(Conflict, match="db"):
         engine.images.remove("me/app:1")
     assert list(engine.containers.prune()) == [container.id]
+    assert "Removed" in repr(container)
+    assert "Removed" in container._repr_html_()
     engine.images.remove("me/app:1")
     with pytest.raises(NotFound):
         engine.images.get("me/app:1")
