@@ -8,8 +8,10 @@ from labcontainers.commands.command import Command, Invocation
 from labcontainers.commands.formatting import format_document
 from labcontainers.commands.listing import Listing, Text
 from labcontainers.commands.parser import Argument, Flag
-from labcontainers.errors import InvalidArgument, Unsupported
+from labcontainers.errors import Denied, InvalidArgument, Unsupported
+from labcontainers.kernel.probe import probe
 from labcontainers.networks.network import Network
+from labcontainers.store.paths import default_paths
 
 
 def version(call: Invocation) -> Any:
@@ -32,7 +34,11 @@ def info(call: Invocation) -> Any:
 
 
 def doctor(call: Invocation) -> Any:
-    return call.engine.doctor()
+    try:
+        return call.engine.doctor()
+    except Denied:
+        # That the store cannot be made is one more thing to tell.
+        return probe(default_paths().root)
 
 
 def network(call: Invocation) -> Any:

@@ -6,6 +6,7 @@ It must not know containers or the store; the store's directory is passed in, si
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from typing import Any, Final, Protocol
 
 from labcontainers.errors import Unavailable
 from labcontainers.kernel import id_maps
-from labcontainers.kernel.probe_reasons import ALL_IDS, MOUNTS, explain
+from labcontainers.kernel.probe_reasons import ALL_IDS, MOUNTS, STORE_FIX, explain
 from labcontainers.kernel.probe_report import LEVELS, Check, Report
 
 __all__ = ["LEVELS", "Check", "Host", "LinuxHost", "Report", "probe"]
@@ -44,7 +45,7 @@ class LinuxHost:
 
     def findings(self, store: Path | None) -> Mapping[str, Any]:
         """Run the child and read its answer; raises Unavailable when there is none. Blocks for about 0.2 s."""
-        with _scratch(store) as scratch:
+        with _scratch(store) as (scratch, refused):
             request = {"scratch": str(scratch), "uid": os.geteuid(), "gid": os.getegid(), "ranges": id_maps.ranges()}
             package = str(Path(__file__).resolve().parents[2])
             arguments = [sys.executable, "-I", "-S", "-c", _PROGRAM, package, json.dumps(request)]
@@ -52,10 +53,11 @@ class LinuxHost:
                 child = subprocess.run(
                     arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True, cwd="/"
                 )
-                found: Mapping[str, Any] = json.loads(child.stdout)
+                found: dict[str, Any] = json.loads(child.stdout)
             except (OSError, subprocess.SubprocessError, ValueError) as error:
                 said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
                 raise Unavailable(f"the abilities of this host could not be tried: {said[-1] if said else error!r}") from error
+        found["facts"]["store_refused"] = refused
         return found
 
     def user_name(self) -> str:
@@ -64,15 +66,17 @@ class LinuxHost:
 
 
 @contextlib.contextmanager
-def _scratch(store: Path | None) -> Iterator[Path]:
-    parent = store
-    while parent is not None and not parent.is_dir():
-        parent = parent.parent if parent != parent.parent else None
-    if parent is None or not os.access(parent, os.W_OK | os.X_OK):
-        parent = Path(tempfile.gettempdir())
-    scratch = Path(tempfile.mkdtemp(prefix=".doctor-", dir=parent))
+def _scratch(store: Path | None) -> Iterator[tuple[Path, str]]:
+    """A directory where the store is or will be, or a temporary one with what the kernel said against the former."""
+    refused = ""
+    parent = _nearest(store) if store is not None else Path(tempfile.gettempdir())
     try:
-        yield scratch
+        scratch = Path(tempfile.mkdtemp(prefix=".doctor-", dir=parent))
+    except OSError as error:
+        refused = f"{errno.errorcode.get(error.errno or 0, '')}, {(error.strerror or '').lower()}: {parent} cannot be written"
+        scratch = Path(tempfile.mkdtemp(prefix=".doctor-"))
+    try:
+        yield scratch, refused
     finally:
         # An overlay leaves a work directory that nobody may enter until its mode is changed.
         for directory, names, _ in os.walk(scratch):
@@ -80,6 +84,11 @@ def _scratch(store: Path | None) -> Iterator[Path]:
                 with contextlib.suppress(OSError):
                     os.chmod(f"{directory}/{name}", 0o700)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _nearest(directory: Path) -> Path:
+    """It, or the nearest directory above it that is there."""
+    return next(parent for parent in (directory, *directory.parents) if parent.is_dir())
 
 
 def probe(store: Path | None = None, host: Host | None = None) -> Report:
@@ -92,7 +101,7 @@ def probe(store: Path | None = None, host: Host | None = None) -> Report:
     host = host or LinuxHost()
     findings = host.findings(store)
     results, facts = _barred(findings["results"]), findings["facts"]
-    checks = [_host_check(facts)]
+    checks = [_host_check(facts), *([_store_check(store, facts["store_refused"])] if store is not None else [])]
     for name, result in results.items():
         reason, fix = ("", "") if result["ok"] else explain(name, result, facts, host.user_name())
         detail = result.get("detail", "") if result["ok"] else ""
@@ -132,6 +141,16 @@ def _host_check(facts: Mapping[str, Any]) -> Check:
     elif facts["euid"] == 0 and not facts["host_root"]:
         who += " without CAP_SYS_ADMIN"
     return Check("host", None, f"Linux {facts['release']}, as {who}")
+
+
+def _store_check(store: Path, refused: str) -> Check:
+    return Check(
+        "store",
+        not refused,
+        "" if refused else f"at {store}",
+        refused and f"{refused}, but images belong to {store}",
+        refused and STORE_FIX,
+    )
 
 
 def _apparmor_check(results: Mapping[str, Any], facts: Mapping[str, Any], user: str) -> Check:

@@ -23,6 +23,7 @@ _REFUSED: Final = (errors.EPERM, errors.EACCES)
 APPARMOR_FIX: Final = (
     "echo 'kernel.apparmor_restrict_unprivileged_userns=0' | sudo tee /etc/sysctl.d/60-labcontainers.conf && sudo sysctl --system"
 )
+STORE_FIX: Final = "export LABCONTAINERS_ROOT=DIRECTORY, with a directory on ext4, xfs, btrfs or tmpfs"
 OUTER_FIX: Final = (
     "start the outer container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt "
     "systempaths=unconfined (Docker), or ask the operator for a pod with hostUsers: false and procMount: Unmasked (Kubernetes)"
@@ -117,7 +118,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
           "sudo modprobe overlay"),
     Cause(("overlay",), (errors.EINVAL, errors.EOPNOTSUPP), _always,
           "the store's file system cannot hold an overlay's upper directory (an overlay itself, NFS, or without user xattrs), or the "
-          "kernel is older than 5.11", "export LABCONTAINERS_ROOT=DIRECTORY, with a directory on ext4, xfs, btrfs or tmpfs"),
+          "kernel is older than 5.11", STORE_FIX),
     Cause(("overlay",), (errors.ENOSPC, errors.EDQUOT), _always, "the store's file system is full", "free some space"),
     Cause((*MOUNTS, *NETWORK), _REFUSED, lambda facts, result: facts["host_root"],
           "root lacks CAP_NET_ADMIN, or a security module or seccomp filter of an outer container forbids it", OUTER_FIX),

@@ -212,3 +212,14 @@ os.execv(sys.executable, [sys.executable, "-I", *sys.argv[3:]])
         assert "seccomp filter of an outer container" in reason
         assert "seccomp=unconfined" in fix
     assert "a seccomp filter is in force" in found["checks"]["outer container"][1]
+
+
+def test_the_command_tells_what_works_where_no_store_can_be_made() -> None:
+    arguments = [sys.executable, "-m", "labcontainers", "doctor"]
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "LABCONTAINERS_ROOT": "/proc/lab"}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("level: ")
+    assert "/proc cannot be written, but images belong to /proc/lab" in " ".join(done.stdout.split())
+    assert "fix: export LABCONTAINERS_ROOT=" in done.stdout

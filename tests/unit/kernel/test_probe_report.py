@@ -14,7 +14,7 @@ from labcontainers.kernel.probe_reasons import explain
 NAMES = ("user namespace", "single id map", "subordinate ids", *PRIVILEGED, *ORDINARY)
 SYSCTLS = {"max_user_namespaces": "9000", "userns_clone": "", "apparmor_userns": "", "memfd_noexec": "0"}
 FACTS: dict[str, Any] = {
-    "euid": 1000, "host_root": False, "ids": (1 << 32) - 1, "named": True, "grub": True,
+    "euid": 1000, "host_root": False, "ids": (1 << 32) - 1, "named": True, "grub": True, "store_refused": "",
     "capabilities": 0, "no_new_privs": False, "seccomp": False, "sysctls": SYSCTLS, "label": "", "masked_proc": [],
     "masked_sys": [], "release": "6.1.0", "outer": "", "free_ids": 165536,
 }  # fmt: skip
@@ -176,3 +176,14 @@ def test_what_fails_for_want_of_a_user_namespace_refers_to_it() -> None:
 )
 def test_the_host_line_says_who_asks(facts: dict[str, Any], words: str) -> None:
     assert probe(host=InventedHost({}, **facts))["host"].detail == f"Linux 6.1.0, {words}"
+
+
+def test_the_store_is_told_with_its_place() -> None:
+    assert probe(Path("/somewhere"), host=InventedHost({}))["store"] == Check("store", True, "at /somewhere")
+
+
+def test_a_store_that_cannot_be_written_is_told_with_the_way_to_another() -> None:
+    check = probe(Path("/a/b"), host=InventedHost({}, store_refused="EROFS, read-only file system: /a cannot be written"))["store"]
+    assert check.ok is False
+    assert check.reason == "EROFS, read-only file system: /a cannot be written, but images belong to /a/b"
+    assert check.fix.startswith("export LABCONTAINERS_ROOT=")
