@@ -47,8 +47,8 @@ def logs(call: Invocation) -> Any:
     )
     if not call.follow and not call.live:
         return found
-    for line in found:
-        call.on_output(line.stream, found.render_bytes(line))
+    for stream, data in found.pieces():
+        call.on_output(stream, data)
     return None
 
 

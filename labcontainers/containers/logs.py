@@ -12,13 +12,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from labcontainers.containers.log_records import ForwardReader, LogRecord, records_from_end
 
 STDOUT, STDERR = 1, 2
 _POLL_S = 0.05
+_PIECE_BYTES = 1 << 16
 _REPR_LINES = 200
+
+
+@lru_cache(maxsize=16)
+def _date_and_time(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class LogLine:
     def timestamp(self) -> str:
         """The time as Docker prints it (RFC 3339 with nanoseconds, UTC)."""
         seconds, nanoseconds = divmod(self.time_ns, 10**9)
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+        return f"{_date_and_time(seconds)}.{nanoseconds:09d}Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +174,24 @@ class Logs:
         self._running = running
 
     def __iter__(self) -> Iterator[LogLine]:
+        return (line for line in self._lines() if line is not None)
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """(stream, bytes) as they are printed: many lines at once where there are many, and none kept back while nothing more comes."""
+        stream, rendered, size = STDOUT, list[bytes](), 0
+        for line in self._lines():
+            if rendered and (line is None or line.stream != stream or size >= _PIECE_BYTES):
+                yield stream, b"".join(rendered)
+                rendered, size = [], 0
+            if line is not None:
+                stream = line.stream
+                rendered.append(self.render_bytes(line))
+                size += len(rendered[-1])
+        if rendered:
+            yield stream, b"".join(rendered)
+
+    def _lines(self) -> Iterator[LogLine | None]:
+        """The lines, and None before each time that it waits for more."""
         with LogReader(self._path, self._query) as reader:
             lines = filter(self._query.wants, reader.read())
             if self._query.tail is None:
@@ -183,7 +208,7 @@ class Logs:
             last = sorted([*last, *filter(self._query.wants, reader.rest())], key=lambda line: line.time_ns)
         yield from last[max(len(last) - tail, 0) :]
 
-    def _following(self, reader: LogReader) -> Iterator[LogLine]:
+    def _following(self, reader: LogReader) -> Iterator[LogLine | None]:
         while self._running is not None:
             alive = self._running()
             seen = False
@@ -194,6 +219,7 @@ class Logs:
             if not alive:
                 return
             if not seen:
+                yield None
                 time.sleep(_POLL_S)
 
     def render(self, line: LogLine) -> str:

@@ -171,6 +171,19 @@ def test_reading_from_the_end_gives_what_reading_everything_gives(tmp_path: Path
     assert list(Logs(write(tmp_path / "log", case.pieces), case.query)) == plainly(case)
 
 
+def test_lines_are_printed_many_at_once_but_each_stream_apart(log: Path) -> None:
+    assert list(Logs(log, LogQuery()).pieces()) == [
+        (1, b"one\ntwo\n"),
+        (2, b"error\n"),
+        (1, b"three\nfour \xff\x00\r\n"),
+        (2, b"last"),
+    ]
+    many = write(log, [(1, 1, b"%d\n" % index) for index in range(30_000)])
+    pieces = [data for _, data in Logs(many, LogQuery()).pieces()]
+    assert len(pieces) == 3
+    assert b"".join(pieces) == b"".join(b"%d\n" % index for index in range(30_000))
+
+
 # --- following
 
 
@@ -209,6 +222,12 @@ def test_following_the_tail_gives_an_unfinished_line_whole_once_it_ends(log: Pat
 def test_following_the_tail_shows_the_first_line_of_a_stream_that_was_silent(tmp_path: Path) -> None:
     path = write(tmp_path / "log", [(1, 1, b"a\n"), (2, 1, b"b\n"), (3, 1, b"c\n")])
     assert list(follow(path, [[(4, 2, b"err\n")]], tail=1)) == [b"c\n", b"err\n"]
+
+
+def test_nothing_is_kept_back_while_a_follower_waits(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", [(1, 1, b"a\nb\n")])
+    growing = Growing(path, [[], [(2, 1, b"c\n"), (2, 1, b"d\n")]])
+    assert list(Logs(path, LogQuery(), running=growing).pieces()) == [(1, b"a\nb\n"), (1, b"c\nd\n")]
 
 
 def test_a_reader_goes_on_where_it_was_even_in_the_middle_of_a_record(log: Path) -> None:
