@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -229,3 +230,14 @@ def test_no_file_names_the_folder_it_was_written_in_nor_the_address_of_a_registr
         if word in path.read_text(encoding="utf-8", errors="replace")
     ]
     assert not hits, "\n".join(hits)
+
+
+def test_no_file_of_tests_is_left_out(pytestconfig: pytest.Config) -> None:
+    patterns = pytestconfig.getini("norecursedirs")
+    files = sorted((HOUSE / "tests").rglob("test_*.py"))
+    left_out = [
+        path for path in files for part in path.relative_to(HOUSE).parts[:-1] if any(fnmatch(part, pattern) for pattern in patterns)
+    ]
+    assert not left_out
+    names = [path.name for path in files]
+    assert not {name for name in names if names.count(name) > 1}, "pytest imports test files by their names alone"
