@@ -110,7 +110,9 @@ class LauncherProcess:
             if not isinstance(message, dict):
                 raise Failed("the launcher did not start", "see its message above; `doctor` tells what this host refuses")
             if "map" in message:
-                channel.send({"mapped": _map_subordinate_ids(message["map"])})
+                # One that was killed meanwhile is noticed by the next receive().
+                with contextlib.suppress(OSError):
+                    channel.send({"mapped": _map_subordinate_ids(message["map"])})
             elif "error" in message:
                 problem = f"this host lets this user make no user namespace: {message['error']}"
                 raise Unsupported(problem, "run `doctor` for the reason and the fix")
