@@ -155,7 +155,10 @@ class StartFailed(Failed):
 
 
 class ContainerExit(Failed):
-    """A container or an exec ended with a non-zero `exit_code`; `output` is the tail of what it wrote."""
+    """A container or an exec ended with a non-zero `exit_code`; `output` is the tail of what it wrote.
+
+    Who has passed the output on as it came sets `output_shown`, so that nobody shows it again.
+    """
 
     def __init__(self, name: str, exit_code: int, output: str = "", reason: str = "") -> None:
         why = f", {reason}" if reason else ""
@@ -163,6 +166,7 @@ class ContainerExit(Failed):
         self.name = name
         self.exit_code = exit_code
         self.output = output
+        self.output_shown = False
         self.reason = reason
 
 

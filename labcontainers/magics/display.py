@@ -45,7 +45,7 @@ def error_lines(error: LabError | Interrupted) -> list[str]:
         lines += [f"  {line}" for line in error.source.splitlines()]
         if error.source and error.column:
             lines.append("  " + " " * (error.column - 1) + "^")
-    output = error.output if isinstance(error, StepFailed | ContainerExit) else ""
+    output = error.output if isinstance(error, StepFailed | ContainerExit) and not getattr(error, "output_shown", False) else ""
     lines += [f"  {line}" for line in output.splitlines()[-20:]]
     hint = hint_beside_output(error.hint, output)
     lines.append(f"{_DIM}{hint + '; ' if hint else ''}%tb shows the traceback{_PLAIN}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
 
+from labcontainers.errors import ContainerExit
 from labcontainers.magics.output import CellOutput
 from labcontainers.magics.words import split_words
 
@@ -82,6 +83,8 @@ class ContainerMagics(Magics):  # type: ignore[misc]
         except BaseException as error:
             if progress is not None:
                 progress.finish(error)
+            if isinstance(error, ContainerExit):
+                error.output_shown = output.whole
             raise
         finally:
             output.finish()

@@ -15,10 +15,15 @@ class CellOutput:
     """Passes output on to the cell, and stops at a limit, since a browser would freeze over too much; nothing is lost by that."""
 
     def __init__(self, limit_bytes: int = LARGEST_BYTES) -> None:
-        self._left = limit_bytes
+        self._limit = self._left = limit_bytes
         self._hidden = 0
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {1: decoder("replace"), 2: decoder("replace")}
+
+    @property
+    def whole(self) -> bool:
+        """Whether something was passed on, and all that came."""
+        return self._left < self._limit and not self._hidden
 
     def __call__(self, stream: int, data: bytes) -> None:
         shown = data[: self._left]

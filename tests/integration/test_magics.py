@@ -108,6 +108,13 @@ def test_a_failure_is_raised_and_told_without_a_traceback(notebook: Notebook, ce
     assert 'File "' not in shown.stdout
 
 
+def test_what_a_failing_program_wrote_is_shown_once(notebook: Notebook) -> None:
+    shown = notebook.run(f"%container run {QUICK} lab/base sh -c 'echo last $((40 + 2)); exit 3'")
+    assert (shown.stdout + shown.stderr).count("last 42") == 1
+    notebook.run(f"result = %container run --no-raise {QUICK} lab/base sh -c 'echo last $((40 + 2)); exit 3'")
+    assert notebook.run("result.check()").stdout.count("last 42") == 1
+
+
 def test_an_image_is_built_from_a_cell_and_run(notebook: Notebook, place: Path) -> None:
     (place / "data.txt").write_text("from the notebook's folder\n")
     notebook.run('%%dockerfile -t me/app --out built\nFROM lab/base\nCOPY data.txt /data.txt\nCMD ["cat", "/data.txt"]')
