@@ -13,6 +13,8 @@ trap leave EXIT
 failures=0
 
 leave() { # nothing of these runs stays, nor the user that was made for them
+    # shellcheck disable=SC2046
+    [ -z "${beside:-}" ] || kill $(ps -o pid= --ppid "$beside") "$beside" 2>/dev/null
     [ ! -e "$work/made-labtest" ] || userdel --remove labtest 2>/dev/null
     rm -rf "$work"
 }
@@ -22,9 +24,12 @@ run() { # label, command…
     shift
     printf '\n── tests %s\n' "$label"
     "$@" 2>&1 | tee "$work/log"
-    local status=${PIPESTATUS[0]}
-    [ "$status" = 0 ] || failures=$((failures + 1))
-    tail -n 1 "$work/log" >>"$work/summaries"
+    count "${PIPESTATUS[0]}" "$work/log"
+}
+
+count() { # exit code and output of a run
+    [ "$1" = 0 ] || failures=$((failures + 1))
+    tail -n 1 "$2" >>"$work/summaries"
 }
 
 present() { # those of the kernel's test folders that hold tests
@@ -55,7 +60,10 @@ as_user() { # uid, gid, groups option, arguments of pytest…
             setpriv "${identity[@]}" env -i "${settings[@]}" PYTHONPATH="$work/view" \
             "$work/view/.venv/bin/python" -m pytest -p no:cacheprovider "$@"
     else
-        [ -d "$work/copy" ] || tar --exclude=./js/node_modules --exclude=./.git -cf - . | (mkdir -p "$work/copy" && tar -xf - -C "$work/copy")
+        (
+            flock 9
+            [ -d "$work/copy" ] || tar --exclude=./js/node_modules --exclude=./.git -cf - . | (mkdir -p "$work/copy" && tar -xf - -C "$work/copy")
+        ) 9>"$work/copying"
         (cd "$work/copy" && setpriv "${identity[@]}" env -i "${settings[@]}" PYTHONPATH="$work/copy" \
             .venv/bin/python -m pytest -p no:cacheprovider "$@")
     fi
@@ -78,8 +86,16 @@ if [ "$(id -u)" = 0 ]; then
     if [ ${#folders[@]} = 0 ]; then
         echo "no test that meets the kernel: nothing to repeat as an ordinary user"
     elif read -r uid gid < <(ordinary_user); then
+        # beside each other, since each waits most of the time; the second is shown when the first is through
+        as_user 54321 54321 --clear-groups "${folders[@]}" "$@" >"$work/log-beside" 2>&1 &
+        beside=$!
         run "as an ordinary user with subordinate ids" as_user "$uid" "$gid" --init-groups "${folders[@]}" "$@"
-        run "as an ordinary user with a single id" as_user 54321 54321 --clear-groups "${folders[@]}" "$@"
+        wait "$beside"
+        status=$?
+        beside=
+        printf '\n── tests as an ordinary user with a single id\n'
+        cat "$work/log-beside"
+        count "$status" "$work/log-beside"
     else
         echo "cannot make the user labtest: the tests as an ordinary user are left out"
         [ -z "${CI:-}" ] || failures=$((failures + 1))
