@@ -200,9 +200,10 @@ class Container:
     def sample(self, previous: StatsSample | None = None) -> StatsSample:
         """One sample whose CPU rate is since `previous`. Raises Conflict when it does not run."""
         state = self.state
-        if not state.running:
+        start = read_start(self._record.directory)
+        if not state.running or not start:
             raise Conflict(f"container {self.name} is not running", "start it first")
-        return sample(Cgroup.from_json(read_start(self._record.directory)["cgroups"]), state.pid, previous)
+        return sample(Cgroup.from_json(start["cgroups"]), state.pid, previous)
 
     def _stream_stats(self, interval_s: float = 1.0) -> Iterator[StatsSample]:
         previous: StatsSample | None = None

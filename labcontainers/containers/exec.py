@@ -17,7 +17,7 @@ from labcontainers.containers.register import Record
 from labcontainers.containers.result import Collector, ExecResult
 from labcontainers.containers.shim_client import ShimClient, read_streams
 from labcontainers.containers.state import read_start
-from labcontainers.errors import Interrupted, InvalidArgument, signal_of
+from labcontainers.errors import Conflict, Interrupted, InvalidArgument, signal_of
 from labcontainers.kernel import capabilities
 from labcontainers.runtime import plan as plans
 from labcontainers.runtime.spec import ExecSpec
@@ -59,6 +59,8 @@ def run_exec(
 
 def _request(lifecycle: Lifecycle, record: Record, words: tuple[str, ...], options: ContainerOptions) -> dict[str, Any]:
     start = read_start(record.directory)
+    if not start:
+        raise Conflict(f"container {record.row.name} is not running", "it was removed meanwhile: `ps` lists what runs")
     cgroups = start["cgroups"]
     directories = dict.fromkeys([*([cgroups["unified"]] if cgroups["unified"] else []), *cgroups["v1"].values()])
     spec = ExecSpec(
