@@ -184,7 +184,7 @@ class StepExecutor:
         }
 
     def _make(self, below: Sequence[str], fill: Callable[[Path], bool]) -> Layer | None:
-        scratch = self._store.snapshots.new_tree()
+        scratch = self._store.snapshots.new_tree(below)
         try:
             if fill(scratch):
                 return self._store.snapshots.commit(scratch, below)

@@ -95,7 +95,7 @@ def _config(cmd: tuple[str, ...], diff_ids: tuple[str, ...], history: tuple[Hist
 
 
 def _commit(store: Store, fill: Callable[[RootTree], str], parents: tuple[str, ...]) -> tuple[Layer, str]:
-    scratch = store.snapshots.new_tree()
+    scratch = store.snapshots.new_tree(parents)
     try:
         tree = RootTree(scratch / "fs")
         what = fill(tree)

@@ -61,6 +61,10 @@ class Scratch:
         for fd in held.values():
             os.close(fd)
 
+    def living(self) -> list[Path]:
+        """What somebody is making now, of whichever process."""
+        return [path for path in sorted(self._tmp.iterdir()) if _has_owner(path)]
+
     def dead(self) -> list[Path]:
         """What owners left behind that are no more, of whichever process; nobody will use it again."""
         with self._locks.hold(_GUARD):

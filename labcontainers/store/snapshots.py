@@ -8,6 +8,7 @@ next recover() takes away. Files of a tree are not synced one by one: after a po
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
@@ -26,6 +27,8 @@ from labcontainers.store.scratch import Scratch
 
 _SHORT = 16
 _LOCK = "snapshots"
+# The file in a scratch directory that names the layer on which its tree stands.
+_BELOW = "below"
 
 
 class TreeWorker(Protocol):
@@ -81,9 +84,18 @@ class Snapshots:
 
     # --- making layers
 
-    def new_tree(self) -> Path:
-        """A scratch directory with `fs` and `work`, ours until it is committed or discarded, or until this process dies."""
+    def new_tree(self, below: Sequence[str] = ()) -> Path:
+        """A scratch directory with `fs` and `work`, ours until it is committed or discarded, or until this process dies.
+
+        As long as it is there, nobody removes the layers `below` on which it stands; raises Conflict when they are gone already.
+        """
         scratch = self._scratch.new_directory()
+        if below:
+            with self._locks.hold(_LOCK):
+                if not self.has(chain_id(below)):
+                    self._scratch.release(scratch)
+                    raise Conflict("another process removed the layers on which this one shall stand", "build it again")
+                (scratch / _BELOW).write_text(chain_id(below))
         for name in ("fs", "work"):
             (scratch / name).mkdir()
             (scratch / name).chmod(0o755)
@@ -132,13 +144,21 @@ class Snapshots:
     def remove(self, chain: str) -> bool:
         """Remove a layer unless another one stands on it; absent is fine. Its row goes first, then its tree. Whether it is gone."""
         with self._locks.hold(_LOCK):
-            if self._records.has_layer_above(chain):
+            if self._records.has_layer_above(chain) or chain in self._stood_on():
                 return False
             self._records.remove_layer(chain)
             self._link(chain).unlink(missing_ok=True)
             gone = self._to_trash(self._place(chain))
         self._delete(gone)
         return True
+
+    def _stood_on(self) -> set[str]:
+        """The layers on which somebody is making another one."""
+        found = set()
+        for scratch in self._scratch.living():
+            with contextlib.suppress(OSError):
+                found.add((scratch / _BELOW).read_text())
+        return found
 
     def _to_trash(self, path: Path) -> Path | None:
         """Out of sight at once; where it is now, or None when it was not there."""

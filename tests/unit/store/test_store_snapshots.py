@@ -219,6 +219,18 @@ class TestLayersOfOthers:
         assert store.verify() == []
         store.close()
 
+    def test_a_layer_stays_while_somebody_makes_another_one_above_it(self, paths: StorePaths) -> None:
+        store, other = (Store.open(paths, InProcessWorker()) for _ in range(2))
+        base = commit(store, "base")
+        scratch = other.snapshots.new_tree((base.diff_id,))
+        assert not store.snapshots.remove(base.chain_id)
+        other.snapshots.discard(scratch)
+        assert store.snapshots.remove(base.chain_id)
+        with pytest.raises(Conflict, match="build it again"):
+            other.snapshots.new_tree((base.diff_id,))
+        store.close()
+        other.close()
+
     def test_a_layer_whose_parent_was_removed_meanwhile_is_not_committed(self, paths: StorePaths) -> None:
         store = Store.open(paths, InProcessWorker())
         base = commit(store, "base")
