@@ -13,8 +13,7 @@ trap leave EXIT
 failures=0
 
 leave() { # nothing of these runs stays, nor the user that was made for them
-    # shellcheck disable=SC2046
-    [ -z "${beside:-}" ] || kill $(ps -o pid= --ppid "$beside") "$beside" 2>/dev/null
+    [ -z "${beside:-}" ] || kill -- "-$beside" 2>/dev/null
     [ ! -e "$work/made-labtest" ] || userdel --remove labtest 2>/dev/null
     rm -rf "$work"
 }
@@ -87,7 +86,10 @@ if [ "$(id -u)" = 0 ]; then
         echo "no test that meets the kernel: nothing to repeat as an ordinary user"
     elif read -r uid gid < <(ordinary_user); then
         # beside each other, since each waits most of the time; the second is shown when the first is through
-        as_user 54321 54321 --clear-groups "${folders[@]}" "$@" >"$work/log-beside" 2>&1 &
+        # job control, since without it a background process ignores SIGINT, and so would all that the tests start
+        set -m
+        as_user 54321 54321 --clear-groups "${folders[@]}" "$@" </dev/null >"$work/log-beside" 2>&1 &
+        set +m
         beside=$!
         run "as an ordinary user with subordinate ids" as_user "$uid" "$gid" --init-groups "${folders[@]}" "$@"
         wait "$beside"
