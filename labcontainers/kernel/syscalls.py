@@ -66,12 +66,12 @@ _COMMON = {
 _NUMBERS = {
     "x86_64": {
         "clone": 56, "pivot_root": 155, "mount": 165, "umount2": 166, "sethostname": 170, "setdomainname": 171, "capget": 125,
-        "capset": 126, "prctl": 157, "keyctl": 250, "unshare": 272, "setns": 308, "seccomp": 317, "setgroups": 116,
+        "rt_sigaction": 13, "capset": 126, "prctl": 157, "keyctl": 250, "unshare": 272, "setns": 308, "seccomp": 317, "setgroups": 116,
         "inotify_init1": 294, "inotify_add_watch": 254, "inotify_rm_watch": 255,
     },
     "aarch64": {
         "clone": 220, "pivot_root": 41, "mount": 40, "umount2": 39, "sethostname": 161, "setdomainname": 162, "capget": 90,
-        "capset": 91, "prctl": 167, "keyctl": 219, "unshare": 97, "setns": 268, "seccomp": 277, "setgroups": 159,
+        "rt_sigaction": 134, "capset": 91, "prctl": 167, "keyctl": 219, "unshare": 97, "setns": 268, "seccomp": 277, "setgroups": 159,
         "inotify_init1": 26, "inotify_add_watch": 27, "inotify_rm_watch": 28,
     },
 }  # fmt: skip
@@ -148,6 +148,11 @@ def openat2(dirfd: int, path: str | bytes, flags: int, *, mode: int = 0, resolve
 def close_range(first: int, last: int = 0x7FFFFFFF, flags: int = CLOSE_RANGE_CLOEXEC) -> None:
     """close_range(2): mark (or close, with flags 0) every descriptor from `first` on; raises OSError."""
     call("close_range", first, last, flags)
+
+
+def reset_signal(number: int) -> None:
+    """Give a signal its default action by rt_sigaction(2) itself: libc refuses that for the two that it keeps to itself (nptl(7))."""
+    call("rt_sigaction", number, bytes(32), None, 8)
 
 
 def pidfd_open(pid: int) -> int:

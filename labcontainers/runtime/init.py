@@ -259,8 +259,8 @@ def become_workload(stdin: int, stdout: int, stderr: int) -> None:
         pass
     # Ignored signals stay ignored across execve(2): those that the interpreter ignores, and those that whoever started us does (nohup).
     for number in range(1, signal.NSIG):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            syscalls.reset_signal(number)
     os.umask(0o022)
 
 

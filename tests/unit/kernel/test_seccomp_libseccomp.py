@@ -132,7 +132,27 @@ def test_random_profiles_answer_as_when_the_library_compiles_them(chosen: list[R
     points = [test.value for rule in chosen for test in rule.arguments]
     near = [tuple((point + step) % (1 << 64) for _ in range(6)) for point in points[:5] for step in (-1, 0, 1)]
     for name in sorted({name for rule in chosen for name in rule.names}):
+        if lost_by_the_library(name, chosen):
+            continue
         number = syscall_table.numbers("x86_64")[name]
         for arguments in [*samples, *near]:
             found, expected = (describe(run(program, number, AUDIT["x86_64"], arguments)) for program in (ours, theirs))
             assert found == expected, (name, arguments)
+
+
+def lost_by_the_library(name: str, chosen: list[Rule]) -> bool:
+    """Whether libseccomp may answer wrongly: it loses rules of several tests beside another rule of the same call (see below)."""
+    about = [rule for rule in chosen if name in rule.names]
+    return len(about) > 1 and any(len(rule.arguments) > 1 for rule in about)
+
+
+def test_a_rule_of_several_tests_counts_beside_another_of_the_same_call() -> None:
+    allow = Action("ALLOW", 0)
+    chosen = [
+        Rule(("read",), allow, (ArgumentTest(0, "GE", 1, 0),)),
+        Rule(("read",), allow, (ArgumentTest(0, "GE", 0, 0), ArgumentTest(1, "EQ", 0, 0))),
+    ]
+    program = seccomp.compile_profile(Profile(EPERM, tuple(chosen), {}), frozenset(), "x86_64")
+    number = syscall_table.numbers("x86_64")["read"]
+    answers = [describe(run(program, number, AUDIT["x86_64"], (first, second, 0, 0, 0, 0))) for first, second in ((0, 0), (0, 1), (1, 1))]
+    assert answers == ["ALLOW", "ERRNO 1", "ALLOW"]
