@@ -4,7 +4,8 @@ SHELL := /bin/bash
 
 python := .venv/bin/python
 # what only the tests need of the machine; as an ordinary user without sudo they do with what is there
-test_packages := busybox-static chromium e2fsprogs fonts-liberation iproute2 libseccomp2 procps qemu-system-x86 uidmap util-linux
+test_packages := buildah busybox-static chromium docker-registry e2fsprogs fonts-liberation gpg gpg-agent gpgv iproute2 libarchive-tools libseccomp2 \
+	openssl podman procps qemu-system-x86 skopeo sqv uidmap umoci util-linux
 
 .PHONY: help demo test lab bench lint fmt docs js clean
 
@@ -15,7 +16,7 @@ help:
 	@echo "make bench   measure side by side with the container engines that are installed"
 	@echo "make lint    ruff, mypy, import contracts, JavaScript"
 	@echo "make fmt     put the source in its usual form"
-	@echo "make docs    check the links and the Python of the documentation"
+	@echo "make docs    write docs/compatibility.md and docs/dockerfile.md, check the links and the Python of the documentation"
 	@echo "make clean   remove what make made"
 
 .venv/.made:
@@ -65,6 +66,8 @@ bench: .venv/.for-use
 	$(python) -m benchmarks $(BENCH)
 
 docs: .venv/.for-tests
+	$(python) -m scripts.compatibility
+	$(python) -m scripts.dockerfile_page
 	$(python) -m pytest -q tests/unit/house
 
 clean:

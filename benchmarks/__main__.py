@@ -15,8 +15,12 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import kernels, report
+from benchmarks.commits import compare_commits
+from benchmarks.contexts import scans
 from benchmarks.daemon import docker_environment
-from benchmarks.peers import Builder, Peer, build_context, change_a_file, present
+from benchmarks.many import compare_many
+from benchmarks.peers import Builder, Docker, Peer, build_context, change_a_file, present
+from benchmarks.transfers import compare_transfers
 from labcontainers import Engine
 from scripts.lesson import remove_tree
 
@@ -57,7 +61,7 @@ def back_to_back(verbs: Mapping[str, Callable[[], float]], rounds: int) -> dict[
     return samples
 
 
-def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds: int) -> list[str]:
+def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds: int, *, many: bool) -> list[str]:
     """The table of run, exec and build against the peers, and a line on the memory beside each container."""
     peers = present(engine, folder, docker)
     names = [peer.name for peer in peers]
@@ -68,6 +72,9 @@ def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds:
         execs = interleaved({peer.name: peer.exec for peer in peers if peer.name in started}, rounds)
         builds = compare_builds(peers, build_context(folder / "build" / "context"), max(3, rounds // 5))
         execs_in_a_row = back_to_back({peer.name: peer.exec for peer in peers if peer.name in execs}, rounds)
+        numbers = compare_many(engine, peers) if many else []
+        docker_peer = next((peer for peer in peers if isinstance(peer, Docker)), None)
+        numbers += compare_commits(engine, docker_peer) if many else []
         memory = [
             f"{name} {report.megabytes(kernels.private_dirty_bytes(kernels.parent_of(pid)))}"
             for name, pid in started.items()
@@ -84,7 +91,8 @@ def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds:
         report.row("the same, one right after the other", execs_in_a_row, names),
         *(report.row(work, samples, names) for work, samples in builds.items()),
         "",
-        f"- Private memory of the process that stays beside a container: {', '.join(memory)}.",
+        f"- Private memory of the process that stays beside a container, after these execs: {', '.join(memory)}.",
+        *numbers,
     ]
 
 
@@ -126,6 +134,28 @@ def extension(rounds: int) -> str:
     return f"- `%load_ext labcontainers` adds {time_text} and {size_text} to a fresh kernel."
 
 
+def base_images(folder: Path, rounds: int) -> str:
+    """The making of both base images on a fresh store, from files that the machine has in memory after the first, unmeasured round."""
+    samples = [make_bases(folder / f"bases-{number}") for number in range(rounds + 1)][1:]
+    base, python = (report.milliseconds(statistics.median(durations_s)) for durations_s in zip(*samples, strict=True))
+    both = report.milliseconds(statistics.median(map(sum, samples)))
+    return f"- Making the base images on a fresh store: `lab/base` {base}, then `lab/python` {python}; both {both}."
+
+
+def make_bases(place: Path) -> tuple[float, float]:
+    """Seconds for `lab/base`, and for `lab/python` on top of it, in a store at `place`, which is removed."""
+    durations_s = []
+    try:
+        with Engine(root=place / "s", run_root=place / "r") as engine:
+            for name in ("lab/base", "lab/python"):
+                started = time.perf_counter()
+                engine.images.get(name)
+                durations_s.append(time.perf_counter() - started)
+    finally:
+        remove_tree(place)
+    return durations_s[0], durations_s[1]
+
+
 def large_process(root: Path, run_root: Path, rounds: int) -> str:
     """Runs from a process that holds 4 GB (or half of what there is) against runs from a small one."""
     held_bytes = min(HELD_BYTES, kernels.available_bytes() // 2)
@@ -143,16 +173,23 @@ def large_process(root: Path, run_root: Path, rounds: int) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench BENCH=…", description=__doc__)
     parser.add_argument("--rounds", type=int, default=30, help="measured rounds of each verb (30)")
-    parser.add_argument("--kernels", type=int, default=5, help="fresh kernels that load the extension (5)")
+    parser.add_argument("--kernels", type=int, default=5, help="fresh kernels that load the extension, and fresh stores (5)")
+    parser.add_argument("--quick", action="store_true", help="leave out what takes minutes: many containers, much output, many cycles")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="lab-bench-"))
     root, run_root = folder / "s", folder / "r"
     try:
         print(f"{report.machine()}. Medians of {arguments.rounds} rounds of one run.\n", flush=True)
         with docker_environment() as docker, Engine(root=root, run_root=run_root) as engine:
-            print("\n".join(compare(engine, folder, docker, arguments.rounds)), flush=True)
+            print("\n".join(compare(engine, folder, docker, arguments.rounds, many=not arguments.quick)), flush=True)
+            if not arguments.quick:
+                transfers = compare_transfers(engine, docker, folder, max(3, arguments.rounds // 5))
         print(large_process(root, run_root, arguments.rounds), flush=True)
         print(extension(arguments.kernels), flush=True)
+        print(base_images(folder, arguments.kernels), flush=True)
+        print(scans(folder, arguments.kernels), flush=True)
+        if not arguments.quick:
+            print("\n" + "\n".join(transfers), flush=True)
     finally:
         remove_tree(folder)
     return 0

@@ -99,3 +99,8 @@ def private_dirty_bytes(pid: int) -> int:
 def parent_of(pid: int) -> int:
     """The parent of the process `pid`."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes whose parent is `pid`."""
+    return [int(word) for path in Path(f"/proc/{pid}/task").glob("*/children") for word in path.read_text().split()]

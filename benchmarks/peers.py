@@ -196,6 +196,23 @@ class Docker(CommandLine):
         options = ["--network", "none", "--tag", BUILT, "--file", str(dockerfile), *(["--no-cache"] if no_cache else [])]
         return self.timed("docker", "build", *options, str(context))
 
+    def start_many(self, count: int) -> float:
+        """Start `count` sleeping containers, all asked for at once; the seconds until they run. They are removed again."""
+        names = [f"{self.container}-{number}" for number in range(count)]
+        run = f"docker run --detach --network none --name {{}} {DOCKER_IMAGE} sleep 3600"
+        duration_s = self.timed("sh", "-c", f'printf "%s\\n" {" ".join(names)} | xargs -P {count} -I {{}} {run}')
+        self.timed("docker", "rm", "--force", *names)
+        return duration_s
+
+    def logs(self, script: str) -> tuple[float, float]:
+        """The seconds that a container takes to write its output into the log, and those that `docker logs` takes to read it."""
+        name = f"{self.container}-log"
+        write_s = self.timed("docker", "run", "--detach", "--network", "none", "--name", name, DOCKER_IMAGE, "sh", "-c", script)
+        write_s += self.timed("docker", "wait", name)
+        read_s = self.timed("sh", "-c", f"docker logs {name} > /dev/null")
+        self.timed("docker", "rm", name)
+        return write_s, read_s
+
     def close(self) -> None:
         try:
             self.timed("docker", "rm", "--force", self.container)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from labcontainers.version import __version__
 
+# typing's own would cost the launcher, which comes in by this door too, ten milliseconds and half a megabyte.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from labcontainers.build.result import Build
     from labcontainers.containers.container import Container
     from labcontainers.containers.result import ExecResult, RunResult
@@ -30,6 +31,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        from importlib import import_module
+
         return getattr(import_module(f"labcontainers.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'labcontainers' has no attribute {name!r}")
 

@@ -6,13 +6,10 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
 
-from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, LabError, StepFailed, signal_of
+from labcontainers.errors import PASSED_ON, ContainerExit, DockerfileError, Interrupted, LabError, StepFailed, raise_interrupt, signal_of
 
-# Docker passes these on to the container that runs in the foreground.
-_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _ENGINE_FAILED = 125
 
 
@@ -29,11 +26,16 @@ def main(words: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt as interrupt:
             return 128 + signal_of(interrupt)
         except BrokenPipeError:
-            # Whoever read the output is gone, and so is the place for what the interpreter would flush at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            _let_go_of_output()
             return 128 + signal.SIGPIPE
         finally:
-            session.close()
+            with suppress(OSError):  # the command has answered; what the engine puts off is done by the next one
+                session.close()
+
+
+def _let_go_of_output() -> None:
+    """Nothing can be written there any more, nor can what the interpreter would flush at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _translated(words: list[str]) -> list[str]:
@@ -45,16 +47,27 @@ def _translated(words: list[str]) -> list[str]:
 
 def _carry_out(words: list[str]) -> int:
     from labcontainers import session
-    from labcontainers.build.progress import TextProgress
+    from labcontainers.commands.build_progress import check_screen, mode_of
+    from labcontainers.commands.painting import TerminalProgress
     from labcontainers.commands.table import execute, understand
 
     name = ""
     try:
         said = understand(words)
         name = said.command.name
-        progress = TextProgress(_write_progress)
         screen = sys.stdout.isatty()
-        value = execute(session.current_engine, said, on_output=_write, on_event=progress, stdin=0, live=True, screen=screen)
+        mode = mode_of(said.arguments) if name == "build" else ""
+        build_screen = sys.stderr.isatty()
+        check_screen(mode, build_screen)
+
+        def write(stream: int, text: str) -> None:
+            _write(stream, text.encode("utf-8", "replace"))
+
+        progress = TerminalProgress(write, screen=screen, build=mode, build_screen=build_screen)
+        try:
+            value = execute(session.current_engine, said, on_output=_write, on_event=progress, stdin=0, live=True, screen=screen)
+        finally:
+            progress.finish()
         _show(value)
         sys.stdout.flush()
         return 0
@@ -63,23 +76,47 @@ def _carry_out(words: list[str]) -> int:
             _complain(error.message)
         return error.exit_code
     except LabError as error:
-        _complain(str(error))
-        if isinstance(error, DockerfileError) and error.source:
-            _complain(error.source, "")
+        _complain_of(error)
         if isinstance(error, StepFailed):
             return error.returncode
-        # Of `run`, a small exit code is the program's own.
-        return _ENGINE_FAILED if name == "run" and error.exit_code == LabError.exit_code else error.exit_code
+        return _exit_code(name, error.exit_code)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _complain(_told(error))
+        _let_go_of_output()
+        return _exit_code(name, LabError.exit_code)
+
+
+def _complain_of(error: LabError) -> None:
+    if not isinstance(error, DockerfileError):
+        _complain(str(error))
+        return
+    from labcontainers.build.dockerfile.source import faults_of, told
+
+    heading, lines = told(error)
+    hint = f" ({error.hint})" if error.hint and len(faults_of(error)) == 1 else ""
+    _complain(heading + hint)
+    for line in lines:
+        _complain(line, "")
+
+
+def _exit_code(command: str, code: int) -> int:
+    """Of `run`, a small exit code is the program's own."""
+    return _ENGINE_FAILED if command == "run" and code == LabError.exit_code else code
+
+
+def _told(error: OSError) -> str:
+    """What no room has made an error of its own of: the path, if there is one, and the reason."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror.lower()}" if error.filename else f"{error.strerror.lower()} (errno {error.errno})"
 
 
 @contextmanager
 def _signals() -> Iterator[None]:
     """Let the signals that Docker passes on interrupt whatever goes on, as Ctrl-C does."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt(number)
-
-    former = {number: signal.signal(number, interrupt) for number in _PASSED_ON if signal.getsignal(number) is signal.SIG_DFL}
+    former = {number: signal.signal(number, raise_interrupt) for number in PASSED_ON if signal.getsignal(number) is signal.SIG_DFL}
     try:
         yield
     finally:
@@ -90,13 +127,12 @@ def _signals() -> Iterator[None]:
 def _write(stream: int, data: bytes) -> None:
     """Exact bytes, at once."""
     target = sys.stdout if stream == 1 else sys.stderr
-    target.flush()
-    target.buffer.write(data)
-    target.buffer.flush()
-
-
-def _write_progress(text: str) -> None:
-    _write(2, text.encode("utf-8", "replace"))
+    try:
+        target.flush()
+        target.buffer.write(data)
+        target.buffer.flush()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"standard {'output' if stream == 1 else 'error'}") from None
 
 
 def _complain(text: str, prefix: str = "labcontainers: ") -> None:

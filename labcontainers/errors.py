@@ -13,8 +13,10 @@ It must not know rooms, transports or notebooks: how an error is shown is the fr
     ├── Unavailable       503    something that should answer does not
     └── Failed            500
         ├── KernelFailed         a system call, with errno and path
+        ├── NoSpace              a file system that is full
         ├── DigestMismatch       content that is not what its digest says
         ├── StepFailed           a build step, with its exit code and the tail of its output
+        ├── Cancelled            a build that somebody stopped, by other means than an interrupt
         ├── StartFailed          a container that could not be started (Docker's 125, 126 or 127)
         └── ContainerExit        a container or an exec ended with a non-zero exit code
 
@@ -25,6 +27,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 
 class LabError(Exception):
@@ -132,18 +135,36 @@ class KernelFailed(Failed):
         self.path = path
 
 
+class NoSpace(Failed):
+    """A file system is full, or a quota used up; the message names the path."""
+
+
 class DigestMismatch(Failed):
     """Content is not what its digest says."""
 
 
 class StepFailed(Failed):
-    """A build step failed: `step` as written, `returncode`, and the last lines of its `output`."""
+    """A build step failed: `step` as written, `returncode`, and the last lines of its `output`.
+
+    `failure` is what is kept of it, where something is.
+    """
 
     def __init__(self, step: str, returncode: int, output: str = "", hint: str = "") -> None:
         super().__init__(f"step failed with exit code {returncode}: {step}", hint)
         self.step = step
         self.returncode = returncode
         self.output = output
+        self.failure: Any = None
+
+    def debug(self) -> Any:
+        """The step with its files as they were when it failed, to look around in (engine.failed_step.FailedStep); raises NotFound."""
+        if self.failure is None:
+            raise NotFound("the files of the failed step are not kept", "build again")
+        return self.failure
+
+
+class Cancelled(Failed):
+    """Somebody wanted it no more; what was finished before is kept."""
 
 
 class StartFailed(Failed):
@@ -155,14 +176,14 @@ class StartFailed(Failed):
 
 
 class ContainerExit(Failed):
-    """A container or an exec ended with a non-zero `exit_code`; `output` is the tail of what it wrote.
+    """A container or an exec ended with a non-zero `exit_code`; `output` is the tail of what it wrote; `what` says which it was.
 
     Who has passed the output on as it came sets `output_shown`, so that nobody shows it again.
     """
 
-    def __init__(self, name: str, exit_code: int, output: str = "", reason: str = "") -> None:
+    def __init__(self, name: str, exit_code: int, output: str = "", reason: str = "", *, what: str = "container") -> None:
         why = f", {reason}" if reason else ""
-        super().__init__(f"container {name} ended with exit code {exit_code}{why}", "--no-raise returns the result instead")
+        super().__init__(f"{what} {name} ended with exit code {exit_code}{why}", "--no-raise returns the result instead")
         self.name = name
         self.exit_code = exit_code
         self.output = output
@@ -176,6 +197,19 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, name: str, exit_code: int) -> None:
         super().__init__(f"{name} was interrupted, and ended with exit code {exit_code}")
         self.exit_code = exit_code
+
+
+INTERRUPTING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
+"""The signals of which a second one means that the first was in vain."""
+
+
+PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM)
+"""The signals, besides SIGINT, that Docker's command line passes on to the container that runs in the foreground."""
+
+
+def raise_interrupt(number: int, frame: object) -> None:
+    """A handler (signal(7)) that lets a signal interrupt whatever goes on, as SIGINT does, and tells which it was."""
+    raise KeyboardInterrupt(number)
 
 
 def signal_of(interrupt: KeyboardInterrupt) -> int:

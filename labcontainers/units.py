@@ -6,7 +6,7 @@ It must not know what the numbers are for.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from labcontainers.errors import InvalidArgument
 
@@ -88,9 +88,9 @@ def _exact(seconds: str, fraction: str) -> float:
     return (int(seconds) * 10**9 + int(fraction.ljust(9, "0"))) / 10**9
 
 
-def format_bytes(size: float) -> str:
+def format_bytes(size: float, digits: int = 3) -> str:
     """Bytes for people, in powers of 1000 with three digits as Docker prints image sizes: 1536 -> '1.54kB'."""
-    return _format(size, 1000, ("B", "kB", "MB", "GB", "TB", "PB"), 3)
+    return _format(size, 1000, ("B", "kB", "MB", "GB", "TB", "PB"), digits)
 
 
 def format_memory(size: float) -> str:
@@ -107,6 +107,11 @@ def _format(size: float, step: int, names: tuple[str, ...], digits: int) -> str:
     return f"{float(f'{size:.{digits}g}'):g}{names[index]}"
 
 
+def format_time(at: float | None) -> str:
+    """Seconds since the epoch as Docker's documents have a time (RFC 3339); None is Go's time before all others."""
+    return "0001-01-01T00:00:00Z" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def format_age(seconds: float) -> str:
     """A length of time for people, in Docker's words: 'Less than a second', '3 minutes', '2 weeks'."""
     whole = int(seconds)
@@ -120,8 +125,10 @@ def format_age(seconds: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A short measured time: '4.2 ms', '1.35 s', '2 m 05 s'."""
-    if seconds < 1:
+    """A short measured time: '60 µs', '4.2 ms', '1.35 s', '2 m 05 s'."""
+    if 0 < seconds < 0.0009995:
+        return f"{seconds * 1_000_000:.3g} µs"
+    if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 100:
         return f"{seconds:.3g} s"

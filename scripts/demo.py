@@ -18,7 +18,7 @@ LESSON = HOUSE / "notebooks" / "01-first-container.ipynb"
 
 sys.path.insert(0, str(HOUSE))
 
-from scripts.lesson import Reported, run_lesson, store_of_its_own  # noqa: E402
+from scripts.lesson import Reported, run_lesson, store_of_its_own  # noqa: E402  # found only now
 
 
 def main() -> int:

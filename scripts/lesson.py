@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import nbformat
@@ -105,7 +106,9 @@ def remove_tree(path: Path) -> None:
         subprocess.run(in_user_namespace, check=False, stderr=subprocess.DEVNULL)
 
 
-def open_and_retry(function: Callable[[str], object], path: str, _: object) -> None:
+def open_and_retry(function: Callable[[str], object], path: str, problem: tuple[type[BaseException], BaseException, TracebackType]) -> None:
+    if isinstance(problem[1], FileNotFoundError):  # an engine has just removed it
+        return
     for closed in (os.path.dirname(path), path):
         try:
             if stat.S_ISDIR(os.lstat(closed).st_mode):
@@ -116,6 +119,6 @@ def open_and_retry(function: Callable[[str], object], path: str, _: object) -> N
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)
         else:
-            function(path)
+            os.unlink(path)
     except OSError:
         return

@@ -1,34 +1,93 @@
 #!/usr/bin/env bash
-# Runs every test: all of them as the user who asks; then, as root, those that meet the kernel again as an ordinary user with
-# subordinate ids and as one without. Each run ends with pytest's own summary, and the last lines repeat them.
+# Runs every test: all of them as the user who asks; and, as root, those that meet the kernel again as an ordinary user with
+# subordinate ids and as one without, at the same time. Each run ends with pytest's own summary, and the last lines repeat them.
+# What fails beside the others, if it is little, runs once more and alone when they have ended; the last lines tell what passed only so.
 # Arguments go to every run of pytest.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 checkout=$PWD
 # what an ordinary user's run has to show: everything that meets the kernel
 kernel_tests=(tests/integration tests/security tests/notebooks)
-work=$(mktemp -d /tmp/lab-XXXXXX)
+# what meets none, or one of its own, and so can run beside those
+apart_tests=(tests/unit tests/vm)
+# where every user gets, since on some machines /tmp is root's alone
+open_to_all=/tmp
+[ -k /tmp ] && [ -n "$(find /tmp -maxdepth 0 -perm -0001)" ] || open_to_all=/var/tmp
+work=$(mktemp -d "$open_to_all/lab-XXXXXX")
 chmod 0711 "$work"
 trap leave EXIT
 failures=0
 
 leave() { # nothing of these runs stays, nor the user that was made for them
-    [ -z "${beside:-}" ] || kill -- "-$beside" 2>/dev/null
+    local group
+    for group in "${groups[@]}"; do
+        kill -- "-$group" 2>/dev/null
+    done
     [ ! -e "$work/made-labtest" ] || userdel --remove labtest 2>/dev/null
     rm -rf "$work"
 }
 
-run() { # label, command…
-    local label=$1
-    shift
+run() { # label, who, arguments of pytest…
+    local label=$1 who=$2
+    shift 2
     printf '\n── tests %s\n' "$label"
-    "$@" 2>&1 | tee "$work/log"
-    count "${PIPESTATUS[0]}" "$work/log"
+    "as_$who" "$@" 2>&1 | tee "$work/log"
+    count "${PIPESTATUS[0]}" "$label" "$who" "$work/log"
 }
 
-count() { # exit code and output of a run
-    [ "$1" = 0 ] || failures=$((failures + 1))
-    tail -n 1 "$2" >>"$work/summaries"
+count() { # exit code, label, who and output of a run
+    tail -n 1 "$4" >>"$work/summaries"
+    [ "$1" != 0 ] || return
+    if [ "$1" = 1 ] && [ "$worth" != 0 ] && [ -s "$work/$3/failed" ] && [ "$(wc -l <"$work/$3/failed")" -le "$worth" ]; then
+        again+=("$2" "$3")
+    else
+        failures=$((failures + 1))
+    fi
+}
+
+# The most tests of a run that are worth another look when the others have ended; the labels and users of the runs with such.
+worth=5
+[ $# = 0 ] || worth=0
+again=()
+
+look_again() { # a test that passes now met the load of the others, or a race
+    local label who failed
+    while [ ${#again[@]} != 0 ]; do
+        label=${again[0]} who=${again[1]}
+        again=("${again[@]:2}")
+        mapfile -t failed <"$work/$who/failed"
+        printf '\n── tests %s, once more and alone\n' "$label"
+        if "as_$who" "${failed[@]}" 2>&1; then
+            printf '%s: passed only when alone: %s\n' "$label" "${failed[*]}" >>"$work/summaries"
+        else
+            printf '%s: failed twice, of: %s\n' "$label" "${failed[*]}" >>"$work/summaries"
+            failures=$((failures + 1))
+        fi
+    done
+}
+
+# What runs in the background: the process group, label, user and output of each lane, by its number.
+groups=() labels=() users=() logs=()
+
+beside() { # label, who, arguments of pytest…: in the background, with job control, since without it all that tests start ignores SIGINT
+    labels+=("$1") users+=("$2") logs+=("$work/log-beside-${#labels[@]}")
+    shift 2
+    set -m
+    "as_${users[-1]}" "$@" </dev/null >"${logs[-1]}" 2>&1 &
+    set +m
+    groups+=("$!")
+}
+
+meet() { # wait for all that runs beside, and show it in the order in which it began
+    local lane status
+    for lane in "${!groups[@]}"; do
+        wait "${groups[$lane]}"
+        status=$?
+        unset "groups[$lane]"
+        printf '\n── tests %s\n' "${labels[$lane]}"
+        cat "${logs[$lane]}"
+        count "$status" "${labels[$lane]}" "${users[$lane]}" "${logs[$lane]}"
+    done
 }
 
 present() { # those of the kernel's test folders that hold tests
@@ -42,13 +101,32 @@ reaches() { # whether the user of these setpriv options can use the checkout and
     setpriv "$@" sh -c "test -r '$checkout/pyproject.toml' && '$checkout/.venv/bin/python' -c 'import sys'" 2>/dev/null
 }
 
-as_user() { # uid, gid, groups option, arguments of pytest…
-    local uid=$1 gid=$2 groups=$3
-    shift 3
-    local home=$work/$uid identity=(--reuid "$uid" --regid "$gid" "$groups")
+# Those as whom tests run, each with a folder in which it says what failed.
+as_me() { # arguments of pytest…
+    mkdir -p "$work/me"
+    LABCONTAINERS_TESTS_FAILED=$work/me/failed .venv/bin/python -m pytest "$@"
+}
+
+as_apart() { # beside `as_me`, so without its cache
+    mkdir -p "$work/apart"
+    LABCONTAINERS_TESTS_FAILED=$work/apart/failed .venv/bin/python -m pytest -p no:cacheprovider "$@"
+}
+
+as_ids() {
+    as_user ids "$uid" "$gid" --init-groups "$@"
+}
+
+as_one() {
+    as_user one 54321 54321 --clear-groups "$@"
+}
+
+as_user() { # who, uid, gid, groups option, arguments of pytest…
+    local home=$work/$1 uid=$2 gid=$3 groups=$4
+    shift 4
+    local identity=(--reuid "$uid" --regid "$gid" "$groups")
     install -d -m 0700 -o "$uid" -g "$gid" "$home" "$home/t"
     local settings=(HOME="$home" TMPDIR="$home/t" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
-        PYTHONDONTWRITEBYTECODE=1 ${CI:+CI="$CI"} LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT=1)
+        LABCONTAINERS_TESTS_FAILED="$home/failed" PYTHONDONTWRITEBYTECODE=1 ${CI:+CI="$CI"} LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT=1)
     if reaches "${identity[@]}"; then
         setpriv "${identity[@]}" env -i "${settings[@]}" PYTHONPATH="$checkout" \
             .venv/bin/python -m pytest -p no:cacheprovider "$@"
@@ -80,31 +158,30 @@ ordinary_user() { # a user with subordinate ids, made for the tests where there 
 }
 
 if [ "$(id -u)" = 0 ]; then
-    run "as root" .venv/bin/python -m pytest "$@"
+    # first, since root's tests look through the eyes of such a user too
+    read -r uid gid < <(ordinary_user)
     mapfile -t folders < <(present)
+    # all at once, since each waits most of the time, and none sees what another makes; those beside are shown when root's are through
+    [ $# != 0 ] || beside "as root, apart from this kernel" apart "${apart_tests[@]}"
     if [ ${#folders[@]} = 0 ]; then
         echo "no test that meets the kernel: nothing to repeat as an ordinary user"
-    elif read -r uid gid < <(ordinary_user); then
-        # beside each other, since each waits most of the time; the second is shown when the first is through
-        # job control, since without it a background process ignores SIGINT, and so would all that the tests start
-        set -m
-        as_user 54321 54321 --clear-groups "${folders[@]}" "$@" </dev/null >"$work/log-beside" 2>&1 &
-        set +m
-        beside=$!
-        run "as an ordinary user with subordinate ids" as_user "$uid" "$gid" --init-groups "${folders[@]}" "$@"
-        wait "$beside"
-        status=$?
-        beside=
-        printf '\n── tests as an ordinary user with a single id\n'
-        cat "$work/log-beside"
-        count "$status" "$work/log-beside"
+    elif [ -n "${gid:-}" ]; then
+        beside "as an ordinary user with subordinate ids" ids "${folders[@]}" "$@"
+        beside "as an ordinary user with a single id" one "${folders[@]}" "$@"
     else
         echo "cannot make the user labtest: the tests as an ordinary user are left out"
         [ -z "${CI:-}" ] || failures=$((failures + 1))
     fi
+    if [ $# = 0 ]; then
+        run "as root" me "${apart_tests[@]/#/--ignore=}"
+    else
+        run "as root" me "$@"
+    fi
+    meet
 else
-    run "as $(id -un)" .venv/bin/python -m pytest "$@"
+    run "as $(id -un)" me "$@"
 fi
+look_again
 
 printf '\n── pytest said\n'
 [ "$failures" = 0 ] || echo "$failures of these runs failed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import shutil
@@ -14,13 +15,14 @@ import pytest
 
 from scripts.lesson import remove_tree
 from tests import leaks
+from tests.engines import put_in_order
 
 if TYPE_CHECKING:
     from labcontainers import Engine
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 RUNS_AS_ROOT_TOO = "LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT" in os.environ
-MEETS_THE_KERNEL = ("integration", "security")
+MEETS_THE_KERNEL = ("integration", "security", "notebooks")
 TESTS = Path(__file__).resolve().parent
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -60,6 +62,19 @@ def can_limit() -> bool:
     return controllers.exists() and bool(controllers.read_text().split()) and os.access(controllers.parent, os.W_OK)
 
 
+def has_disk() -> bool:
+    """Whether temporary files lie on a disk, where writing is counted."""
+    folder = os.stat(tempfile.gettempdir()).st_dev
+    return os.path.exists(f"/sys/dev/block/{os.major(folder)}:{os.minor(folder)}")
+
+
+def lacks_a_capability() -> bool:
+    """Whether root may do less here than elsewhere, as in most containers."""
+    from labcontainers.kernel import capabilities
+
+    return bool(capabilities.of_this_kernel() - capabilities.of_this_process())
+
+
 def can_boot() -> bool:
     """Whether Debian's kernel can be had and booted under software emulation."""
     tools = ("qemu-system-x86_64", "apt-get", "dpkg-deb", "mke2fs", "busybox")
@@ -74,13 +89,27 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "cgroups": (can_limit, "needs control groups that this user may write"),
     "network": (is_root, "needs root: only root may join a container to the host's network"),
     "chromium": (lambda: shutil.which("chromium") is not None, "needs chromium"),
+    "git": (lambda: shutil.which("git") is not None, "needs git"),
     "busybox": (lambda: shutil.which("busybox") is not None, "needs busybox"),
+    "skopeo": (lambda: shutil.which("skopeo") is not None, "needs skopeo"),
+    "podman": (lambda: shutil.which("podman") is not None, "needs podman"),
+    "buildah": (lambda: shutil.which("buildah") is not None, "needs buildah"),
+    "crane": (lambda: shutil.which("crane") is not None, "needs crane, which Debian has since trixie"),
+    "umoci": (lambda: shutil.which("umoci") is not None, "needs umoci"),
+    "a Docker": (lambda: "DOCKER_HOST" in os.environ, "needs a Docker in DOCKER_HOST that the tests may use"),
+    "docker-registry": (lambda: shutil.which("docker-registry", path=SYSTEM_PATH) is not None, "needs Debian's docker-registry"),
     "x86_64": (lambda: platform.machine() == "x86_64", "needs an x86_64 machine"),
+    "disk": (has_disk, "needs temporary files on a block device, not in memory nor on an overlay"),
+    "a capability less": (lacks_a_capability, "needs a process that lacks a capability"),
+    "no AppArmor": (lambda: not os.path.exists("/sys/module/apparmor/parameters/enabled"), "needs a host without AppArmor"),
     "cgroups v1": (lambda: os.path.isdir("/sys/fs/cgroup/memory"), "needs control groups of version 1"),
     "virtual machine": (can_boot, "needs a virtual machine: qemu-system-x86_64, apt-get, mke2fs and a static busybox"),
 }
 # another run of the same tests has these, or another kind of machine: here they are no loss
-OF_ANOTHER_USER = {"root", "ordinary user", "subids", "single id", "cgroups", "network", "cgroups v1"}
+OF_ANOTHER_USER = {
+    "root", "ordinary user", "subids", "single id", "cgroups", "network", "cgroups v1", "disk", "x86_64", "a capability less",
+    "no AppArmor", "a Docker", "crane",
+}  # fmt: skip
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -89,7 +118,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for marker in item.iter_markers("needs"):
             missing = [name for name in marker.args if not ABILITIES[name][0]()]
-            if missing and IN_CI and set(missing) <= OF_ANOTHER_USER:
+            if IN_CI and OF_ANOTHER_USER & set(missing):
                 left_out.append(item)
                 break
             for name in missing:
@@ -111,8 +140,23 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Whoever asks for it gets the tests that failed in a file, a line each, which pytest takes as `@FILE`."""
+    if path := os.environ.get("LABCONTAINERS_TESTS_FAILED"):
+        reports = (*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ()))
+        Path(path).write_text("".join(f"{name}\n" for name in dict.fromkeys(report.nodeid for report in reports)))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     leaks.adopt_orphans()
+    # no test asks a registry on the internet for what is not there
+    os.environ["LABCONTAINERS_PULL"] = "never"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is there now stays to the end, so whoever looks for leaks need not go through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -124,26 +168,43 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def make_engine(place: Path) -> Iterator[Callable[[], Engine]]:
-    """Makes Engines that all use one fresh store; containers are removed, the store verified and the Engines closed afterwards."""
+def settings_of_nobody(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the settings nor the credentials of whoever runs the tests."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(place / "config"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(place / "docker"))
+    (place / "auth.json").write_text("{}")
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(place / "auth.json"))
+
+
+@pytest.fixture(scope="session")
+def store_with_base() -> Iterator[Path]:
+    """A store that holds lab/base and nothing else, to be copied: that takes a hundredth of the time of making the image."""
     from labcontainers import Engine
 
-    engines: list[Engine] = []
+    folder = Path(tempfile.mkdtemp(prefix="lab-"))
+    with Engine(root=folder / "s", run_root=folder / "r") as engine:
+        engine.images.get("lab/base")
+    yield folder / "s"
+    remove_tree(folder)
 
-    def make() -> Engine:
-        engines.append(Engine(root=place / "s", run_root=place / "r"))
-        return engines[-1]
 
-    yield make
-    complaints: list[str] = []
-    for engine in [engine for engine in engines if not engine.closed]:
-        try:
-            for container in engine.containers.list(all=True):
-                container.remove(force=True)
-            complaints += engine.store.verify()
-        finally:
-            engine.close()
-    assert not complaints, "the store is not consistent: " + "; ".join(complaints)
+@pytest.fixture
+def make_engine(place: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], Engine]]:
+    """Makes Engines that all use one store with lab/base in it, or an empty one for tests marked `empty_store`.
+
+    Containers are removed, the store verified and the Engines closed afterwards.
+    """
+    from labcontainers import Engine
+
+    if request.node.get_closest_marker("empty_store") is None:
+        shutil.copytree(request.getfixturevalue("store_with_base"), place / "s", symlinks=True)
+    with put_in_order(lambda engine: engine.store.verify()) as engines:
+
+        def make() -> Engine:
+            engines.append(Engine(root=place / "s", run_root=place / "r"))
+            return engines[-1]
+
+        yield make
 
 
 @pytest.fixture

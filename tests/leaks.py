@@ -141,7 +141,7 @@ def namespaces(pids: Iterable[int]) -> set[str]:
 
 
 def cgroups(pids: Iterable[int]) -> list[str]:
-    """The control groups called labcontainers/… of this user, but for those in which only processes of others live."""
+    """The control groups labcontainers and labcontainers/… of this user, but for those in which only processes of others live."""
     ours = {os.getpid(), *pids}
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
@@ -152,8 +152,8 @@ def cgroups(pids: Iterable[int]) -> list[str]:
 
 
 def lab_cgroups(top: Path) -> list[Path]:
-    """The groups under any folder called labcontainers below `top`."""
-    return [Path(folder) for folder, _, _ in os.walk(top) if "labcontainers" in Path(folder).relative_to(top).parts[:-1]]
+    """Any folder called labcontainers below `top`, and the groups under it."""
+    return [Path(folder) for folder, _, _ in os.walk(top) if "labcontainers" in Path(folder).relative_to(top).parts]
 
 
 def made_by_us(group: Path, ours: set[int]) -> bool:

@@ -18,10 +18,12 @@ from pathlib import Path
 
 from labcontainers.build.globs import BadPattern, has_wildcard, matches
 from labcontainers.build.ignore import IgnoreRules, parse_ignore
+from labcontainers.build.parents import split_pivot, with_parents
 from labcontainers.errors import InvalidArgument, NotFound, Unsupported
 
 _MOST_SYMLINKS = 40
 _MOST_CACHED = 50_000
+_CHUNK = 1 << 18
 _RACY_NS = 2_000_000_000
 
 
@@ -44,11 +46,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one source of COPY or ADD means: its name, and the entries in order, directories before what they hold."""
+    """What one source of COPY or ADD means: its name, and the entries in order, directories before what they hold.
+
+    `root` is the folder that real paths are relative to, "" for the context. `mtime_s` is the time that a file gets, None for the build's.
+    With `stays_packed` an archive is copied as it is, whatever the step says.
+    """
 
     name: str
     is_directory: bool
     entries: tuple[Entry, ...]
+    root: str = ""
+    mtime_s: int | None = None
+    stays_packed: bool = False
 
     def digest(self) -> str:
         """A digest of names, kinds, modes and contents; times do not count."""
@@ -63,7 +72,7 @@ class HashCache:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._known: dict[str, str] = {}
+        self._known: dict[str, object] = {}
         self._changed = False
         if path is not None:
             try:
@@ -71,20 +80,27 @@ class HashCache:
             except (OSError, ValueError):
                 loaded = {}
             if isinstance(loaded, dict):
-                self._known = {str(key): str(value) for key, value in loaded.items()}
+                self._known = loaded
+
+    def known(self, state: os.stat_result) -> str:
+        """The digest of a file in this state, in hex, or ""."""
+        found = self._known.get(_key(state))
+        return found if isinstance(found, str) else ""
 
     def digest(self, path: str) -> tuple[str, os.stat_result]:
         """The SHA-256 of a file's content, in hex, and its state when it was read. Raises OSError."""
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
-            state = os.fstat(file.fileno())
-            key = f"{state.st_dev} {state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
-            found = self._known.get(key)
-            if found is None:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            state = os.fstat(fd)
+            found = self.known(state)
+            if not found:
+                found = _sha256_of(fd)
                 # a file written this very moment may change again without a new time stamp
                 if time.time_ns() - state.st_mtime_ns > _RACY_NS:
-                    self._known[key] = found
+                    self._known[_key(state)] = found
                     self._changed = True
+        finally:
+            os.close(fd)
         return found, state
 
     def save(self) -> None:
@@ -104,8 +120,10 @@ class HashCache:
 class Context:
     """A folder with its ignore rules. Paths are the user's: relative to the folder, never leading out of it."""
 
-    def __init__(self, root: Path, rules: IgnoreRules | None = None, hashes: HashCache | None = None) -> None:
+    def __init__(self, root: Path, rules: IgnoreRules | None = None, hashes: HashCache | None = None, *, shown: str = "") -> None:
+        """`shown` is what people know it by, when that is not the folder."""
         self.root = root
+        self.shown = shown or str(root.absolute())
         self.rules = rules or IgnoreRules()
         self._hashes = hashes or HashCache()
 
@@ -123,6 +141,23 @@ class Context:
             found = [clean(re.sub(r"\\(.)", r"\1", source))]
         selections = [self._select_one(path, exclude) for path in found]
         return [selection for selection in selections if selection is not None]
+
+    def select_with_parents(self, source: str, exclude: IgnoreRules | None = None) -> list[Selection]:
+        """What `source` names, as a tree with the directories on the way to it: from the context's top, or from where `/./` stands.
+
+        Raises as select() does.
+        """
+        pivot, pattern = split_pivot(source)
+        real = self._resolve(clean(pivot))
+        if real is None or not os.path.isdir(self._absolute(real)):
+            raise NotFound(f"no such folder in the build context: {pivot}", f"the context is {self.shown}")
+        found = {entry.path: entry for entry in self._walk(real, "", exclude, hashed=False)}
+        chosen = with_parents(pattern, list(found))
+        if not chosen and not has_wildcard(pattern):
+            missing = posixpath.join(pivot, pattern).lstrip("/")
+            raise NotFound(f"no such file in the build context: {missing}", f"the context is {self.shown}")
+        entries = (found[""], *(self._read_entry(path, found[path].real_path) for path in chosen))
+        return [Selection("", True, entries)] if chosen else []
 
     def _expand(self, directory: str, parts: Sequence[str]) -> Iterator[str]:
         if not parts:
@@ -153,7 +188,7 @@ class Context:
         real = self._resolve(path)
         ignored = next((rule for name in (path, real) if name and (rule := self.rules.rule_for(name))), None)
         if real is None:
-            raise NotFound(f"no such file in the build context: {path or '/'}", f"the context is {self.root}")
+            raise NotFound(f"no such file in the build context: {path or '/'}", f"the context is {self.shown}")
         name = posixpath.basename(path)
         if os.path.isdir(self._absolute(real)):
             entries = tuple(self._walk(real, "", exclude))
@@ -164,7 +199,7 @@ class Context:
             raise NotFound(f"{path} is left out of the build context", f"line {ignored.line} of the ignore file says {ignored.pattern}")
         if exclude is not None and exclude.ignores(name):
             return None
-        return Selection(name, False, (self._entry("", real),))
+        return Selection(name, False, (self._read_entry("", real),))
 
     def _resolve(self, path: str) -> str | None:
         """The physical path below the root, symlinks followed as if the context were the whole file system; None when missing."""
@@ -192,44 +227,82 @@ class Context:
             waiting.extend(reversed([step for step in target.split("/") if step not in ("", ".")]))
         return "/".join(real)
 
-    def _walk(self, real: str, path: str, exclude: IgnoreRules | None, *, hashed: bool = True) -> Iterator[Entry]:
-        yield self._entry(path, real, hashed=hashed)
-        with os.scandir(self._absolute(real)) as scan:
-            children = sorted(scan, key=lambda child: os.fsencode(child.name))
+    def _walk(self, real: str, path: str, exclude: IgnoreRules | None, *, hashed: bool = True) -> list[Entry]:
+        """The directory itself and all below it that belongs to the context, in order."""
+        found: list[Entry] = []
+        self._walk_into(found, real, path, exclude, hashed)
+        return found
+
+    def _walk_into(self, found: list[Entry], real: str, path: str, exclude: IgnoreRules | None, hashed: bool) -> None:
+        top = self._absolute(real)
+        found.append(self._entry(path, real, os.lstat(top), top, hashed))
+        with os.scandir(top) as scan:
+            children = list(scan)
+        # in the order of their bytes, which for names of ASCII is that of their letters
+        plain = all(child.name.isascii() for child in children)
+        children.sort(key=_name if plain else _bytes_of_name)
+        before, before_path = f"{real}/" if real else "", f"{path}/" if path else ""
+        rules = self.rules
         for child in children:
-            below = posixpath.join(real, child.name)
-            relative = posixpath.join(path, child.name)
+            below, relative = before + child.name, before_path + child.name
             if child.is_dir(follow_symlinks=False):
-                if not self.rules.may_enter(below) or (exclude is not None and not exclude.may_enter(relative)):
+                if not rules.may_enter(below) or (exclude is not None and not exclude.may_enter(relative)):
                     continue
-                entries = list(self._walk(below, relative, exclude, hashed=hashed))
-                hidden = self.rules.ignores(below) or (exclude is not None and exclude.ignores(relative))
-                if len(entries) > 1 or not hidden:
-                    yield from entries
-            elif self.rules.ignores(below) or (exclude is not None and exclude.ignores(relative)):
+                position = len(found)
+                self._walk_into(found, below, relative, exclude, hashed)
+                hidden = rules.ignores(below) or (exclude is not None and exclude.ignores(relative))
+                if hidden and len(found) == position + 1:
+                    del found[position]
+            elif rules.ignores(below) or (exclude is not None and exclude.ignores(relative)):
                 continue
             elif child.is_file(follow_symlinks=False) or child.is_symlink():
-                yield self._entry(relative, below, hashed=hashed)
+                found.append(self._entry(relative, below, child.stat(follow_symlinks=False), child.path, hashed))
 
-    def _entry(self, path: str, real: str, *, hashed: bool = True) -> Entry:
+    def _read_entry(self, path: str, real: str) -> Entry:
         absolute = self._absolute(real)
-        state = os.lstat(absolute)
-        if stat.S_ISDIR(state.st_mode):
-            return Entry(path, real, state.st_mode, 0, 0, "")
-        if stat.S_ISLNK(state.st_mode):
+        return self._entry(path, real, os.lstat(absolute), absolute, hashed=True)
+
+    def _entry(self, path: str, real: str, state: os.stat_result, absolute: str, hashed: bool) -> Entry:
+        """What `state` tells of what is at `absolute`; files are hashed if that is wanted."""
+        mode = state.st_mode
+        if stat.S_ISDIR(mode):
+            return Entry(path, real, mode, 0, 0, "")
+        if stat.S_ISLNK(mode):
             return Entry(path, real, stat.S_IFLNK | 0o777, 0, 0, "", os.readlink(absolute))
-        if not stat.S_ISREG(state.st_mode):
+        if not stat.S_ISREG(mode):
             raise Unsupported(f"copying a socket, pipe or device from the context is not supported: {real}")
         if not hashed:
-            return Entry(path, real, state.st_mode, state.st_size, state.st_mtime_ns, "")
-        try:
-            digest, state = self._hashes.digest(absolute)
-        except PermissionError as error:
-            raise InvalidArgument(f"cannot read {real} of the build context: permission denied", "name it in .dockerignore") from error
+            return Entry(path, real, mode, state.st_size, state.st_mtime_ns, "")
+        digest = self._hashes.known(state)
+        if not digest:
+            try:
+                digest, state = self._hashes.digest(absolute)
+            except PermissionError as error:
+                raise InvalidArgument(f"cannot read {real} of the build context: permission denied", "name it in .dockerignore") from error
         return Entry(path, real, state.st_mode, state.st_size, state.st_mtime_ns, digest)
 
     def _absolute(self, real: str) -> str:
         return os.path.join(self.root, real)
+
+
+def _sha256_of(fd: int) -> str:
+    """Of all that can be read, in hex; most files are read by one call, and no buffer is made for them."""
+    content = hashlib.sha256()
+    while data := os.read(fd, _CHUNK):
+        content.update(data)
+    return content.hexdigest()
+
+
+def _key(state: os.stat_result) -> str:
+    return f"{state.st_dev} {state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
+
+
+def _name(child: os.DirEntry[str]) -> str:
+    return child.name
+
+
+def _bytes_of_name(child: os.DirEntry[str]) -> bytes:
+    return os.fsencode(child.name)
 
 
 def clean(path: str) -> str:
@@ -239,6 +312,8 @@ def clean(path: str) -> str:
 
 def open_context(root: Path, dockerfile: str | None = None, hashes: HashCache | None = None) -> Context:
     """The context at `root`, with the rules of `<dockerfile>.dockerignore` or else of `.dockerignore`; raises NotFound."""
+    if root.is_file():
+        raise InvalidArgument(f"the build context is a file: {root}", f"an archive is read from standard input: build - < {root.name}")
     if not root.is_dir():
         raise NotFound(f"no such folder for a build context: {root}")
     names = [f"{dockerfile}.dockerignore"] if dockerfile else []

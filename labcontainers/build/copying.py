@@ -19,26 +19,14 @@ from typing import Any
 from labcontainers.build.destination import Destination, Ownership, resolve_owner
 from labcontainers.build.globs import has_wildcard, matches
 from labcontainers.build.ignore import IgnoreRules, rules_from
+from labcontainers.build.tree_items import SOURCE, Item, tree_with_parents, walk
 from labcontainers.build.unpacking import is_archive, unpack
 from labcontainers.errors import Failed, InvalidArgument, NotFound
 from labcontainers.kernel import mounts, syscalls
+from labcontainers.kernel.scoped_paths import BENEATH
 
 _OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
 _CHUNK = 1 << 30
-_SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One thing to copy; `path` is relative to what was named, `open_source` opens a regular file or directory for reading."""
-
-    path: str
-    state: os.stat_result | None
-    mode: int
-    uid: int
-    gid: int
-    target: str
-    open_source: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +36,8 @@ class Source:
     name: str
     items: Iterator[Item]
     is_directory: bool
+    mtime_s: int | None = None
+    stays_packed: bool = False
 
 
 def copy(request: str) -> dict[str, Any]:
@@ -58,9 +48,15 @@ def copy(request: str) -> dict[str, Any]:
     with open(request, encoding="utf-8") as file:
         wanted = json.load(file)
     _private_mounts()
-    root_fd = _mount(wanted["lower"], wanted["upper"], wanted["work"], wanted["mount"], userxattr=wanted["userxattr"])
+    if wanted["link"]:
+        # names of owners are the image's, but nothing else of it counts: the files go into a tree that is empty
+        trees = wanted["lower"] or [wanted["upper"]]
+        root_fd = _mount(trees, "", "", wanted["mount"], userxattr=wanted["userxattr"])
+    else:
+        root_fd = _mount(wanted["lower"], wanted["upper"], wanted["work"], wanted["mount"], userxattr=wanted["userxattr"])
     owner = resolve_owner(root_fd, wanted["chown"]) if wanted["chown"] else (0, 0) if wanted["source"].get("context") else None
-    destination = Destination(root_fd, Ownership(owner, wanted["chmod"], wanted["mtime_s"] * 10**9))
+    target_fd = _open(wanted["upper"]) if wanted["link"] else root_fd
+    destination = Destination(target_fd, Ownership(owner, wanted["chmod"], wanted["mtime_s"] * 10**9))
     exclude = rules_from(wanted["exclude"]) if wanted["exclude"] else None
     sources, unmatched = _sources(wanted, exclude)
     path = wanted["destination"]
@@ -114,20 +110,28 @@ def _mount(lower: Sequence[str], upper: str, work: str, target: str, *, userxatt
         os.makedirs(target, exist_ok=True)
         mounts.overlay(list(lower), upper, work, target, userxattr=userxattr)
         trees = [target]
-    return os.open(trees[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return _open(trees[0])
+
+
+def _open(tree: str) -> int:
+    return os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _sources(wanted: dict[str, Any], exclude: IgnoreRules | None) -> tuple[list[Source], list[str]]:
     source = wanted["source"]
     if "context" in source:
-        fd = os.open(source["context"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return [_context_source(fd, selection) for selection in source["selections"]], []
+        return [_context_source(_open(selection["root"] or source["context"]), selection) for selection in source["selections"]], []
     if "lower" not in source:
         return [], []
     fd = _mount(source["lower"], "", "", source["mount"], userxattr=wanted["userxattr"])
     found: list[Source] = []
     unmatched: list[str] = []
     for pattern in source["patterns"]:
+        if wanted["parents"]:
+            items = tree_with_parents(fd, pattern, exclude)
+            found += [Source("", iter(items), True)] if items else []
+            unmatched += [] if items else [pattern]
+            continue
         paths = list(_expand(fd, pattern))
         if not paths:
             unmatched.append(pattern)
@@ -141,16 +145,15 @@ def _context_source(root_fd: int, selection: dict[str, Any]) -> Source:
         for path, real_path, mode, size, mtime_ns, target in selection["entries"]:
             yield Item(path, None, mode, 0, 0, target, _checked(root_fd, real_path, size, mtime_ns))
 
-    return Source(selection["name"], items(), selection["is_directory"])
+    return Source(selection["name"], items(), selection["is_directory"], selection["mtime_s"], selection["stays_packed"])
 
 
 def _checked(root_fd: int, path: str, size: int, mtime_ns: int) -> Callable[[], int]:
     """Opens a file of the context, which must be the one that was hashed."""
 
     def open_source() -> int:
-        resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
         try:
-            fd = syscalls.openat2(root_fd, path, _SOURCE, resolve=resolve)
+            fd = syscalls.openat2(root_fd, path, SOURCE, resolve=BENEATH)
         except OSError as error:
             raise Failed(f"{path} of the build context: {os.strerror(error.errno or 0).lower()}", "build again") from error
         state = os.fstat(fd)
@@ -205,38 +208,14 @@ def _tree_source(root_fd: int, path: str, exclude: IgnoreRules | None) -> Source
     finally:
         os.close(fd)
 
-    def open_top(flags: int = _SOURCE) -> int:
+    def open_top(flags: int = SOURCE) -> int:
         return syscalls.openat2(root_fd, path or ".", flags & ~os.O_NOFOLLOW)
 
     if stat.S_ISDIR(state.st_mode):
-        return Source(name, _walk(open_top, "", state, exclude), True)
+        return Source(name, walk(open_top, "", state, exclude), True)
     if exclude is not None and exclude.ignores(name):
         return None
     return Source(name, iter([Item("", state, state.st_mode, state.st_uid, state.st_gid, "", open_top)]), False)
-
-
-def _walk(open_directory: Callable[[], int], path: str, state: os.stat_result, exclude: IgnoreRules | None) -> Iterator[Item]:
-    yield Item(path, state, state.st_mode, state.st_uid, state.st_gid, "", open_directory)
-    fd = open_directory()
-    try:
-        for name in sorted(os.listdir(fd), key=os.fsencode):
-            below = posixpath.join(path, name)
-            found = os.lstat(name, dir_fd=fd)
-            is_directory = stat.S_ISDIR(found.st_mode)
-            if exclude is not None and exclude.ignores(below) and not (is_directory and exclude.may_enter(below)):
-                continue
-            opener = _opener(fd, name)
-            if is_directory:
-                yield from _walk(opener, below, found, exclude)
-            else:
-                target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(found.st_mode) else ""
-                yield Item(below, found, found.st_mode, found.st_uid, found.st_gid, target, opener)
-    finally:
-        os.close(fd)
-
-
-def _opener(fd: int, name: str) -> Callable[[], int]:
-    return lambda: os.open(name, _SOURCE | os.O_CLOEXEC, dir_fd=fd)
 
 
 def _copy_source(source: Source, destination: Destination, path: str, *, unpacks: bool, chown: str) -> None:
@@ -246,7 +225,7 @@ def _copy_source(source: Source, destination: Destination, path: str, *, unpacks
             _copy_items(source.items, destination, fd)
         return
     item = next(source.items)
-    if unpacks and stat.S_ISREG(item.mode):
+    if unpacks and not source.stays_packed and stat.S_ISREG(item.mode):
         fd = item.open_source()
         try:
             if is_archive(fd):
@@ -260,7 +239,11 @@ def _copy_source(source: Source, destination: Destination, path: str, *, unpacks
     if not name:
         raise InvalidArgument(f"cannot copy a file over the directory {path}")
     with destination.directory(folder) as parent:
+        before = destination.ownership
+        if source.mtime_s is not None:
+            destination.ownership = replace(before, mtime_ns=source.mtime_s * 10**9)
         _copy_one(item, destination, parent, name, {}, parent)
+        destination.ownership = before
 
 
 def _copy_items(items: Iterator[Item], destination: Destination, top_fd: int) -> None:

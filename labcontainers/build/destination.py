@@ -16,11 +16,10 @@ from dataclasses import dataclass
 
 from labcontainers.build.modes import changed_mode, is_octal
 from labcontainers.errors import InvalidArgument, Unsupported
-from labcontainers.kernel import syscalls
+from labcontainers.kernel import scoped_paths, syscalls
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LARGEST_DATABASE = 4 << 20
-_MOST_SYMLINKS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +81,12 @@ class Destination:
 
         COPY and ADD write where a symlink of that name points to, as BuildKit does. Raises InvalidArgument for a circle.
         """
-        waiting = [part for part in path.split("/") if part][::-1]
-        real: list[str] = []
-        links = 0
-        while waiting:
-            part = waiting.pop()
-            if part in (".", ".."):
-                del real[len(real) - (part == "..") :]
-                continue
-            fd = self.find("/".join([*real, part]), os.O_PATH | os.O_NOFOLLOW)
-            if fd is None:
-                real.append(part)
-                continue
-            try:
-                target = os.readlink("", dir_fd=fd) if stat.S_ISLNK(os.fstat(fd).st_mode) else None
-            finally:
-                os.close(fd)
-            if target is None:
-                real.append(part)
-                continue
-            links += 1
-            if links > _MOST_SYMLINKS:
-                raise InvalidArgument(f"too many symlinks on the way to {path} of the image", "choose another destination")
-            if target.startswith("/"):
-                real = []
-            waiting.extend(reversed([step for step in target.split("/") if step]))
-        return "/" + "/".join(real)
+        try:
+            return scoped_paths.resolve(self.root_fd, path)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise InvalidArgument(f"cannot open {path} of the image: {os.strerror(error.errno or 0).lower()}") from error
+            raise InvalidArgument(f"too many symlinks on the way to {path} of the image", "choose another destination") from None
 
     @contextlib.contextmanager
     def directory(self, path: str) -> Iterator[int]:

@@ -1,83 +1,81 @@
-"""One build in progress: does a plan's steps in order, from the cache or anew, and tells how each goes.
+"""One build in progress: does a plan's steps, from the cache or anew, each as soon as what it needs is there, and tells how each goes.
 
-It must not know how a step is carried out, nor where the Dockerfile came from.
+It must not know how a step is carried out, nor where the Dockerfile came from. What comes of it is the same whatever the timing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import NoReturn, assert_never
 
-from labcontainers.build.cache import BuildCache, Inputs
-from labcontainers.build.context import Context, Selection
-from labcontainers.build.ignore import rules_from
-from labcontainers.build.plan import BuildPlan, ConfigStep, CopyStep, FromStep, RunStep, StagePlan, Step, WorkdirStep
-from labcontainers.build.progress import OnEvent, StepCached, StepFailedEvent, StepFinished, StepMissed, StepOutput, StepStarted
+from labcontainers.build.base_images import BaseImages
+from labcontainers.build.cache import Asked, BuildCache, StageCache
+from labcontainers.build.caching.step_inputs import step_inputs, subject_of
+from labcontainers.build.cancelling import Cancel
+from labcontainers.build.context import Selection
+from labcontainers.build.gathering import Chosen, Gatherer
+from labcontainers.build.graph import Edge
+from labcontainers.build.lanes import lanes_of
+from labcontainers.build.mounting import Bound
+from labcontainers.build.once import Made, Once
+from labcontainers.build.plan import BuildPlan, ConfigStep, CopyStep, FromStep, RunStep, Step, WorkdirStep
+from labcontainers.build.plan_graph import PlannedStep, plan_graph
+from labcontainers.build.progress import (
+    BuildEvent,
+    BuildPlanned,
+    OnEvent,
+    PlannedRow,
+    StepCached,
+    StepCancelled,
+    StepFailedEvent,
+    StepFinished,
+    StepMissed,
+    StepOutput,
+    StepStarted,
+)
 from labcontainers.build.result import StepRecord
+from labcontainers.build.solver import INTERRUPTED, OTHER_FAILED, Solver
+from labcontainers.build.sources import TreeFiles
 from labcontainers.build.stages import Origin
-from labcontainers.build.steps import OutputTail, StepExecutor, TreeFiles
-from labcontainers.errors import DockerfileError, InvalidArgument, LabError, NotFound, Unsupported
-from labcontainers.images.catalog import Catalog
-from labcontainers.images.image import Image
+from labcontainers.build.steps import OutputTail, StepExecutor
+from labcontainers.errors import Cancelled, DockerfileError, InvalidArgument, LabError, NotFound, Unsupported
 from labcontainers.oci.digest import chain_id
-from labcontainers.oci.image_config import HistoryEntry, ImageConfig
+from labcontainers.oci.image_config import HistoryEntry
 from labcontainers.store.layout import Store
 from labcontainers.store.snapshots import Layer
 
 _COMMENT = "buildkit.dockerfile.v0"
 
 
-class BaseImages:
-    """The images that a build starts from, each looked up once; the time that making one took is told to the first who asks."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._found: dict[str, Image] = {}
-        self._made_in_s: dict[str, float] = {}
-
-    def get(self, name: str) -> Image:
-        """The image; an embedded one is made when it is missing. Raises NotFound."""
-        if name not in self._found:
-            begun = time.monotonic()
-            image = self._catalog.find(name)
-            if image is None:
-                image = self._catalog.get(name)
-                self._made_in_s[name] = time.monotonic() - begun
-            self._found[name] = image
-        return self._found[name]
-
-    def config(self, name: str) -> ImageConfig:
-        """The config of an image; raises NotFound."""
-        return self.get(name).config
-
-    def take_duration_s(self, name: str) -> float | None:
-        """How long it took to make the image, the first time; None when it was there."""
-        return self._made_in_s.pop(name, None)
-
-
 @dataclass(slots=True)
 class BuiltStage:
-    """A stage as far as it is built. `state_key` stands for all instructions so far that changed only the config."""
+    """A stage as far as it is built. `state_key` stands for all instructions so far that changed only the config.
+
+    `base` is the image that it stands on, by name and id, `changed_by` the last step so far that was not cached.
+    """
 
     diff_ids: list[str] = field(default_factory=list)
     history: list[HistoryEntry] = field(default_factory=list)
     extra: Mapping[str, object] = field(default_factory=dict)
     state_key: str = ""
+    base: tuple[str, str] = ("", "")
+    changed_by: str = ""
 
 
 @dataclass(slots=True)
 class Done:
-    """How one step went."""
+    """How one step went. `key` is that of the cache, if any; `anew` says that this step, or an equal one, was done in this build."""
 
     layer: Layer | None = None
     cached: bool = False
     reason: str = ""
     duration_s: float = 0.0
+    key: str = ""
+    anew: bool = False
 
 
 class BuildRun:
@@ -87,29 +85,82 @@ class BuildRun:
         self,
         store: Store,
         plan: BuildPlan,
-        context: Context,
+        gatherer: Gatherer,
         images: BaseImages,
         executor: StepExecutor,
         cache: BuildCache,
-        on_event: OnEvent,
+        cancel: Cancel,
         identity: str,
+        most_at_once: int,
     ) -> None:
         self._identity = identity
         self._store = store
         self._plan = plan
-        self._context = context
+        self._gatherer = gatherer
         self._images = images
         self._executor = executor
         self._cache = cache
-        self.tell = on_event
-        self._stages: dict[int, BuiltStage] = {}
-        self.records: list[StepRecord] = []
+        self._cancel = cancel
+        self._once = Once()
+        self._stages = {stage.stage.number: BuiltStage() for stage in plan.stages}
+        self._steps = {planned.index: planned for planned in plan_graph(plan)}
+        froms = [planned for planned in self._steps.values() if isinstance(planned.step, FromStep) and planned.step.origin.image]
+        # the step that tells how long its image took: the first that asks for it
+        self._first_from = {planned.step.origin.image: planned.index for planned in reversed(froms) if isinstance(planned.step, FromStep)}
+        self._went: dict[int, tuple[Done, StepRecord]] = {}
+        needs = {index: [need.index for need in planned.needs] for index, planned in self._steps.items()}
+        self._solver: Solver[BuildEvent] = Solver(needs, most_at_once, lambda index: self._attempt(self._steps[index]), cancel)
 
-    def build_all(self) -> BuiltStage:
-        """Do all steps; the last stage."""
-        for stage in self._plan.stages:
-            self._stages[stage.stage.number] = self._build_stage(stage)
+    def build_all(self, on_event: OnEvent) -> BuiltStage:
+        """Do all steps; the last stage. `on_event` is called in this thread.
+
+        Raises what the step that failed first raised, KeyboardInterrupt, or Cancelled; what was finished stays cached.
+        """
+        on_event(self._planned())
+        self._solver.run(on_event)
         return self._stages[self._plan.stages[-1].stage.number]
+
+    def _planned(self) -> BuildPlanned:
+        needs = {index: [need.index for need in one.needs if need.kind != "next"] for index, one in self._steps.items()}
+        lanes = lanes_of([(one.number, len(one.stage.steps)) for one in self._steps.values()], needs)
+        rows = [
+            PlannedRow(
+                one.index, one.stage.stage.title, one.step.text, one.step.place.first_line, one.number, len(one.stage.steps), lane
+            )
+            for one, lane in zip(self._steps.values(), lanes, strict=True)
+        ]  # fmt: skip
+        return BuildPlanned(tuple(rows))
+
+    @property
+    def records(self) -> tuple[StepRecord, ...]:
+        """The steps that are done, in the order of the plan. Of equal ones the first is told as the one that was done."""
+        told: dict[int, StepRecord] = {index: record for index, (_, record) in sorted(self._went.items())}
+        doer: dict[str, int] = {}
+        for index, (done, record) in sorted(self._went.items()):
+            if not done.anew:
+                continue
+            first = doer.setdefault(done.key, index)
+            if first == index:
+                continue
+            before = told[first]
+            if not done.cached:
+                went = {"cached": False, "duration_s": record.duration_s, "output": record.output}
+                told[first] = replace(before, **went)  # type: ignore[arg-type]  # the names of the fields are those above
+            told[index] = replace(record, cached=True, duration_s=min(record.duration_s, before.duration_s), output="", reason="")
+        return tuple(told.values())
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Which steps had to be done before which."""
+        return tuple(Edge(need.index, index, need.kind) for index, planned in self._steps.items() for need in planned.needs)
+
+    def _tell(self, event: BuildEvent) -> None:
+        self._solver.tell(event)
+
+    @property
+    def stages(self) -> Mapping[int, BuiltStage]:
+        """The stages by their numbers, as far as they are built."""
+        return self._stages
 
     def layers(self, stage: BuiltStage) -> list[Layer]:
         """The layers of a stage with their sizes, from the bottom up."""
@@ -122,92 +173,135 @@ class BuildRun:
             found.append(Layer(diff_id, chain, row.size_bytes))
         return found
 
-    def _build_stage(self, plan: StagePlan) -> BuiltStage:
-        state = BuiltStage()
-        for number, step in enumerate(plan.steps, 1):
-            index = len(self.records) + 1
-            title = plan.stage.title
-            self.tell(StepStarted(index, self._plan.total, title, step.text, step.place.first_line, number, len(plan.steps)))
-            tail = OutputTail()
-            begun = time.monotonic()
-            try:
-                done = self._do(step, state, index, f"{self._identity}|{title}|{number}", tail)
-            except KeyboardInterrupt:
-                self.tell(StepFailedEvent(index, "interrupted"))
-                raise
-            except LabError as error:
-                located = _located(error, step)
-                self.tell(StepFailedEvent(index, located.message))
-                if located is error:
-                    raise
-                raise located from error
-            duration_s = max(time.monotonic() - begun, done.duration_s)
-            size = done.layer.size_bytes if done.layer else 0
-            self.tell(StepCached(index, size) if done.cached else StepFinished(index, duration_s, size))
-            line = step.place.first_line
-            self.records.append(StepRecord(index, step.text, line, done.cached, duration_s, size, tail.text, title, done.reason))
-        return state
+    def _attempt(self, planned: PlannedStep) -> None:
+        """Do one step, and tell how it went."""
+        index, step, stage = planned.index, planned.step, planned.stage
+        title, count = stage.stage.title, len(stage.steps)
+        self._tell(StepStarted(index, self._plan.total, title, step.text, step.place.first_line, planned.number, count))
+        tail = OutputTail()
+        begun = time.monotonic()
+        try:
+            done = self._do(planned, self._stages[stage.stage.number], tail)
+        except BaseException as error:
+            self._fail(planned, error)
+        duration_s = max(time.monotonic() - begun, done.duration_s)
+        size = done.layer.size_bytes if done.layer else 0
+        line, output = step.place.first_line, tail.text
+        self._went[index] = (
+            done,
+            StepRecord(index, step.text, line, done.cached, duration_s, size, output, title, done.reason, planned.number, count),
+        )
+        self._tell(StepCached(index, size) if done.cached else StepFinished(index, duration_s, size))
 
-    def _do(self, step: Step, state: BuiltStage, index: int, position: str, tail: OutputTail) -> Done:
+    def _fail(self, planned: PlannedStep, error: BaseException) -> NoReturn:
+        """Raise the error of the step that failed first, with its place; whatever ends a step after that is no failure of its own."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        first = not isinstance(error, Cancelled) and self._cancel.cancel(INTERRUPTED if interrupted else OTHER_FAILED)
+        if interrupted or not first:
+            self._tell(StepCancelled(planned.index, self._cancel.reason))
+            if interrupted:
+                raise error
+            raise Cancelled("the step was stopped", "build again: what was finished is kept") from error
+        located = _located(error, planned.step) if isinstance(error, LabError) else error
+        self._tell(StepFailedEvent(planned.index, str(getattr(located, "message", located))))
+        if located is error:
+            raise error
+        raise located from error
+
+    def _do(self, planned: PlannedStep, state: BuiltStage, tail: OutputTail) -> Done:
+        step, index = planned.step, planned.index
         if isinstance(step, FromStep):
-            return self._begin(step, state)
+            return self._begin(step, state, index)
+        cache = self._cache.of_stage(planned.stage.stage.title)
+        position = f"{self._identity}|{planned.stage.stage.title}|{planned.number}"
+        titles = {stage.stage.number: stage.stage.title for stage in self._plan.stages}
+        asked = Asked(position, tuple(state.diff_ids), {}, subject_of(step, titles, state.base, state.changed_by))
         if isinstance(step, ConfigStep):
-            return self._configure(step, state)
+            return self._configure(step, state, asked, cache)
         assert isinstance(step, RunStep | CopyStep | WorkdirStep)
         chosen = self._choose(step) if isinstance(step, CopyStep) else []
-        inputs = _inputs(step, chosen, self._plan.source_date_epoch)
-        parent, below = chain_id(state.diff_ids), tuple(state.diff_ids)
-        key = self._cache.key(parent, inputs)
-        hit = self._cache.find(key, below)
+        bound = self._bound(step) if isinstance(step, RunStep) else {}
+        asked = replace(asked, inputs=step_inputs(step, chosen, bound, self._plan.file_time_s))
         reason = ""
-        if hit is not None:
-            layer = hit.layer
-        else:
-            reason = self._cache.why(position, parent, inputs)
-            self.tell(StepMissed(index, reason))
-            layer = self._make(step, below, chosen, index, tail)
-            self._cache.put(key, layer)
-        self._cache.remember(position, parent, inputs)
-        if layer is not None:
-            state.diff_ids.append(layer.diff_id)
-        state.history.append(HistoryEntry(self._created, step.created_by, _COMMENT, layer is None))
-        return Done(layer, hit is not None, reason)
 
-    def _begin(self, step: FromStep, state: BuiltStage) -> Done:
+        def make() -> Made:
+            nonlocal reason
+            with cache.turn(asked, self._cancel.check) as hit:
+                if hit is not None:
+                    return Made(hit.layer, anew=False)
+                reason = cache.why(asked)
+                self._tell(StepMissed(index, reason))
+                layer = self._make(step, asked.below, chosen, bound, index, tail)
+                cache.put(asked, layer)
+                return Made(layer, anew=True)
+
+        made, here = self._once.do(asked.key, make)
+        if made.anew and not here:
+            reason = cache.why(asked)
+        cache.remember(asked)
+        if made.anew:
+            state.changed_by = f"step {planned.number} before it changed: {step.text[:80]}"
+        if made.layer is not None:
+            state.diff_ids.append(made.layer.diff_id)
+        state.history.append(HistoryEntry(self._created, step.created_by, _COMMENT, made.layer is None))
+        return Done(made.layer, not (here and made.anew), reason, key=asked.key, anew=made.anew)
+
+    def _begin(self, step: FromStep, state: BuiltStage, index: int) -> Done:
         if step.origin.stage is not None:
             earlier = self._stages[step.origin.stage]
             state.diff_ids += earlier.diff_ids
             state.history += earlier.history
-            state.extra, state.state_key = earlier.extra, earlier.state_key
+            state.extra, state.state_key, state.base = earlier.extra, earlier.state_key, earlier.base
+            state.changed_by = earlier.changed_by and f"the stage that it begins from changed: {earlier.changed_by}"
             return Done(cached=True)
         if not step.origin.image:
             return Done(cached=True)
         image = self._images.get(step.origin.image)
-        made_in_s = self._images.take_duration_s(step.origin.image)
+        first = self._first_from[step.origin.image] == index
+        made_in_s = self._images.duration_s(step.origin.image) if first else None
         state.diff_ids += image.diff_ids
         state.history += image.config.history
-        state.extra, state.state_key = image.config.extra, image.id
+        state.extra, state.state_key, state.base = image.config.extra, image.id, (step.origin.image, image.id)
         return Done(cached=made_in_s is None, duration_s=made_in_s or 0.0)
 
-    def _configure(self, step: ConfigStep, state: BuiltStage) -> Done:
-        state.state_key = hashlib.sha256(f"{state.state_key}|{step.created_by}".encode()).hexdigest()
-        key = self._cache.key(chain_id(state.diff_ids), {"config": state.state_key})
-        cached = self._cache.find(key, tuple(state.diff_ids)) is not None
-        if not cached:
-            self._cache.put(key, None)
-        state.history.append(HistoryEntry(self._created, step.created_by, _COMMENT, True))
-        return Done(cached=cached)
+    def _configure(self, step: ConfigStep, state: BuiltStage, asked: Asked, cache: StageCache) -> Done:
+        before, text = state.state_key, step.created_by or step.text
+        state.state_key = hashlib.sha256(f"{before}|{text}".encode()).hexdigest()
+        own = replace(asked, inputs={"the instruction": text, "the config before it": "" if state.base[1] == before else before})
+        asked = replace(asked, inputs={"config": state.state_key})
+
+        def make() -> Made:
+            with cache.turn(asked, self._cancel.check) as hit:
+                if hit is None:
+                    cache.put(asked, None)
+                return Made(None, anew=hit is None)
+
+        made, here = self._once.do(asked.key, make)
+        reason = cache.why(own) if made.anew else ""
+        cache.remember(own)
+        if step.created_by:
+            state.history.append(HistoryEntry(self._created, step.created_by, _COMMENT, True))
+        return Done(cached=not (here and made.anew), reason=reason, key=asked.key, anew=made.anew)
 
     @property
     def _created(self) -> str:
-        return timestamp(self._plan.source_date_epoch)
+        return timestamp(self._plan.created_s)
 
-    def _choose(self, step: CopyStep) -> list[Selection] | TreeFiles:
-        """What a COPY names: files of the context, read and hashed, or patterns in another tree."""
-        if step.origin is not None:
+    def _choose(self, step: CopyStep) -> list[Chosen] | TreeFiles:
+        """What a COPY or ADD names: files that are read and hashed, or patterns in another tree."""
+        if step.origin is not None and not step.origin.context:
             return TreeFiles(self._origin_layers(step.origin), step.sources)
-        exclude = rules_from(step.exclude) if step.exclude else None
-        return [selection for source in step.sources for selection in self._context.select(source, exclude)]
+        return self._gatherer.choose(step)
+
+    def _bound(self, step: RunStep) -> Bound:
+        """What the mounts of a RUN take from contexts, stages and images, by their targets."""
+        bound: dict[str, list[Selection] | TreeFiles] = {}
+        for mount in step.mounts:
+            if mount.origin is not None and not mount.origin.context:
+                bound[mount.target] = TreeFiles(self._origin_layers(mount.origin), (mount.source,))
+            elif mount.type == "bind" or mount.origin is not None:
+                bound[mount.target] = self._gatherer.bind(mount)
+        return bound
 
     def _origin_layers(self, origin: Origin) -> tuple[str, ...]:
         if origin.stage is not None:
@@ -218,19 +312,20 @@ class BuildRun:
         self,
         step: RunStep | CopyStep | WorkdirStep,
         below: tuple[str, ...],
-        chosen: list[Selection] | TreeFiles,
+        chosen: list[Chosen] | TreeFiles,
+        bound: Bound,
         index: int,
         tail: OutputTail,
     ) -> Layer | None:
         def on_output(stream: int, data: bytes) -> None:
             tail.add(data)
-            self.tell(StepOutput(index, stream, data))
+            self._tell(StepOutput(index, stream, data))
 
         match step:
             case RunStep():
-                return self._executor.run(step, below, on_output, tail)
+                return self._executor.run(step, below, bound, self._gatherer.root, on_output, tail)
             case CopyStep():
-                return self._executor.copy(step, below, chosen, self._context.root, on_output)
+                return self._executor.copy(step, below, chosen, self._gatherer.root, on_output)
             case WorkdirStep():
                 return self._executor.make_directory(step, below)
             case _:
@@ -249,53 +344,3 @@ def _located(error: LabError, step: Step) -> LabError:
     if isinstance(error, DockerfileError) or not isinstance(error, InvalidArgument | NotFound):
         return error
     return step.place.fault(error.message, error.hint)
-
-
-def _inputs(step: RunStep | CopyStep | WorkdirStep, chosen: list[Selection] | TreeFiles, mtime_s: int) -> Inputs:
-    """What a step depends on, under names that a reader understands."""
-    match step:
-        case RunStep():
-            return {
-                "the command": json.dumps([step.arguments, step.script]),
-                "the environment": dict(entry.partition("=")[::2] for entry in step.environment),
-                "the working directory": step.working_dir,
-                "the user": step.user,
-                "the network": step.network,
-                "the host name": step.hostname,
-            }
-        case WorkdirStep():
-            return {"the working directory": step.path, "the user": step.user, "the time": str(mtime_s)}
-        case CopyStep():
-            return {
-                "the instruction": json.dumps([step.sources, step.destination, step.unpacks]),
-                "the owner": step.chown,
-                "the mode": step.chmod,
-                "the exclusions": json.dumps(step.exclude),
-                "the time": str(mtime_s),
-                "here-documents": {
-                    file.name: hashlib.sha256(file.content.encode(errors="surrogateescape")).hexdigest() for file in step.files
-                },
-                "the files": _file_digests(chosen),
-            }
-        case _:
-            assert_never(step)
-
-
-def _text_digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
-
-
-def _file_digests(chosen: list[Selection] | TreeFiles) -> Mapping[str, str] | str:
-    if isinstance(chosen, TreeFiles):
-        return chain_id(chosen.diff_ids)
-    digests: dict[str, str] = {}
-    for number, selection in enumerate(chosen):
-        for entry in selection.entries:
-            if selection.is_directory and not entry.path:
-                # what a directory holds is copied, not the directory: its own mode does not count
-                continue
-            name = "/".join(part for part in (selection.name, entry.path) if part) or "."
-            if name in digests:
-                name = f"{name} ({number + 1})"
-            digests[name] = f"{entry.mode:o} {entry.digest or entry.target}"
-    return digests

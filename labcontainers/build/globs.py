@@ -27,6 +27,11 @@ def has_wildcard(path: str) -> bool:
     return False
 
 
+def literal(path: str) -> str:
+    """A pattern that means this one path."""
+    return re.sub(r"([*?\[\\])", r"\\\1", path)
+
+
 def matches(pattern: str, name: str) -> bool:
     """Whether the whole of `name` matches; raises BadPattern."""
     return compile_pattern(pattern).fullmatch(name) is not None

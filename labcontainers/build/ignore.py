@@ -33,10 +33,22 @@ class IgnoreRules:
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules = tuple(rules)
         self._includes_again = any(rule.includes for rule in rules)
+        self._any = re.compile("|".join(f"(?:{rule.matcher.pattern})" for rule in rules), re.DOTALL)
+        self._untouched: dict[str, bool] = {}
 
     def ignores(self, path: str) -> bool:
         """Whether `path`, relative to the context and without a leading slash, is left out."""
+        if not self.rules or (self._matches_nothing(path.rpartition("/")[0]) and not self._any.fullmatch(path)):
+            return False
         return self.rule_for(path) is not None
+
+    def _matches_nothing(self, directory: str) -> bool:
+        """Whether no line matches this directory, nor one above it; each is looked at once."""
+        known = self._untouched.get(directory)
+        if known is None:
+            known = not directory or (self._matches_nothing(directory.rpartition("/")[0]) and not self._any.fullmatch(directory))
+            self._untouched[directory] = known
+        return known
 
     def rule_for(self, path: str) -> Rule | None:
         """The line that leaves `path` out, or None when it belongs to the context."""
@@ -71,6 +83,14 @@ def parse_ignore(text: str, file: str = ".dockerignore") -> IgnoreRules:
 def rules_from(patterns: Iterable[str]) -> IgnoreRules:
     """The rules of single patterns, as of COPY --exclude; raises InvalidArgument."""
     return parse_ignore("\n".join(patterns), "--exclude")
+
+
+def path_rules(pattern: str) -> IgnoreRules:
+    """One rule that matches the paths which `pattern` names, and what is below them; raises InvalidArgument."""
+    try:
+        return IgnoreRules([_rule(pattern.removeprefix("!"), 1)])
+    except BadPattern as error:
+        raise InvalidArgument(str(error)) from None
 
 
 def _rule(line: str, number: int) -> Rule:

@@ -5,19 +5,28 @@ It must not know how steps are carried out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from labcontainers.build.dockerfile.instructions import Command, Instruction, Pairs, Text, Words
+from labcontainers.build.dockerfile.instructions import Command, Healthcheck, Instruction, Onbuild, Pairs, Text, Words
 from labcontainers.build.dockerfile.lint import BuildWarning
-from labcontainers.build.plan import Step, WorkdirStep, describe
+from labcontainers.build.plan import Step, WorkdirStep, describe, triggers_of
 from labcontainers.build.scope import Scope
-from labcontainers.build.wording import absolute, go_list, is_signal, parse_ports
+from labcontainers.build.wording import absolute, go_duration, go_list, go_quote, is_signal, parse_ports
+from labcontainers.units import parse_duration_s
+
+# Beyond this, execve fails: a quarter of the usual limit of the stack (Linux, execve(2), Limits on size of arguments and environment).
+_MAX_ENVIRONMENT = 2 * 1024 * 1024
+# All ports of each protocol.
+_MAX_PORTS = 3 * 65536
 
 
 def env(scope: Scope, instruction: Instruction) -> Step:
     assert isinstance(instruction, Pairs)
     values = _pairs(scope, instruction)
     scope.state.set_environment(dict(values))
+    _check_size(scope, instruction)
     return scope.config_step(instruction, "ENV " + " ".join(f"{key}={value}" for key, value in values))
 
 
@@ -40,19 +49,26 @@ def _pairs(scope: Scope, instruction: Pairs) -> list[tuple[str, str]]:
 
 def arg(scope: Scope, instruction: Instruction) -> Step:
     assert isinstance(instruction, Pairs)
-    shown, declared = [], {}
+    shown = []
     for pair in instruction.pairs:
-        name = scope.expand(instruction, pair.key)
+        name = pair.key.text
         value = None if pair.value is None else scope.expand(instruction, pair.value)
         if name in scope.options.build_args:
             scope.grouped.used_build_args.add(name)
             value = scope.options.build_args[name]
         elif value is None:
-            value = scope.stage.title if name == "TARGETSTAGE" else scope.grouped.global_arguments.get(name)
-        declared[name] = value
+            value = scope.grouped.global_arguments.get(name)
+        scope.state.declare(name, value)
         shown.append(name if value is None else f"{name}={value}")
-    scope.state.arguments.update(declared)
+    _check_size(scope, instruction)
     return scope.config_step(instruction, "ARG " + " ".join(shown))
+
+
+def _check_size(scope: Scope, instruction: Instruction) -> None:
+    size = sum(len(name) + len(value) for name, value in scope.state.variables.items())
+    if size > _MAX_ENVIRONMENT:
+        message = f"the variables are longer than {_MAX_ENVIRONMENT} characters together: no program can be started with them"
+        raise instruction.node.place_at(0).fault(message)
 
 
 def workdir(scope: Scope, instruction: Instruction) -> Step:
@@ -60,6 +76,10 @@ def workdir(scope: Scope, instruction: Instruction) -> Step:
     path = scope.expand(instruction, instruction.word)
     if not path:
         raise instruction.place_of(instruction.word).fault("WORKDIR is empty", "give the variable a value")
+    if not path.startswith("/") and not scope.state.workdir_is_set:
+        message = f'Relative workdir "{path}" can have unexpected results if the base image changes'
+        scope.grouped.warnings.append(BuildWarning("WorkdirRelativePath", message, instruction.node.place))
+    scope.state.workdir_is_set = True
     absolute_path = absolute(scope.state.working_dir, path)
     shown = path if path.startswith("/") else absolute_path
     path = absolute_path
@@ -93,18 +113,20 @@ def maintainer(scope: Scope, instruction: Instruction) -> Step:
 
 def expose(scope: Scope, instruction: Instruction) -> Step:
     assert isinstance(instruction, Words)
-    ports: set[str] = set()
-    for word in instruction.words:
+    ports: list[str] = []
+    for word in sorted(instruction.words, key=lambda word: word.text):
         for text in scope.expand_words(instruction, word):
             place = instruction.place_of(word)
             inside = text.rsplit(":", 1)[-1]
             if inside != text:
-                message = f"EXPOSE should not define an IP address or host-port mapping, found '{text}'"
+                message = f"EXPOSE instruction should not define an IP address or host-port mapping, found '{text}'"
                 scope.grouped.warnings.append(BuildWarning("ExposeInvalidFormat", message, place))
-            ports.update(parse_ports(inside, place))
+            ports += parse_ports(inside, place)
+            if len(ports) > _MAX_PORTS:
+                raise place.fault(f"more than {_MAX_PORTS} ports in one EXPOSE")
     exposed = tuple(sorted({*scope.state.config.exposed_ports, *ports}))
     scope.state.config = replace(scope.state.config, exposed_ports=exposed)
-    return scope.config_step(instruction, f"EXPOSE [{' '.join(sorted(ports))}]")
+    return scope.config_step(instruction, f"EXPOSE [{' '.join(ports)}]")
 
 
 def volume(scope: Scope, instruction: Instruction) -> Step:
@@ -143,3 +165,43 @@ def entrypoint(scope: Scope, instruction: Instruction) -> Step:
     cmd = scope.state.config.cmd if scope.state.command_is_set else None
     scope.state.config = replace(scope.state.config, entrypoint=arguments or None, cmd=cmd)
     return scope.config_step(instruction, f"ENTRYPOINT {go_list(arguments)}")
+
+
+_DURATIONS = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod", "start-interval": "StartInterval"}
+
+
+def healthcheck(scope: Scope, instruction: Instruction) -> Step:
+    """HEALTHCHECK: only the config changes; Docker's names and nanoseconds (Docker image spec v1.2, Healthcheck)."""
+    assert isinstance(instruction, Healthcheck)
+    value: dict[str, object] = {"Test": list(_test(instruction))}
+    if instruction.command is not None:
+        for flag, key in _DURATIONS.items():
+            if flag in instruction.flags:
+                value[key] = round(parse_duration_s(instruction.flags[flag][0].text) * 1e9)
+        if "retries" in instruction.flags:
+            value["Retries"] = int(instruction.flags["retries"][0].text)
+    value = {key: item for key, item in value.items() if item}
+    scope.state.config = replace(scope.state.config, extra={**scope.state.config.extra, "Healthcheck": value})
+    return scope.config_step(instruction, _healthcheck_history(value))
+
+
+def _healthcheck_history(value: Mapping[str, Any]) -> str:
+    """The struct of a health check as Go prints it, in which the number of retries is a character."""
+    times = [go_quote(go_duration(value.get(key, 0))) for key in _DURATIONS.values()]
+    retries = go_quote(chr(min(value.get("Retries", 0), 0x10FFFF)), "'")
+    return f"HEALTHCHECK &{{{go_list(value['Test'])} {' '.join(times)} {retries}}}"
+
+
+def onbuild(scope: Scope, instruction: Instruction) -> Step:
+    """ONBUILD: kept in the config as written, with its here-documents; the history says nothing of it."""
+    assert isinstance(instruction, Onbuild)
+    config = scope.state.config
+    scope.state.config = replace(config, extra={**config.extra, "OnBuild": [*triggers_of(config), instruction.text]})
+    return scope.config_step(instruction, "")
+
+
+def _test(instruction: Healthcheck) -> tuple[str, ...]:
+    if instruction.command is None:
+        return ("NONE",)
+    words = tuple(word.text for word in instruction.command)
+    return ("CMD-SHELL" if instruction.is_shell_form else "CMD", *words)

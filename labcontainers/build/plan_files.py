@@ -7,46 +7,49 @@ from __future__ import annotations
 
 import re
 
-from labcontainers.build.dockerfile.argument_forms import Word
+from labcontainers.build import rights
 from labcontainers.build.dockerfile.instructions import Command, Instruction, Transfer, names_directory
 from labcontainers.build.dockerfile.shellwords import ExpansionFault, expand
-from labcontainers.build.dockerfile.source import nearest
 from labcontainers.build.modes import check_mode
+from labcontainers.build.origins import find_origin
 from labcontainers.build.plan import CopyStep, InlineFile, RunStep, Step, describe
 from labcontainers.build.plan_config import command_arguments
+from labcontainers.build.plan_remotes import check_names, find_remotes, shown_text
+from labcontainers.build.remotes.addresses import shown as without_user
+from labcontainers.build.run_mounts import run_mounts
 from labcontainers.build.scope import Scope
 from labcontainers.build.stages import PROXY_ARGUMENTS, SANDBOX_HOSTNAME, Origin
 from labcontainers.build.wording import absolute
-from labcontainers.errors import DockerfileError, InvalidArgument, LabError, Unsupported
-
-_REMOTE = re.compile(r"https?://|git://|git@|ssh://")
+from labcontainers.errors import InvalidArgument
 
 
 def run(scope: Scope, instruction: Instruction) -> Step:
     assert isinstance(instruction, Command)
-    scope.refuse_flags(instruction, {"mount": "copy what the step needs by COPY", "device": "devices are not passed to builds"})
-    security = instruction.flag("security")
-    if security is not None and security.text != "sandbox":
-        raise instruction.place_of_flag("security").unsupported(f"RUN --security={security.text}", "only sandbox is")
+    scope.refuse_flags(instruction, {"device": "devices are not passed to builds"})
     arguments, script = _run_arguments(scope, instruction)
-    visible = {name: value for name, value in scope.state.arguments.items() if value is not None}
-    kept = scope.state.image_environment()
-    shown = [f"{name}={kept.get(name, value or '')}" for name, value in scope.state.arguments.items()]
+    variables = scope.state.environment()
+    shown = [f"{name}={variables.get(name, '')}" for name in scope.state.arguments]
+    # BuildKit runs a here-document with a `#!` line by this name
+    shown_arguments = arguments or (*scope.state.shell, f"/dev/pipes/{instruction.heredocs[0].name}")
     prefix = f"|{len(shown)} {' '.join(shown)} " if shown else ""
     build_args = scope.options.build_args
-    hidden = {name: value for name, value in build_args.items() if name in PROXY_ARGUMENTS and name not in {**visible, **kept}}
+    hidden = {name: value for name, value in build_args.items() if name in PROXY_ARGUMENTS and name not in variables}
     return RunStep(
         text=describe(instruction),
         place=instruction.node.place,
-        created_by=f"RUN {prefix}{' '.join(arguments) if arguments else script} # buildkit",
+        created_by=f"RUN {prefix}{' '.join(shown_arguments)} # buildkit",
         arguments=arguments,
         script=script,
-        environment=tuple(f"{name}={value}" for name, value in {**visible, **kept}.items()),
+        environment=tuple(f"{name}={value}" for name, value in variables.items()),
         proxies=tuple(f"{name}={value}" for name, value in hidden.items()),
         working_dir=scope.state.working_dir,
         user=scope.state.config.user,
         network=_network(scope, instruction),
         hostname=build_args.get(SANDBOX_HOSTNAME, "buildkitsandbox"),
+        mounts=run_mounts(scope, instruction),
+        declared=tuple(name for name in scope.state.arguments if name not in scope.state.image_environment()),
+        hosts=scope.options.hosts,
+        privileged=_is_privileged(scope, instruction),
     )
 
 
@@ -57,9 +60,26 @@ def _network(scope: Scope, instruction: Command) -> str:
     if wanted.text == "none" or wanted.text == scope.options.network:
         return wanted.text
     place = instruction.place_of_flag("network")
-    if wanted.text == "host":
-        raise place.fault("RUN --network=host is not allowed", "allow it for the whole build with the network host")
-    raise place.fault(f"unsupported network mode: {wanted.text}", "modes are default, none and host")
+    if wanted.text != "host":
+        raise place.fault(f"unsupported network mode: {wanted.text}", "modes are default, none and host")
+    if rights.HOST_NETWORK not in scope.options.rights:
+        raise place.fault("RUN --network=host is not allowed", f"if you trust the Dockerfile, build with --allow {rights.HOST_NETWORK}")
+    return "host"
+
+
+def _is_privileged(scope: Scope, instruction: Command) -> bool:
+    """Whether the step is to have all rights of root, as a privileged container."""
+    wanted = instruction.flag("security")
+    if wanted is None or wanted.text == "sandbox":
+        return False
+    place = instruction.place_of_flag("security")
+    if wanted.text != "insecure":
+        raise place.fault(f"unsupported security mode: {wanted.text}", "modes are sandbox and insecure")
+    if rights.INSECURE not in scope.options.rights:
+        raise place.fault("RUN --security=insecure is not allowed", f"if you trust the Dockerfile, build with --allow {rights.INSECURE}")
+    if scope.options.rootless:
+        raise place.unsupported("RUN --security=insecure", "only root can give a step all rights of this machine: run the engine as root")
+    return True
 
 
 def _run_arguments(scope: Scope, instruction: Command) -> tuple[tuple[str, ...], str]:
@@ -77,16 +97,9 @@ def _run_arguments(scope: Scope, instruction: Command) -> tuple[tuple[str, ...],
 def transfer(scope: Scope, instruction: Instruction) -> Step:
     assert isinstance(instruction, Transfer)
     keyword = instruction.node.keyword
-    scope.refuse_flags(
-        instruction,
-        {"checksum": "remote sources are not fetched", "keep-git-dir": "remote sources are not fetched"},
-    )
-    for name in ("link", "parents"):
-        if instruction.is_set(name):
-            raise instruction.place_of_flag(name).unsupported(f"{keyword} --{name}", f"copy without --{name}")
-    sources = scope.expand_all(instruction, instruction.sources)
-    for word, source in zip(instruction.sources, sources, strict=True):
-        _check_source(instruction, word, source)
+    written = scope.expand_all(instruction, instruction.sources)
+    remotes = find_remotes(scope, instruction, written)
+    sources = [without_user(source) for source in written] if remotes else written
     destination = scope.expand(instruction, instruction.destination)
     if len(sources) + len(instruction.files) > 1 and not names_directory(destination):
         message = f"when using {keyword} with more than one source file, the destination must be a directory and end with a /"
@@ -96,8 +109,9 @@ def transfer(scope: Scope, instruction: Instruction) -> Step:
     flags = {name: _flag(scope, instruction, name) for name in ("chown", "chmod")}
     shown = [f"--{name}={value}" for name, value in flags.items() if value]
     named = [*sources, *(f"<<{file.name}" for file in instruction.files)]
+    check_names(instruction, remotes, target)
     return CopyStep(
-        text=describe(instruction),
+        text=shown_text(instruction),
         place=instruction.node.place,
         created_by=" ".join([keyword, *shown, *named, destination, "# buildkit"]),
         origin=None if instruction.flag("from") is None else _origin(scope, instruction),
@@ -108,18 +122,29 @@ def transfer(scope: Scope, instruction: Instruction) -> Step:
         chmod=flags["chmod"],
         exclude=tuple(scope.expand_all(instruction, instruction.flags.get("exclude", ()))),
         unpacks=keyword == "ADD" and ("unpack" not in instruction.flags or instruction.is_set("unpack")),
+        link=instruction.is_set("link"),
+        parents=instruction.is_set("parents"),
+        remotes=remotes,
+        unpacks_remote=instruction.is_set("unpack"),
     )
 
 
-def _check_source(instruction: Transfer, word: Word, source: str) -> None:
-    place = instruction.place_of(word)
-    if not source:
-        raise place.fault(f"a source of {instruction.node.keyword} is empty", "give the variable a value")
-    if not _REMOTE.match(source):
-        return
-    if instruction.node.keyword == "COPY":
-        raise place.fault(f"source can't be a URL for COPY: {source}", "download it in a RUN step")
-    raise place.unsupported(f"ADD of a remote source ({source})", "download it in a RUN step")
+def whole_context(scope: Scope) -> CopyStep:
+    """All files of a context with a name, as the first layer of a stage that begins with it."""
+    name, opening = scope.stage.base.context, scope.stage.opening
+    return CopyStep(
+        text=f"FROM {name}: all files of the context",
+        place=opening.node.place,
+        created_by=f"FROM {name} # context",
+        origin=scope.stage.base,
+        sources=("/",),
+        files=(),
+        destination="/",
+        chown="",
+        chmod="",
+        exclude=(),
+        unpacks=False,
+    )
 
 
 def _flag(scope: Scope, instruction: Transfer, name: str) -> str:
@@ -141,20 +166,7 @@ def _origin(scope: Scope, instruction: Transfer) -> Origin:
     place = instruction.place_of_flag("from")
     if "$" in word.text:
         raise place.fault("variable expansion is not supported for --from", "define a stage with FROM and an ARG from the global scope")
-    origin = scope.grouped.find_origin(word.text, scope.stage.number)
-    if origin.stage is not None and origin.stage >= scope.stage.number:
-        raise place.fault(f"cannot copy from stage {word.text!r}, it needs to be defined before the current stage", "move its FROM up")
-    if origin.stage is None and not word.text.isdecimal():
-        try:
-            scope.image_config(origin.image)
-        except (DockerfileError, Unsupported):
-            raise
-        except LabError as error:
-            names = [stage.name for stage in scope.grouped.stages[: scope.stage.number] if stage.name]
-            raise place.fault(error.message, nearest(word.text, names) or error.hint) from error
-    elif origin.stage is None:
-        raise place.fault(f"there is no stage number {word.text}", f"stages before this one are 0 to {scope.stage.number - 1}")
-    return origin
+    return find_origin(scope, word.text, place, "cannot copy from")
 
 
 def _inline_file(scope: Scope, instruction: Transfer, index: int) -> InlineFile:

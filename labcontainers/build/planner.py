@@ -5,20 +5,32 @@ It must not run, copy, read or write anything: images' configs are asked for thr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from labcontainers.build import plan_config, plan_files
 from labcontainers.build.dockerfile.instructions import Instruction
+from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.dockerfile.parser import Dockerfile
 from labcontainers.build.dockerfile.source import Faults
 from labcontainers.build.plan import BuildPlan, FromStep, PlanOptions, StagePlan, StageState, Step, begin_stage, describe
 from labcontainers.build.scope import Scope
-from labcontainers.build.stages import PROXY_ARGUMENTS, SANDBOX_HOSTNAME, SOURCE_DATE_EPOCH, Stages, group_stages
+from labcontainers.build.stages import PROXY_ARGUMENTS, SANDBOX_HOSTNAME, SOURCE_DATE_EPOCH, Origin, Stage, Stages, group_stages
+from labcontainers.build.triggers import with_triggers
 from labcontainers.errors import DockerfileError, InvalidArgument, LabError, Unsupported
 from labcontainers.oci.descriptor import Platform
 from labcontainers.oci.image_config import ImageConfig
 
-_OWN_ARGUMENTS = {"BUILDKIT_SYNTAX", "BUILDKIT_INLINE_CACHE", "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_BUILD_NAME"}
+# The end of the year 9999, after which RFC 3339 has no date.
+_LATEST_S = 253402300799
+_OWN_ARGUMENTS = {
+    "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+    "BUILDKIT_DOCKERFILE_CHECK",
+    "BUILDKIT_SYNTAX",
+    "BUILDKIT_INLINE_CACHE",
+    "BUILDKIT_MULTI_PLATFORM",
+    "BUILDKIT_BUILD_NAME",
+}
 
 
 def plan_build(
@@ -27,69 +39,80 @@ def plan_build(
     options: PlanOptions,
     platform: Platform,
     image_config: Callable[[str], ImageConfig],
+    noticed: list[BuildWarning] | None = None,
+    obtain: Callable[[Sequence[str]], object] = lambda names: None,
 ) -> BuildPlan:
     """The plan of a build; raises once for all that is wrong in the needed stages (DockerfileError or Unsupported).
 
-    `image_config` gives the config of a base image by name, and may make or load it.
+    `image_config` gives the config of a base image by name, and may make or load it; `obtain` hears first of all the names that are
+    known from the beginning. `noticed` gets the warnings also when it raises.
     """
     _check_syntax(dockerfile)
-    grouped, target = group_stages(instructions, options.build_args, platform, dockerfile.escape, options.target)
+    grouped, target = group_stages(
+        instructions, options.build_args, platform, dockerfile.escape, options.target, noticed, options.contexts, options.platform
+    )
+    obtain(grouped.images(target))
     faults = Faults()
     states: dict[int, StageState] = {}
     plans: list[StagePlan] = []
-    for stage in grouped.needed(target):
-        try:
-            state = begin_stage(stage, states, image_config)
-        except (DockerfileError, Unsupported):
-            raise
-        except LabError as error:
-            raise stage.opening.place_of(stage.opening.image).fault(error.message, error.hint) from error
+    for stage in with_triggers(grouped, target, lambda stage: _base_config(image_config, stage, stage.base.image)):
+        state = begin_stage(stage, states, partial(_base_config, image_config, stage))
+        _check_platform(stage, grouped, state, platform)
         states[stage.number] = state
         steps = _plan_stage(Scope(state, grouped, options, dockerfile.escape, faults, image_config))
-        plans.append(StagePlan(stage, tuple(steps), state.config, state.author))
+        plans.append(StagePlan(stage, tuple(steps), state.config, state.author, state.arguments))
     faults.raise_any()
     known = grouped.used_build_args | PROXY_ARGUMENTS | _OWN_ARGUMENTS | {SANDBOX_HOSTNAME, SOURCE_DATE_EPOCH}
     unused = tuple(sorted(set(options.build_args) - known))
-    return BuildPlan(tuple(plans), tuple(grouped.warnings), _source_date(grouped, options), unused)
+    return BuildPlan(tuple(plans), tuple(grouped.warnings), _source_date(grouped, options), unused, grouped.global_arguments)
+
+
+def _base_config(image_config: Callable[[str], ImageConfig], stage: Stage, name: str) -> ImageConfig:
+    try:
+        return image_config(name)
+    except (DockerfileError, Unsupported):
+        raise
+    except LabError as error:
+        raise stage.opening.place_of(stage.opening.image).fault(error.message, error.hint) from error
+
+
+def _check_platform(stage: Stage, grouped: Stages, state: StageState, platform: Platform) -> None:
+    found = state.base_platform
+    if stage.base.image and found and found != f"{platform.os}/{platform.architecture}":
+        expected = f"{platform.os}/{platform.architecture}"
+        message = f'Base image {stage.base_name} was pulled with platform "{found}", expected "{expected}" for current build'
+        grouped.warnings.append(BuildWarning("InvalidBaseImagePlatform", message, stage.opening.place_of(stage.opening.image)))
 
 
 def _check_syntax(dockerfile: Dockerfile) -> None:
-    syntax = dockerfile.directives.get("syntax", "")
+    syntax = dockerfile.directives.get("syntax", "").split(" ")[0]
     name = syntax.split("@")[0].rsplit(":", 1)[0].removeprefix("docker.io/")
     if syntax and name not in ("docker/dockerfile", "docker/dockerfile-upstream", "moby/dockerfile"):
         raise Unsupported(f"{dockerfile.source.file}: the frontend {syntax} is not supported", "only docker/dockerfile is built in")
 
 
-def _source_date(grouped: Stages, options: PlanOptions) -> int:
-    text = options.build_args.get(SOURCE_DATE_EPOCH) or grouped.global_arguments.get(SOURCE_DATE_EPOCH) or "0"
-    if not text.isdecimal():
-        raise InvalidArgument(f"SOURCE_DATE_EPOCH is no number of seconds: {text!r}", "give the seconds since 1970")
+def _source_date(grouped: Stages, options: PlanOptions) -> int | None:
+    text = options.build_args.get(SOURCE_DATE_EPOCH) or grouped.global_arguments.get(SOURCE_DATE_EPOCH)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()) or int(text) > _LATEST_S:
+        hint = "give the seconds since 1970" + (", such as of `git log -1 --format=%ct`" if not text.isdecimal() else "")
+        raise InvalidArgument(f"SOURCE_DATE_EPOCH is no number of seconds: {text!r}", hint)
     return int(text)
 
 
 def _plan_stage(scope: Scope) -> list[Step]:
     opening = scope.stage.opening
-    made: list[Step] = [FromStep(describe(opening), opening.node.place, "", scope.stage.base)]
-    if scope.state.config.extra.get("OnBuild"):
-        what = f"the base image {scope.stage.base_name} has ONBUILD triggers: building on it"
-        scope.faults.add(opening.node.place.unsupported(what, "use a base image without triggers"))
+    base = scope.stage.base
+    made: list[Step] = [FromStep(describe(opening), opening.node.place, "", Origin() if base.context else base)]
+    if base.context:
+        made.append(plan_files.whole_context(scope))
     for instruction in scope.stage.instructions:
         try:
             made.append(_PLANNERS[instruction.node.keyword](scope, instruction))
         except LabError as fault:
             scope.faults.add(fault)
     return made
-
-
-_HINTS = {
-    "HEALTHCHECK": "leave it out: nothing checks health yet",
-    "ONBUILD": "put the instruction into the Dockerfiles that use the image",
-}
-
-
-def _refuse(scope: Scope, instruction: Instruction) -> Step:
-    keyword = instruction.node.keyword
-    raise instruction.node.place_at(0).unsupported(keyword, _HINTS[keyword])
 
 
 _PLANNERS: dict[str, Callable[[Scope, Instruction], Step]] = {
@@ -100,10 +123,10 @@ _PLANNERS: dict[str, Callable[[Scope, Instruction], Step]] = {
     "ENTRYPOINT": plan_config.entrypoint,
     "ENV": plan_config.env,
     "EXPOSE": plan_config.expose,
-    "HEALTHCHECK": _refuse,
+    "HEALTHCHECK": plan_config.healthcheck,
     "LABEL": plan_config.label,
     "MAINTAINER": plan_config.maintainer,
-    "ONBUILD": _refuse,
+    "ONBUILD": plan_config.onbuild,
     "RUN": plan_files.run,
     "SHELL": plan_config.shell,
     "STOPSIGNAL": plan_config.stopsignal,

@@ -1,4 +1,4 @@
-"""What a build says while it goes on, as values, and the plain text that a terminal or a saved notebook shows of it.
+"""What a build says while it goes on, as values, and the plain text that a terminal or a notebook shows of it.
 
 It must not know how steps are carried out, nor any widget.
 """
@@ -9,7 +9,27 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labcontainers.units import format_bytes, format_duration
+from labcontainers.build.lanes import LaneRow
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """A step that will be done, and how it stands among the others."""
+
+    index: int
+    stage: str
+    text: str
+    line: int
+    number: int
+    count: int
+    lane: LaneRow
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlanned:
+    """What will be done, in the order of the plan; said first of all."""
+
+    steps: tuple[PlannedRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +88,14 @@ class StepFailedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class StepCancelled:
+    """The step was stopped before its end, and why: "interrupted", "cancelled", or since another step failed."""
+
+    index: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class BuildFinished:
     """The image is made; `tags` in their short form."""
 
@@ -76,59 +104,93 @@ class BuildFinished:
     duration_s: float
 
 
-BuildEvent = StepStarted | StepCached | StepMissed | StepOutput | StepFinished | StepFailedEvent | BuildFinished
+StepEvent = StepStarted | StepCached | StepMissed | StepOutput | StepFinished | StepFailedEvent | StepCancelled
+BuildEvent = BuildPlanned | StepEvent | BuildFinished
 OnEvent = Callable[[BuildEvent], None]
 
 
 class TextProgress:
-    """Writes plain lines: `#3 [stage-1 2/4] RUN make`, `#3 0.41 output`, `#3 done in 1.2 s`. Call it with each event."""
+    """Writes BuildKit's plain lines: `#3 [build 2/4] RUN make`, `#3 0.412 output`, `#3 DONE 1.2s`. Call it with each event.
+
+    A step that others interrupt is left by `#3 ...` and gone on with under its own head. Source: BuildKit, --progress=plain.
+    """
 
     def __init__(self, write: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
         self._clock = clock
-        self._begun = 0.0
+        self._begun: dict[int, float] = {}
+        self._titles: dict[int, str] = {}
         self._partial: dict[tuple[int, int], bytes] = {}
+        self._last = 0
 
     def __call__(self, event: BuildEvent) -> None:
         """Write what one event says."""
         match event:
             case StepStarted():
-                self._begun = self._clock()
-                place = f"{event.stage} {event.number}/{event.count}" if event.count else f"{event.index}/{event.total}"
-                self._line(f"#{event.index} [{place}] {event.text}")
+                self._begun[event.index] = self._clock()
+                self._titles[event.index] = title_of(event)
+                self._lines(event.index)
             case StepCached():
-                self._line(f"#{event.index} cached")
+                self._lines(event.index, "CACHED", ends=True)
             case StepMissed():
-                self._line(f"#{event.index} run: {event.reason}")
+                self._lines(event.index, f"run: {event.reason}")
             case StepOutput():
                 self._output(event)
             case StepFinished():
                 self._flush(event.index)
-                layer = f", layer {format_bytes(event.layer_size_bytes)}" if event.layer_size_bytes else ""
-                self._line(f"#{event.index} done in {format_duration(event.duration_s)}{layer}")
+                self._lines(event.index, f"DONE {event.duration_s:.1f}s", ends=True)
             case StepFailedEvent():
                 self._flush(event.index)
-                self._line(f"#{event.index} failed: {event.message}")
+                self._lines(event.index, f"ERROR: {event.message}", ends=True)
+            case StepCancelled():
+                self._flush(event.index)
+                self._lines(event.index, "CANCELED", ends=True)
             case BuildFinished():
-                tags = " ".join(event.tags)
-                short = event.image_id.partition(":")[2][:12]
-                self._line(f"built {short}{' as ' + tags if tags else ''} in {format_duration(event.duration_s)}")
+                index = max(self._begun, default=0) + 1
+                self._titles[index] = "exporting to image"
+                self._lines(index, f"writing image {event.image_id} done", *(f"naming to {tag} done" for tag in event.tags), "DONE 0.0s")
 
-    def _line(self, text: str) -> None:
-        self._write(text + "\n")
+    def _lines(self, index: int, *texts: str, ends: bool = False) -> None:
+        """Lines of one step, below its head unless the last lines were its own, too."""
+        lines = []
+        if self._last != index:
+            lines += [f"#{self._last} ..."] if self._last in self._titles else []
+            lines += (
+                ["", f"#{index} {self._titles.get(index, '')}".rstrip()]
+                if self._last
+                else [f"#{index} {self._titles.get(index, '')}".rstrip()]
+            )
+        self._last = index
+        lines += [f"#{index} {text}" for text in texts]
+        if ends:
+            # what has ended is not left by dots
+            self._titles.pop(index, None)
+        self._write("".join(f"{line}\n" for line in lines))
 
     def _output(self, event: StepOutput) -> None:
         key = (event.index, event.stream)
         *lines, rest = (self._partial.pop(key, b"") + event.data).split(b"\n")
         if rest:
             self._partial[key] = rest
-        for line in lines:
-            self._output_line(event.index, line)
+        if lines:
+            self._lines(event.index, *(self._timed(event.index, line) for line in lines))
 
-    def _output_line(self, index: int, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
-        self._line(f"#{index} {self._clock() - self._begun:.2f} {text}")
+    def _timed(self, index: int, line: bytes) -> str:
+        return f"{self._clock() - self._begun.get(index, 0.0):.3f} {last_state(line)}"
 
     def _flush(self, index: int) -> None:
         for key in [key for key in self._partial if key[0] == index]:
-            self._output_line(index, self._partial.pop(key))
+            self._lines(index, self._timed(index, self._partial.pop(key)))
+
+
+def title_of(step: StepStarted) -> str:
+    """The head of a step: its stage and its place there, and the instruction."""
+    if not step.total:
+        return step.text
+    place = f"{step.stage} {step.number}/{step.count}".lstrip() if step.count else f"{step.index}/{step.total}"
+    return f"[{place}] {step.text}"
+
+
+def last_state(line: bytes) -> str:
+    """A line of output as text; of what was written over itself, as progress bars do, what came last."""
+    return line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]

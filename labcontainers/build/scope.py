@@ -44,7 +44,7 @@ class Scope:
         def find(name: str) -> str | None:
             if name not in values and name not in self.state.arguments:
                 hint = nearest(name, values)
-                message = f"usage of undefined variable '${name}'" + (f" ({hint.replace('mean ', 'mean $')})" if hint else "")
+                message = f"Usage of undefined variable '${name}'" + (f" ({hint.replace('mean ', 'mean $')})" if hint else "")
                 self.grouped.warnings.append(BuildWarning("UndefinedVar", message, place))
             return values.get(name)
 

@@ -7,15 +7,17 @@ Source: docs.docker.com "Dockerfile reference", FROM, ARG (scope, predefined pla
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from labcontainers.build.dockerfile.instructions import From, Instruction, Pairs, Transfer
 from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.dockerfile.shellwords import ExpansionFault, expand
 from labcontainers.build.dockerfile.source import Faults, nearest
-from labcontainers.errors import InvalidArgument
+from labcontainers.errors import InvalidArgument, InvalidReference, LabError
 from labcontainers.oci.descriptor import Platform
+from labcontainers.oci.reference import parse_reference
 
 PROXY_ARGUMENTS = frozenset(
     name for base in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY") for name in (base, base.lower())
@@ -26,10 +28,20 @@ SOURCE_DATE_EPOCH = "SOURCE_DATE_EPOCH"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where files come from: an earlier stage by number, an image by name, or neither (`scratch`, or the context)."""
+    """Where files come from: an earlier stage by number, an image or a context by name, or neither (`scratch`, or the main context)."""
 
     stage: int | None = None
     image: str = ""
+    context: str = ""
+
+
+# What a name means for which the caller of the build has another meaning; None for all others. Raises LabError.
+NamedOrigins = Callable[[str], Origin | None]
+
+
+def no_names(name: str) -> Origin | None:
+    """No name means anything else."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,7 @@ class Stages:
     global_arguments: Mapping[str, str]
     used_build_args: set[str] = field(default_factory=set)
     warnings: list[BuildWarning] = field(default_factory=list)
+    contexts: NamedOrigins = no_names
 
     def needed(self, target: Stage) -> tuple[Stage, ...]:
         """The stages that `target` is made from, itself last, in the order of the file."""
@@ -70,10 +83,18 @@ class Stages:
             waiting += [origin.stage for origin in (stage.base, *self._sources(stage)) if origin.stage is not None]
         return tuple(self.stages[number] for number in sorted(numbers))
 
+    def images(self, target: Stage) -> tuple[str, ...]:
+        """The images that the stages of `target` name, as far as their words have no variables in them."""
+        origins = [origin for stage in self.needed(target) for origin in (stage.base, *self._sources(stage))]
+        return tuple(dict.fromkeys(one.image for one in origins if one.image and not one.image.isdecimal() and "$" not in one.image))
+
     def _sources(self, stage: Stage) -> list[Origin]:
         transfers = [instruction for instruction in stage.instructions if isinstance(instruction, Transfer)]
         words = [transfer.flag("from") for transfer in transfers]
-        return [self.find_origin(word.text, stage.number) for word in words if word is not None]
+        names = [word.text for word in words if word is not None]
+        for instruction in stage.instructions:
+            names += [name for word in instruction.flags.get("mount", ()) if (name := mount_origin(word.text))]
+        return [self.find_origin(name, stage.number) for name in names]
 
     def find_origin(self, text: str, before: int) -> Origin:
         """What `COPY --from=text` means in stage number `before`: a stage by number or name, else an image."""
@@ -83,24 +104,48 @@ class Stages:
         earlier = [number for number in found if number < before]
         if found:
             return Origin(stage=(earlier or found)[-1])
-        return Origin(image=text)
+        return self.contexts(text) or Origin(image=text)
+
+
+def mount_origin(text: str) -> str:
+    """The value of `from` in the text of a RUN --mount; "" where there is none, or where the text cannot be read."""
+    try:
+        fields = next(csv.reader([text], strict=True), [])
+    except csv.Error:
+        return ""
+    return next((value for key, _, value in (field.partition("=") for field in fields) if key.lower() == "from"), "")
 
 
 def group_stages(
-    instructions: Sequence[Instruction], build_args: Mapping[str, str], platform: Platform, escape: str, target: str | None
+    instructions: Sequence[Instruction],
+    build_args: Mapping[str, str],
+    platform: Platform,
+    escape: str,
+    target: str | None,
+    noticed: list[BuildWarning] | None = None,
+    contexts: NamedOrigins = no_names,
+    image_platform: Platform | None = None,
 ) -> tuple[Stages, Stage]:
-    """The stages and the one to build: `target` by name or number, else the last. Raises once for all that is wrong."""
+    """The stages and the one to build: `target` by name or number, else the last. Raises once for all that is wrong.
+
+    A stage whose name is one of `contexts` is that context, and nothing of what the file says of it.
+    `platform` is this machine's, `image_platform` what the image is for, if that is said.
+    """
     faults = Faults()
     head, bodies = _split(instructions, faults)
     faults.raise_any()
-    result = Stages((), {})
-    arguments = _platform_arguments(platform)
+    result = Stages((), {}, warnings=[] if noticed is None else noticed, contexts=contexts)
+    arguments = {**_platform_arguments(platform, image_platform or platform), "TARGETSTAGE": target or "default"}
+    defaults = dict(arguments)
     for instruction in head:
         if isinstance(instruction, Pairs):
             _declare(instruction, arguments, build_args, escape, faults, result.used_build_args)
+            _declare(instruction, defaults, {}, escape, Faults(), set())
     stages: list[Stage] = []
     for opening, body in bodies:
-        stages.append(_open_stage(opening, body, stages, arguments, platform, escape, faults, result.warnings))
+        _check_default(opening, defaults, escape, result.warnings)
+        stage = _open_stage(opening, body, stages, arguments, platform, escape, faults, result.warnings)
+        stages.append(_with_context(stage, contexts, faults))
     faults.raise_any()
     result.stages = tuple(stages)
     result.global_arguments = arguments
@@ -126,10 +171,12 @@ def _split(instructions: Sequence[Instruction], faults: Faults) -> tuple[list[In
     return head, bodies
 
 
-def _platform_arguments(platform: Platform) -> dict[str, str]:
-    name = "/".join(part for part in (platform.os, platform.architecture, platform.variant) if part)
-    parts = {"PLATFORM": name, "OS": platform.os, "OSVERSION": "", "ARCH": platform.architecture, "VARIANT": platform.variant}
-    return {f"{side}{key}": value for side in ("BUILD", "TARGET") for key, value in parts.items()}
+def _platform_arguments(build: Platform, target: Platform) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for side, platform in (("BUILD", build), ("TARGET", target)):
+        parts = {"PLATFORM": str(platform), "OS": platform.os, "OSVERSION": "", "ARCH": platform.architecture, "VARIANT": platform.variant}
+        found |= {f"{side}{key}": value for key, value in parts.items()}
+    return found
 
 
 def _declare(
@@ -146,6 +193,20 @@ def _declare(
             except ExpansionFault as fault:
                 offset = instruction.node.arguments_offset + pair.value.offset + fault.offset
                 faults.add(instruction.node.place_at(offset).fault(fault.message, fault.hint))
+
+
+def _check_default(opening: From, defaults: Mapping[str, str], escape: str, warnings: list[BuildWarning]) -> None:
+    if "$" not in opening.image.text:
+        return
+    try:
+        name = expand(opening.image.text, defaults.get, escape)
+        if name:
+            parse_reference(name)
+            return
+    except (ExpansionFault, LabError):
+        pass  # that is what is warned of
+    message = f"Default value for ARG {opening.image.text} results in empty or invalid base image name"
+    warnings.append(BuildWarning("InvalidDefaultArgInFrom", message, opening.place_of(opening.image)))
 
 
 def _open_stage(
@@ -185,6 +246,21 @@ def _open_stage(
     return Stage(number, opening.stage_name, opening, base, name, tuple(body))
 
 
+def _with_context(stage: Stage, contexts: NamedOrigins, faults: Faults) -> Stage:
+    """The stage, as far as its name or that of its base is one of a context."""
+    try:
+        whole = contexts(stage.name) if stage.name else None
+        if whole is not None:
+            return replace(stage, base=whole, base_name=stage.name, instructions=())
+        base = contexts(stage.base.image) if stage.base.image else None
+        return stage if base is None else replace(stage, base=base)
+    except InvalidReference:
+        return stage  # it is told when the image is looked for
+    except LabError as error:
+        faults.add(stage.opening.place_of(stage.opening.image).fault(error.message, error.hint))
+        return stage
+
+
 def _check_platform(opening: From, wanted: str, platform: Platform, faults: Faults) -> None:
     parts = wanted.lower().split("/")
     same = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
@@ -208,5 +284,5 @@ def _find_target(stages: Sequence[Stage], target: str | None) -> Stage:
     if not found:
         names = [stage.name for stage in stages if stage.name]
         hint = nearest(target, names) or ("stages are " + ", ".join(names) if names else "no stage of the file has a name")
-        raise InvalidArgument(f"target stage {target!r} could not be found", hint)
+        raise InvalidArgument(f"--target: target stage {target!r} could not be found", hint)
     return found[-1]

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from labcontainers.build.cancelling import BoundWorker, Cancel
 from labcontainers.build.context import Selection
+from labcontainers.build.gathering import Chosen
+from labcontainers.build.inflating import inflated
+from labcontainers.build.mounting import Bound, MountMaker
 from labcontainers.build.plan import CopyStep, RunStep, WorkdirStep
+from labcontainers.build.secrets import Confidential
+from labcontainers.build.sources import TreeFiles, described, fetched
+from labcontainers.build.stages import SOURCE_DATE_EPOCH
 from labcontainers.errors import StartFailed, StepFailed
 from labcontainers.kernel import id_maps
+from labcontainers.runtime.spec import UserMount
 from labcontainers.store.layout import Store
 from labcontainers.store.snapshots import Layer, TreeWorker
 
@@ -24,9 +32,12 @@ _KEPT_OUTPUT = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A command to run in an image: `lower_paths` top first, `scratch` with `fs` (what it changes) and `work`."""
+    """A command to run in an image: `lower_paths` top first, `scratch` with `fs` (what it changes) and `work`.
 
-    lower_paths: tuple[Path, ...]
+    When `cancel` is said, the command is to be killed.
+    """
+
+    lower_paths: tuple[str, ...]
     scratch: Path
     arguments: tuple[str, ...]
     environment: tuple[str, ...]
@@ -34,6 +45,14 @@ class RunRequest:
     user: str
     network: str
     hostname: str
+    mounts: tuple[UserMount, ...] = ()
+    cancel: Cancel = field(default_factory=Cancel)
+    hosts: tuple[str, ...] = ()
+    privileged: bool = False
+
+
+# What keeps a step that failed, from its scratch directory, layers below, sources of mounts, context folder and error; whether it did.
+Keep = Callable[[Path, Sequence[str], RunStep, Bound, Path, StepFailed], bool]
 
 
 class StepRunner(Protocol):
@@ -63,25 +82,37 @@ class OutputTail:
         return bytes(self._data[-self._limit :]).decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class TreeFiles:
-    """What COPY takes from another stage or image: its layers, and the patterns of files."""
-
-    diff_ids: tuple[str, ...]
-    patterns: tuple[str, ...]
-
-
 class StepExecutor:
     """Makes layers. Every method leaves a committed layer or nothing."""
 
-    def __init__(self, store: Store, worker: TreeWorker, runner: StepRunner, mtime_s: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        worker: TreeWorker,
+        runner: StepRunner,
+        mtime_s: int,
+        confidential: Confidential,
+        cancel: Cancel,
+        keep: Keep | None = None,
+    ) -> None:
+        self._worker = BoundWorker(worker, cancel)
+        self._mounts = MountMaker(store, self._worker, confidential, mtime_s, cancel)
+        self._cancel = cancel
         self._store = store
-        self._worker = worker
         self._runner = runner
         self._mtime_s = mtime_s
+        self._keep = keep
 
-    def run(self, step: RunStep, below: Sequence[str], on_output: Callable[[int, bytes], None], tail: OutputTail) -> Layer:
-        """Run a command above the layers `below`; raises StepFailed for an exit code other than 0."""
+    def run(
+        self,
+        step: RunStep,
+        below: Sequence[str],
+        bound: Bound,
+        context_root: Path,
+        on_output: Callable[[int, bytes], None],
+        tail: OutputTail,
+    ) -> Layer:
+        """Run a command above the layers `below`, with `bound` mounted; raises StepFailed for an exit code other than 0."""
         arguments = step.arguments or (f"/{_SCRIPT}",)
 
         def fill(scratch: Path) -> bool:
@@ -91,15 +122,20 @@ class StepExecutor:
                 lower_paths=self._store.snapshots.lower_paths(below),
                 scratch=scratch,
                 arguments=arguments,
-                environment=(*step.proxies, *step.environment),
+                environment=(f"{SOURCE_DATE_EPOCH}={self._mtime_s}", *step.proxies, *step.environment),
                 working_dir=step.working_dir,
                 user=step.user,
                 network=step.network,
                 hostname=step.hostname,
+                cancel=self._cancel,
+                hosts=step.hosts,
+                privileged=step.privileged,
             )
             where = f"{step.place.source.file}:{step.place.first_line}: {step.text}"
             try:
-                code = self._runner.run(request, on_output)
+                with self._mounts.ready(step, bound, context_root, scratch) as (mounts, variables):
+                    environment = (*request.environment, *variables)
+                    code = self._runner.run(replace(request, mounts=tuple(mounts), environment=environment), on_output)
             except StartFailed as error:
                 hint = f"{error.message}; {error.hint or 'name a program that the image has'}"
                 raise StepFailed(where, error.exit_code, error.message, hint) from error
@@ -109,7 +145,13 @@ class StepExecutor:
                 self._worker.call("labcontainers.store.trees:remove", path=str(scratch / "fs" / _SCRIPT))
             return True
 
-        layer = self._make(below, fill)
+        def keep(scratch: Path, error: StepFailed) -> bool:
+            # one that was killed because the build was stopped has not failed
+            if self._keep is None or self._cancel.cancelled:
+                return False
+            return self._keep(scratch, below, step, bound, context_root, error)
+
+        layer = self._make(step, below, fill, self._mtime_s, keep)
         assert layer is not None
         return layer
 
@@ -117,22 +159,27 @@ class StepExecutor:
         self,
         step: CopyStep,
         below: Sequence[str],
-        source: Sequence[Selection] | TreeFiles,
+        source: Sequence[Chosen] | TreeFiles,
         context_root: Path,
         on_output: Callable[[int, bytes], None],
     ) -> Layer:
-        """Copy files above the layers `below`; raises NotFound, InvalidArgument, Failed."""
+        """Copy files above the layers `below`, those from elsewhere fetched now; raises NotFound, InvalidArgument, Failed."""
 
         def fill(scratch: Path) -> bool:
+            chosen = source if isinstance(source, TreeFiles) else fetched(source)
+            if step.unpacks and not isinstance(chosen, TreeFiles):
+                chosen = inflated(chosen, context_root, scratch)
             request = {
                 **self._root(scratch, below),
-                "source": self._source(step, source, context_root, scratch),
+                "source": self._source(step, chosen, context_root, scratch),
                 "files": [(file.name, file.content) for file in step.files],
                 "destination": step.destination,
                 "chown": step.chown,
                 "chmod": step.chmod,
                 "exclude": list(step.exclude),
                 "unpacks": step.unpacks,
+                "link": step.link,
+                "parents": step.parents,
                 "mtime_s": self._mtime_s,
             }
             path = scratch / "request.json"
@@ -144,23 +191,15 @@ class StepExecutor:
                 on_output(2, f"{done['disowned']} files became root's: this user has no ids for their owners\n".encode())
             return True
 
-        layer = self._make(below, fill)
+        layer = self._make(step, below, fill)
         assert layer is not None
         return layer
 
     def _source(self, step: CopyStep, source: Sequence[Selection] | TreeFiles, context_root: Path, scratch: Path) -> Mapping[str, Any]:
         if isinstance(source, TreeFiles):
-            lower = [str(path) for path in self._store.snapshots.lower_paths(source.diff_ids)]
+            lower = self._store.snapshots.lower_paths(source.diff_ids)
             return {"lower": lower, "mount": str(scratch / "source"), "patterns": list(source.patterns)}
-        selections = [
-            {
-                "name": selection.name,
-                "is_directory": selection.is_directory,
-                "entries": [(one.path, one.real_path, one.mode, one.size, one.mtime_ns, one.target) for one in selection.entries],
-            }
-            for selection in source
-        ]
-        return {"context": str(context_root), "selections": selections}
+        return {"context": str(context_root), "selections": described(source)}
 
     def make_directory(self, step: WorkdirStep, below: Sequence[str]) -> Layer | None:
         """Make a WORKDIR above the layers `below`; None when it was there already."""
@@ -172,24 +211,32 @@ class StepExecutor:
             )
             return bool(done["made"])
 
-        return self._make(below, fill)
+        return self._make(step, below, fill)
 
     def _root(self, scratch: Path, below: Sequence[str]) -> dict[str, Any]:
         return {
-            "lower": [str(path) for path in self._store.snapshots.lower_paths(below)],
+            "lower": self._store.snapshots.lower_paths(below),
             "upper": str(scratch / "fs"),
             "work": str(scratch / "work"),
             "mount": str(scratch / "root"),
             "userxattr": not id_maps.is_root_of_host(),
         }
 
-    def _make(self, below: Sequence[str], fill: Callable[[Path], bool]) -> Layer | None:
+    def _make(
+        self,
+        step: RunStep | CopyStep | WorkdirStep,
+        below: Sequence[str],
+        fill: Callable[[Path], bool],
+        newest_s: int | None = None,
+        keep: Callable[[Path, StepFailed], bool] = lambda scratch, error: False,
+    ) -> Layer | None:
         scratch = self._store.snapshots.new_tree(below)
         try:
             if fill(scratch):
-                return self._store.snapshots.commit(scratch, below)
-        except BaseException:
-            self._store.snapshots.discard(scratch)
+                return self._store.snapshots.commit(scratch, below, newest_s)
+        except BaseException as error:
+            if not (isinstance(error, StepFailed) and keep(scratch, error)):
+                self._store.snapshots.discard(scratch)
             raise
         self._store.snapshots.discard(scratch)
         return None

@@ -27,20 +27,24 @@ def compression(head: bytes) -> str:
 
 
 def is_archive(fd: int) -> bool:
-    """Whether an open regular file is a tar archive, compressed or not; raises Unsupported for a compression that is not built in."""
+    """Whether an open regular file is a tar archive, compressed or not; those packed by zstd come inflated (build.inflating)."""
     head = os.pread(fd, 512, 0)
     kind = compression(head)
-    if kind == "zst" and "zst" not in tarfile.TarFile.OPEN_METH:
-        # Python's tarfile reads it from version 3.14 on
-        raise Unsupported("unpacking a zstd archive is not supported", "compress it by gzip or xz, or use ADD --unpack=false")
+    if kind == "zst":
+        return False
     if not kind:
-        return len(head) == 512 and (head[257:262] == b"ustar" or _has_old_header(head))
+        return begins_archive(head)
     try:
         with _open(fd) as archive:
             archive.next()
         return True
     except (tarfile.TarError, EOFError, OSError):
         return False
+
+
+def begins_archive(head: bytes) -> bool:
+    """Whether the first 512 bytes of a file are a header of a tar archive."""
+    return len(head) == 512 and (head[257:262] == b"ustar" or _has_old_header(head))
 
 
 def _has_old_header(head: bytes) -> bool:
@@ -53,7 +57,7 @@ def _has_old_header(head: bytes) -> bool:
 
 
 def _open(fd: int) -> tarfile.TarFile:
-    file: IO[bytes] = open(fd, "rb", closefd=False)  # noqa: SIM115
+    file: IO[bytes] = open(fd, "rb", closefd=False)  # noqa: SIM115  # the archive reads it as long as it lives
     file.seek(0)
     return tarfile.open(fileobj=file, mode="r:*", errorlevel=1)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labcontainers.build.cancelling import Cancel
 from labcontainers.commands import later
 from labcontainers.commands.parser import Argument, Flag, Parser, Words
 from labcontainers.engine.engine import Engine
@@ -17,13 +18,16 @@ from labcontainers.errors import Failed, LabError
 
 Output = Callable[[int, bytes], None]
 
+PROGRAM = "labcontainers"
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """One use of a command: what it may act on and where its output goes while it runs.
 
     `live` says that somebody reads along until he interrupts, as at a terminal, so that a command may go on and on and need not keep
-    what it has passed on; `screen`, that the output may be painted over.
+    what it has passed on; `screen`, that the output may be painted over. `program` is what is written before a command. `cancel` stops a
+    build from elsewhere.
     """
 
     make_engine: Callable[[], Engine]
@@ -35,6 +39,8 @@ class Invocation:
     stdin: int | None = None
     live: bool = False
     screen: bool = False
+    program: str = PROGRAM
+    cancel: Cancel | None = None
 
     @property
     def engine(self) -> Engine:
@@ -69,11 +75,11 @@ class Command:
             words.append({"1": upper, "?": f"[{upper}]", "*": several, "+": f"{upper} {several}", "rest": several}[argument.count])
         return " ".join(words)
 
-    def help_text(self) -> str:
-        """Usage, purpose, and each flag with its help."""
-        lines = [f"Usage:  {self.usage}", "", self.help]
+    def help_text(self, program: str = PROGRAM) -> str:
+        """Usage, purpose, and each flag with its help; `program` is what is written before a command."""
+        lines = [f"Usage:  {program} {self.usage}", "", self.help]
         if self.aliases:
-            lines += ["", f"Aliases:  {', '.join((self.name, *self.aliases))}"]
+            lines += ["", f"Aliases:  {', '.join(f'{program} {name}' for name in (self.name, *self.aliases))}"]
         if self.flags:
             lines += ["", "Options:"]
             rows = [(", ".join(flag.names) + (f" {flag.metavar}" if flag.metavar else ""), flag.help) for flag in self.flags]
@@ -94,12 +100,16 @@ class Command:
 
 
 def for_each(call: Invocation, names: Sequence[str], action: Callable[[str], object]) -> list[str]:
-    """Do it to everything named, in order; what each answered. What is done is told, and all failures raised together at the end."""
+    """Do it to everything named, in order; what each answered, its name for None, nothing for "".
+
+    What is done is told, and all failures are raised together at the end.
+    """
     done: list[str] = []
     failures: list[LabError] = []
     for name in names:
         try:
-            done.append(str(action(name) or name))
+            answer = action(name)
+            done += [name if answer is None else str(answer)] if answer != "" else []
         except LabError as error:
             failures.append(error)
     if not failures:

@@ -5,94 +5,71 @@ It must not know what is there: an entry is taken out when its flag or command c
 
 from __future__ import annotations
 
-_PTY = "the runtime has no pseudo-terminal"
-_DNS = "networks have no name server of their own"
+_GROUPS = "groups are made below labcontainers, where they are found again"
 _NETWORK = "containers join one of bridge, none and host"
-_CAPABILITIES = "the capability set is the default one"
-_WEIGHT = "control groups are set for memory, CPU quota and pids only"
-_BLOCK = "no limits are set for block devices"
-_HEALTH = "health checks are not run"
+_OWN_NETWORK = "it is for networks that users make, and there are none yet"
+_NETWORKS = "there are the networks bridge, none and host"
+_REAL_TIME = "control groups have no real-time scheduling on most kernels, and none in version 2"
 _LOGS = "the log is always the container's own file"
-_VOLUME = "volumes are folders of this machine, by -v"
-_REGISTRY = "images are neither pulled nor verified"
-_NAMESPACES = "every container has namespaces of its own"
-_ATTACH = "there is no attaching; `logs -f` follows the output"
-_SIZE = "sizes of writable layers are not measured"
-_DEVICES = "containers get the default devices only"
+_FILES_ALONE = "a checkpoint is of the container's files, not of its processes' memory, and stays with the container"
+_REGISTRY = "a build takes what is in the store, and pulls only what is missing"
+_ONE = "the document is shown as the registry has it"
+_INSECURE = "hosts of plain HTTP are listed as insecure in registries.toml"
+_ONE_PLATFORM = "an image in the store is of one platform"
+_DEBUG = "a builder that is in this process has no log"
+_TRUST = "signatures are not verified"
 
 COMMANDS = {
-    **dict.fromkeys(("attach", "port", "rename", "top", "update", "cp", "diff", "commit", "export"), "the engine has no such verb"),
-    **dict.fromkeys(("pause", "unpause"), "freezing control groups is missing"),
-    **dict.fromkeys(("pull", "push", "login", "logout", "search", "manifest", "trust"), "there is no registry client"),
-    **dict.fromkeys(("import", "load", "save", "history"), "archives of images are neither read nor written"),
-    **dict.fromkeys(("buildx", "builder", "bake"), "there is one builder: use build"),
+    "trust": "signatures are not verified",
+    **dict.fromkeys((f"network {verb}" for verb in ("create", "connect", "disconnect", "rm", "remove")), _NETWORKS),
+    "bake": "files of several builds are not read: use build for each",
+    **dict.fromkeys((f"buildx {verb}" for verb in ("create", "use", "rm", "stop", "install", "uninstall")), "there is one builder"),
+    **dict.fromkeys(("buildx history", "buildx dial-stdio", "buildx debug"), "a build is an object, and keeps its own records"),
+    "buildx imagetools": "use manifest",
     **dict.fromkeys(("compose", "swarm", "node", "service", "stack", "secret", "config"), "applications of several containers are missing"),
-    **dict.fromkeys(("plugin", "volume", "context", "checkpoint"), "the engine has no such thing"),
+    **dict.fromkeys(("plugin", "context"), "the engine has no such thing"),
 }
 
 _CREATE = {
-    **dict.fromkeys(("--dns", "--dns-option", "--dns-opt", "--dns-search", "--domainname", "--add-host"), _DNS),
-    **dict.fromkeys(("--ip", "--ip6", "--link", "--link-local-ip", "--mac-address", "--network-alias", "--net-alias"), _NETWORK),
-    **dict.fromkeys(("-P", "--publish-all", "--expose"), "ports are published one by one, by -p"),
-    **dict.fromkeys(("--cap-add", "--cap-drop", "--privileged", "--group-add"), _CAPABILITIES),
-    **dict.fromkeys(("--cpu-period", "--cpu-quota", "--cpu-rt-period", "--cpu-rt-runtime"), "use --cpus"),
-    **dict.fromkeys(("-c", "--cpu-shares", "--cpuset-cpus", "--cpuset-mems", "--cgroup-parent", "--cpu-count", "--cpu-percent"), _WEIGHT),
-    **dict.fromkeys(("--memory-reservation", "--memory-swap", "--memory-swappiness", "--kernel-memory", "--oom-kill-disable"), _WEIGHT),
-    **dict.fromkeys(("--oom-score-adj", "--ulimit", "--shm-size", "--sysctl"), "these kernel settings are the default ones"),
-    **dict.fromkeys(("--blkio-weight", "--blkio-weight-device", "--device-read-bps", "--device-read-iops"), _BLOCK),
-    **dict.fromkeys(("--device-write-bps", "--device-write-iops", "--io-maxbandwidth", "--io-maxiops", "--storage-opt"), _BLOCK),
-    **dict.fromkeys(("--device", "--device-cgroup-rule", "--gpus"), _DEVICES),
-    **dict.fromkeys(("--health-cmd", "--health-interval", "--health-retries", "--health-start-period", "--health-timeout"), _HEALTH),
-    **dict.fromkeys(("--health-start-interval", "--no-healthcheck"), _HEALTH),
-    **dict.fromkeys(("--log-driver", "--log-opt"), _LOGS),
-    **dict.fromkeys(("--mount", "--volume-driver", "--volumes-from"), _VOLUME),
-    **dict.fromkeys(("--pull", "--platform", "-q", "--quiet", "--disable-content-trust"), _REGISTRY),
-    **dict.fromkeys(("--pid", "--ipc", "--uts", "--userns", "--cgroupns", "--isolation"), _NAMESPACES),
-    **dict.fromkeys(("-a", "--attach", "--detach-keys", "--sig-proxy"), _ATTACH),
-    **dict.fromkeys(("-t", "--tty"), _PTY),
-    "--cidfile": "the id is printed by create and run -d",
-    "--init": "the program itself is process 1",
-    "--restart": "nobody restarts containers that ended",
-    "--runtime": "there is one runtime, our own",
-    "--annotation": "there is no OCI bundle to annotate",
-    "--stop-timeout": "say it when stopping: stop -t SECONDS",
+    **dict.fromkeys(("--ip", "--ip6", "--link-local-ip", "--network-alias", "--net-alias"), _OWN_NETWORK),
+    "--link": _NETWORK,
+    **dict.fromkeys(("--cpu-rt-period", "--cpu-rt-runtime"), _REAL_TIME),
+    **dict.fromkeys(("--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops"), "it exists on Windows only"),
+    "--cgroup-parent": _GROUPS,
+    "--storage-opt": "an overlay's upper directory has no quota of its own",
+    "--gpus": "no vendor's hook for GPUs is run; --device gives the nodes alone",
     "--use-api-socket": "there is no API socket",
 }
-_EXEC = {
-    **dict.fromkeys(("-t", "--tty"), _PTY),
-    "--privileged": _CAPABILITIES,
-    "--detach-keys": _ATTACH,
-}
 _BUILD = {
-    **dict.fromkeys(("--add-host",), _DNS),
-    **dict.fromkeys(("--secret", "--ssh"), "RUN --mount=type=secret and ssh are missing"),
-    **dict.fromkeys(("--pull", "--platform", "--push", "--disable-content-trust"), _REGISTRY),
-    **dict.fromkeys(("--cache-from", "--cache-to", "--no-cache-filter"), "the cache is the store's own"),
-    **dict.fromkeys(
-        ("-o", "--output", "--load", "--metadata-file", "--attest", "--provenance", "--sbom", "--annotation"), "images go into the store"
-    ),
-    **dict.fromkeys(("-m", "--memory", "--memory-swap", "-c", "--cpu-shares", "--cpu-period", "--cpu-quota"), "RUN has no limits"),
-    **dict.fromkeys(("--cpuset-cpus", "--cpuset-mems", "--shm-size", "--ulimit", "--cgroup-parent", "--isolation"), "RUN has no limits"),
-    **dict.fromkeys(
-        ("--build-context", "--builder", "--allow", "--call", "--check", "-D", "--debug", "--policy"), "it is a part of buildx"
-    ),
-    **dict.fromkeys(("--compress", "--squash", "--force-rm", "--rm", "--security-opt"), "it is a part of the classic builder"),
-    "--progress": "a terminal shows plain lines, a notebook a widget",
+    "--disable-content-trust": _REGISTRY,
+    "--cgroup-parent": _GROUPS,
+    "--isolation": "it exists on Windows only",
+    **dict.fromkeys(("--builder", "-D", "--debug", "--policy"), "it is a part of buildx"),
+    "--squash": "layers are kept as the steps made them",
+    "--security-opt": "RUN --security=insecure is for a single step, where --allow security.insecure lets it",
 }
 
 FLAGS = {
+    "pull": {"--disable-content-trust": _TRUST},
+    "manifest inspect": {"-v": _ONE, "--verbose": _ONE, "--insecure": _INSECURE},
+    "manifest create": {"--insecure": _INSECURE},
+    "manifest annotate": dict.fromkeys(("--os-features", "--os-version"), "they are of Windows images"),
+    "manifest push": {"--insecure": _INSECURE},
+    "push": {"--disable-content-trust": _TRUST, "--platform": "a push sends the one image of this name"},
     "run": _CREATE,
-    "create": {**_CREATE, **dict.fromkeys(("-i", "--interactive"), _ATTACH)},
-    "exec": _EXEC,
+    "create": _CREATE,
     "build": _BUILD,
-    "start": {
-        **dict.fromkeys(("-a", "--attach", "-i", "--interactive", "--detach-keys"), _ATTACH),
-        "--checkpoint": "there are no checkpoints",
-    },
-    "ps": dict.fromkeys(("-s", "--size"), _SIZE),
-    "inspect": dict.fromkeys(("-s", "--size"), _SIZE),
+    **{name: dict.fromkeys(("-D", "--debug"), _DEBUG) for name in ("builder du", "builder prune")},
+    "buildx ls": {**dict.fromkeys(("-D", "--debug"), _DEBUG), "--builder": "there is one builder", "--no-trunc": "nothing is cut"},
+    "buildx inspect": {**dict.fromkeys(("-D", "--debug"), _DEBUG), "--builder": "there is one builder: name it"},
+    "start": dict.fromkeys(("--checkpoint", "--checkpoint-dir"), _FILES_ALONE),
+    "checkpoint": dict.fromkeys(("--leave-running", "--checkpoint-dir"), _FILES_ALONE),
+    "checkpoints": {"--checkpoint-dir": _FILES_ALONE},
+    "checkpoint rm": {"--checkpoint-dir": _FILES_ALONE},
+    "update": dict.fromkeys(("--cpu-rt-period", "--cpu-rt-runtime"), _REAL_TIME),
     "logs": {"--details": _LOGS},
+    "inspect": {"--platform": "images of several platforms are missing"},
     "rm": dict.fromkeys(("-l", "--link"), _NETWORK),
-    "rmi": {"--no-prune": "untagged parents are not kept", "--platform": _REGISTRY},
-    "images": {"--digests": "images without a registry have no digest there", "--tree": "images of several platforms are missing"},
+    "rmi": {"--platform": _ONE_PLATFORM},
+    "history": {"--platform": _ONE_PLATFORM},
 }

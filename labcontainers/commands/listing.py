@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Generic, TypeVar, overload
 
+from labcontainers.markup import TABLE
+
 Item = TypeVar("Item")
 Columns = Mapping[str, Callable[[Item], str]]
 
@@ -39,19 +41,19 @@ class Listing(Sequence[Item], Generic[Item]):
         cell = 'style="text-align:left;padding:2px 14px 2px 0;white-space:pre"'
         head = "".join(f"<th {cell}>{html.escape(name)}</th>" for name in self._columns)
         body = "".join("<tr>" + "".join(f"<td {cell}>{html.escape(value)}</td>" for value in row.values()) + "</tr>" for row in self.rows)
-        return f'<table style="font-family:monospace;font-size:90%;margin:0"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        return f"{TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def to_pandas(self) -> Any:
         """The rows as a pandas DataFrame; raises ImportError without pandas."""
-        import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]  # it may be there or not
 
         return pandas.DataFrame(self.rows, columns=list(self._columns))
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines in which the cells of a column stand below each other."""
-    widths = [max(map(len, cells)) for cells in zip_longest(*rows, fillvalue="")]
-    return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    """Lines in which the cells of a column stand below each other, at least 10 characters apart, as Docker's do."""
+    widths = [max(10, max(map(len, cells)) + 3) for cells in zip_longest(*rows, fillvalue="")]
+    return ["".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
 
 
 class Text(str):

@@ -159,4 +159,4 @@ class Parser:
 
 
 def _default(flag: Flag) -> Any:
-    return {"switch": False, "list": []}.get(flag.kind, flag.default)
+    return {"switch": bool(flag.default), "list": []}.get(flag.kind, flag.default)

@@ -6,11 +6,10 @@ from typing import Any
 
 from labcontainers.commands.command import Command, Invocation
 from labcontainers.commands.formatting import format_document
-from labcontainers.commands.listing import Listing, Text
-from labcontainers.commands.parser import Argument, Flag
-from labcontainers.errors import Denied, InvalidArgument, Unsupported
+from labcontainers.commands.listing import Text
+from labcontainers.commands.parser import Flag
+from labcontainers.errors import Denied
 from labcontainers.kernel.probe import probe
-from labcontainers.networks.network import Network
 from labcontainers.store.paths import default_paths
 
 
@@ -41,25 +40,6 @@ def doctor(call: Invocation) -> Any:
         return probe(default_paths().root)
 
 
-def network(call: Invocation) -> Any:
-    if call.action == "ls":
-        columns: dict[str, Any] = {
-            "NAME": lambda row: row.name,
-            "DRIVER": lambda row: row.driver,
-            "SUBNET": lambda row: row.subnet,
-        }
-        return Listing[Network](call.engine.networks.list(), columns)
-    if call.action == "inspect" and call.names:
-        return format_document([_network_document(call.engine.networks.get(name)) for name in call.names], None)
-    if call.action in ("create", "connect", "disconnect", "rm", "prune"):
-        raise Unsupported(f"network {call.action} is not supported yet: there are the networks bridge, none and host", "use --network")
-    raise InvalidArgument(f"network: cannot {call.action!r}", "use network ls, or network inspect NAME")
-
-
-def _network_document(item: Network) -> dict[str, Any]:
-    return {"Name": item.name, "Driver": item.driver, "IPAM": {"Config": [{"Subnet": item.subnet, "Gateway": item.gateway}]}}
-
-
 COMMANDS = (
     Command(
         "version",
@@ -74,11 +54,4 @@ COMMANDS = (
         (Flag(("-f", "--format"), "json, or such as {{.DockerRootDir}}", metavar="TEMPLATE"),),
     ),
     Command("doctor", "Try everything that containers need on this host, and tell how to mend what fails", doctor),
-    Command(
-        "network",
-        "List or show networks",
-        network,
-        (),
-        (Argument("action", "ls or inspect"), Argument("names", "networks", "*", "network")),
-    ),
 )

@@ -9,8 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labcontainers.commands import containers, images, later, run, system, watch
-from labcontainers.commands.command import Command, Invocation, Output
+from labcontainers.build.cancelling import Cancel
+from labcontainers.commands import (
+    archives,
+    attached,
+    bootstrap,
+    build,
+    builder,
+    containers,
+    debugging,
+    files,
+    image_listing,
+    images,
+    inspect,
+    later,
+    layers,
+    manifests,
+    networks,
+    rollback,
+    run,
+    sharing,
+    space,
+    system,
+    transfer,
+    volumes,
+    watch,
+)
+from labcontainers.commands.command import PROGRAM, Command, Invocation, Output
 from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
 from labcontainers.engine.engine import Engine
@@ -19,35 +44,80 @@ from labcontainers.errors import InvalidArgument, Unsupported
 # Docker's groups of commands, where a command has another name in them.
 _GROUPS = {
     "container": {"ls": "ps", "list": "ps", "ps": "ps", "rm": "rm", "remove": "rm"},
-    "image": {"ls": "images", "list": "images", "rm": "rmi", "remove": "rmi", "tag": "tag", "build": "build", "inspect": "inspect"},
-    "system": {"info": "info", "events": "events"},
+    "image": {
+        "ls": "images",
+        "list": "images",
+        "rm": "rmi",
+        "remove": "rmi",
+        "tag": "tag",
+        "history": "history",
+        "prune": "image prune",
+        "build": "build",
+        "inspect": "inspect",
+        **archives.WORDS,
+        **layers.WORDS,
+        **sharing.WORDS,
+        **transfer.WORDS,
+        "at": "image at",
+    },
+    "build": debugging.WORDS,
+    "checkpoint": rollback.WORDS,
+    "system": {"info": "info", "events": "events", **space.WORDS},
+    "manifest": {word: f"manifest {word}" for word in manifests.WORDS},
+    "network": {**{word: f"network {name}" for word, name in networks.WORDS.items()}, "prune": "network prune"},
+    "builder": builder.WORDS,
+    "buildx": builder.BUILDX_WORDS,
+    "volume": {word: f"volume {name}" for word, name in volumes.WORDS.items()},
 }
 
 _OF_GROUPS_LATER = ("prune", "df", "dial-stdio")
 
 
 def _help(call: Invocation) -> Text:
-    return Text(find([call.command])[0].help_text() if call.command else _overview())
+    return Text(find(call.command)[0].help_text(call.program) if call.command else _overview(call.program))
 
 
-def _overview() -> str:
+def _overview(program: str) -> str:
     width = max(map(len, COMMANDS))
-    lines = ["Usage:  COMMAND [OPTIONS] …", "", *(f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items())]
-    return "\n".join([*lines, "", "`help COMMAND` tells more of one."])
+    lines = [f"Usage:  {program} COMMAND [OPTIONS] …", "", *(f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items())]
+    return "\n".join([*lines, "", f"`{program} COMMAND --help` tells more of one."])
 
 
 COMMANDS = {
     command.name: command
     for command in (
         *run.COMMANDS,
+        *attached.COMMANDS,
         *containers.COMMANDS,
+        *inspect.COMMANDS,
         *watch.COMMANDS,
+        *files.COMMANDS,
+        *rollback.COMMANDS,
+        *image_listing.COMMANDS,
         *images.COMMANDS,
+        *build.COMMANDS,
+        *builder.COMMANDS,
+        *debugging.COMMANDS,
+        *bootstrap.COMMANDS,
+        *space.COMMANDS,
+        *rollback.IMAGE_COMMANDS,
+        *archives.COMMANDS,
+        *layers.COMMANDS,
+        *sharing.COMMANDS,
+        *transfer.COMMANDS,
+        *manifests.COMMANDS,
+        *volumes.COMMANDS,
+        *networks.COMMANDS,
         *system.COMMANDS,
-        Command("help", "Show this, or the flags of one command", _help, (), (Argument("command", "the command", "?", "command"),)),
+        Command("help", "Show this, or the flags of one command", _help, (), (Argument("command", "the command", "*", "command"),)),
     )
 }
 _BY_NAME = {name: command for command in COMMANDS.values() for name in (command.name, *command.aliases)}
+
+
+def words_of(group: str) -> tuple[str, ...]:
+    """What may follow the name of a group of commands; nothing for what is no group."""
+    return tuple(_GROUPS.get(group, ()))
 
 
 def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
@@ -55,17 +125,23 @@ def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     name, *rest = words
     if name in _GROUPS and rest and not rest[0].startswith("-"):
         group = _GROUPS[name]
+        if rest[0] == "inspect" and name in ("container", "image"):
+            return COMMANDS["inspect"], ["--type", name, *rest[1:]]
         if rest[0] in group:
             return COMMANDS[group[rest[0]]], rest[1:]
         if name == "container" and rest[0] in _BY_NAME and rest[0] in _OF_CONTAINERS:
             return _BY_NAME[rest[0]], rest[1:]
+        if name in _BY_NAME:  # a container's name follows it as well
+            return _BY_NAME[name], rest
         name = f"{name} {rest[0]}"
-        if rest[0] in _OF_GROUPS_LATER:
+        if rest[0] in _OF_GROUPS_LATER and name not in later.COMMANDS:
             raise Unsupported(f"{name} is not supported yet", "`help` lists what is")
     found = _BY_NAME.get(name)
     if found is not None:
         return found, rest
-    missing = later.COMMANDS.get(name.rpartition(" ")[2])
+    if name in _GROUPS:
+        raise InvalidArgument(f"{name}: say what to do", f"write {name} followed by one of {', '.join(words_of(name))}")
+    missing = later.COMMANDS.get(name) or later.COMMANDS.get(name.rpartition(" ")[2])
     if missing is not None:
         raise Unsupported(f"{name} is not supported yet: {missing}", "`help` lists what is")
     if name.startswith("-"):
@@ -74,7 +150,19 @@ def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     raise InvalidArgument(f"unknown command {name!r}", f"did you mean {near[0]}?" if near else "`help` lists all commands")
 
 
-_OF_CONTAINERS = frozenset(command.name for command in (*run.COMMANDS, *containers.COMMANDS, *watch.COMMANDS)) - {"events"}
+_OF_CONTAINERS = frozenset(
+    command.name
+    for command in (
+        *run.COMMANDS,
+        *attached.COMMANDS,
+        *containers.COMMANDS,
+        *inspect.COMMANDS,
+        *watch.COMMANDS,
+        *files.COMMANDS,
+        *rollback.COMMANDS,
+    )
+    if command.name != "events"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +197,8 @@ def execute(
     stdin: int | None = None,
     live: bool = False,
     screen: bool = False,
+    program: str = PROGRAM,
+    cancel: Cancel | None = None,
 ) -> Any:
     """Carry out what was understood; the command's value. The engine is made only if it is needed. Raises LabError.
 
@@ -116,7 +206,8 @@ def execute(
     """
     command, arguments = said.command, said.arguments
     if arguments["help"]:
-        return Text(command.help_text())
+        return Text(command.help_text(program))
     if body is not None and command.name not in ("run", "exec", "build"):
         raise InvalidArgument(f"{command.name} takes no cell body", "use %container for it")
-    return command.function(Invocation(engine, arguments, on_output, on_event, folder or Path.cwd(), body, stdin, live, screen))
+    where = folder or Path.cwd()
+    return command.function(Invocation(engine, arguments, on_output, on_event, where, body, stdin, live, screen, program, cancel))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from labcontainers.commands.command import Command, Invocation
@@ -11,11 +11,15 @@ from labcontainers.commands.containers import CONTAINER, filters_of
 from labcontainers.commands.formatting import format_rows
 from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
-from labcontainers.commands.template import Template
+from labcontainers.commands.templates.template import Template
+from labcontainers.commands.templates.values import Shape, Tagged
 from labcontainers.containers.container import Container
-from labcontainers.containers.sampler import Sampler, Subscription
-from labcontainers.containers.stats import StatsSample
-from labcontainers.errors import InvalidArgument
+from labcontainers.containers.options.flags import about
+from labcontainers.containers.usage.sampler import Sampler, Subscription
+from labcontainers.containers.usage.stats import StatsSample
+from labcontainers.engine.events import message_of
+from labcontainers.errors import Conflict, NotFound
+from labcontainers.store.events import Event
 from labcontainers.units import parse_moment_s
 
 _INTERVAL_S = 1.0
@@ -29,7 +33,19 @@ _STATS_FIELDS = {
     "BlockIO": "BLOCK I/O",
     "PIDs": "PIDS",
 }
-_EVENT_FILTERS = ("type", "event", "container", "image", "label")
+
+# An event's fields for a template, by their keys in JSON (api/types/events.Message)
+_EVENT = Shape(maps=frozenset(("Attributes",)))
+_EVENT_FIELDS = {
+    "Status": "status",
+    "ID": "id",
+    "From": "from",
+    "Type": "Type",
+    "Action": "Action",
+    "Scope": "scope",
+    "Time": "time",
+    "TimeNano": "timeNano",
+}
 
 Row = tuple[Container, StatsSample]
 
@@ -54,22 +70,45 @@ def logs(call: Invocation) -> Any:
 
 def stats(call: Invocation) -> Any:
     """One sample of each as a table; at a terminal a new one each second, until interrupted, unless --no-stream is given."""
-    named = [call.engine.containers.get(name) for name in call.containers]
+    asked = {call.engine.containers.get(name): name for name in call.containers}
+    named = list(asked)
     if call.live and not call.no_stream:
-        _stream_stats(call, named)
+        _stream_stats(call, asked)
         return None
     chosen = named or call.engine.containers.list(all=call.all)
-    running = [container for container in chosen if container in named or container.status == "running"]
-    first = {container.id: container.stats() for container in running}
-    if first:
+    first = {container.id: _sample(container) for container in chosen}
+    if any(sample is not _NOTHING for sample in first.values()):
         time.sleep(_FIRST_S)
-    return _table(call, [(each, each.sample(first[each.id]) if each.id in first else _NOTHING) for each in chosen])
+    return _table(call, asked, [(each, _sample(each, first[each.id])) for each in chosen])
 
 
-_NOTHING = StatsSample(time_ns=0, cpu_percent=0.0, cpu_ns=0, memory_bytes=0, pids=0)
+def _sample(container: Container, before: StatsSample | None = None) -> StatsSample:
+    """A sample; zeros of one that does not run, as in Docker."""
+    if before is _NOTHING:
+        return _NOTHING
+    try:
+        return container.sample(before)
+    except (Conflict, NotFound):
+        return _NOTHING
 
 
-def _table(call: Invocation, rows: list[Row]) -> Any:
+_NOTHING = StatsSample(
+    time_ns=0,
+    cpu_percent=0.0,
+    cpu_ns=0,
+    memory_bytes=0,
+    memory_limit_bytes=0,
+    pids=0,
+    block_read_bytes=0,
+    block_write_bytes=0,
+    network_rx_bytes=0,
+    network_tx_bytes=0,
+)
+
+
+def _table(call: Invocation, asked: Mapping[Container, str], rows: list[Row]) -> Any:
+    """`asked` are the names by which containers were asked for."""
+
     def id_of(row: Row) -> str:
         return row[0].id if call.no_trunc else row[0].short_id
 
@@ -79,14 +118,14 @@ def _table(call: Invocation, rows: list[Row]) -> Any:
     columns = {"CONTAINER ID": id_of, "NAME": lambda row: row[0].name, **{name: column(name) for name in _STATS_FIELDS.values()}}
     fields: Mapping[str, Any] = {
         "ID": id_of,
-        "Container": id_of,
+        "Container": lambda row: asked.get(row[0], row[0].id),
         "Name": lambda row: row[0].name,
         **{field: column(name) for field, name in _STATS_FIELDS.items()},
     }
     return format_rows(rows, columns, fields, call.format)
 
 
-def _stream_stats(call: Invocation, named: list[Container]) -> None:
+def _stream_stats(call: Invocation, named: Mapping[Container, str]) -> None:
     """Show a table each second, of samples that one thread takes; it ends when all that were named have."""
     latest: dict[str, tuple[Container, StatsSample | None]] = {}
     subscriptions: dict[str, Subscription] = {}
@@ -96,8 +135,9 @@ def _stream_stats(call: Invocation, named: list[Container]) -> None:
         def take(sample: StatsSample | None) -> None:
             latest[container.id] = (container, sample)
 
-        container.sample()  # raises Conflict for one that does not run
-        subscriptions[container.id] = sampler.subscribe(container.id, container.sample, take)
+        meter = container.meter()
+        meter.sample()  # raises Conflict for one that does not run
+        subscriptions[container.id] = sampler.subscribe(container.id, meter.sample, take)
 
     sampler.start()
     try:
@@ -109,7 +149,7 @@ def _stream_stats(call: Invocation, named: list[Container]) -> None:
             rows = [(container, sample) for container, sample in list(latest.values()) if sample is not None]
             if named and not rows and len(latest) == len(named):
                 return
-            _paint(call, repr(_table(call, rows)))
+            _paint(call, repr(_table(call, named, rows)))
     finally:
         sampler.stop()
 
@@ -123,65 +163,46 @@ def _paint(call: Invocation, text: str) -> None:
 
 
 def events(call: Invocation) -> Any:
-    """What happened since --since; and what happens next with --follow, and at a terminal unless --until is given."""
+    """What happened since --since. What happens next comes until --until, if that is yet to come; without it, with --follow and at a
+    terminal, for ever.
+    """
     now = time.time()
     wanted = filters_of(call.filter)
-    for key in wanted:
-        if key not in _EVENT_FILTERS:
-            raise InvalidArgument(f"unknown filter {key!r}", f"filters are {', '.join(_EVENT_FILTERS)}")
-    template = None if call.format is None else Template("{{json .}}" if call.format == "json" else call.format)
-    since = None if call.since is None else parse_moment_s(call.since, now)
-    until = None if call.until is None else parse_moment_s(call.until, now)
-
-    def lines(found: Iterable[Any]) -> Iterable[str]:
-        return (_event_line(event, template) for event in found if _wants(event, wanted))
-
-    if not call.follow and not (call.live and until is None):
-        return Text("\n".join(lines(call.engine.events.read(since, until))))
-    # Following begins before the past is read, so that nothing falls in between; what is in both is told once.
-    coming = call.engine.events.follow()
-    past = list(call.engine.events.read(since)) if since is not None else []
-    for line in lines(past):
-        call.on_output(1, (line + "\n").encode())
-    for line in lines(event for event in coming if event not in past):
-        call.on_output(1, (line + "\n").encode())
+    with about("--format"):
+        template = Template("{{json .}}" if call.format == "json" else call.format, _EVENT) if call.format else None
+    with about("--since"):
+        since = None if call.since is None else parse_moment_s(call.since, now)
+    with about("--until"):
+        until = None if call.until is None else parse_moment_s(call.until, now)
+    found = call.engine.events
+    if until <= now if until is not None else not (call.follow or call.live):
+        return Text("\n".join(_event_line(event, template) for event in found.read(since, until, wanted)))
+    # As in Docker, --until alone tells all that happened before it.
+    for event in found.follow(filters=wanted, since=0.0 if since is None and until is not None else since, until=until):
+        call.on_output(1, (_event_line(event, template) + "\n").encode())
     return None
 
 
-def _wants(event: Any, wanted: Mapping[str, list[str]]) -> bool:
-    def same(kind: str) -> Any:
-        return lambda text: event.type == kind and (event.name == text or event.id.removeprefix("sha256:").startswith(text))
-
-    def has_label(text: str) -> bool:
-        key, separator, value = text.partition("=")
-        return key in event.attributes and (not separator or event.attributes[key] == value)
-
-    tests = {
-        "type": lambda text: event.type == text,
-        "event": lambda text: event.action == text,
-        "container": same("container"),
-        "image": lambda text: same("image")(text) or event.attributes.get("image") == text,
-        "label": has_label,
-    }
-    return all(any(map(tests[key], texts)) for key, texts in wanted.items())
-
-
-def _event_line(event: Any, template: Template | None) -> str:
+def _event_line(event: Event, template: Template | None) -> str:
+    message = message_of(event)
+    actor = message["Actor"]
     if template is not None:
-        return template.render(
-            {
-                "Type": event.type,
-                "Action": event.action,
-                "Actor": {"ID": event.id, "Attributes": {"name": event.name, **event.attributes}},
-                "ID": event.id,
-                "time": event.time_ns // 10**9,
-                "timeNano": event.time_ns,
-            }
-        )
+        fields = {name: message.get(key, "") for name, key in _EVENT_FIELDS.items()}
+        text = template.render(Tagged({**fields, "Actor": actor}, message))
+    else:
+        attributes = ", ".join(f"{key}={value}" for key, value in actor["Attributes"].items())
+        text = f"{_moment_of(event)} {event.type} {event.action} {event.id}" + (f" ({attributes})" if attributes else "")
+    # The words of an exec, and so its event, may be no text.
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _moment_of(event: Event) -> str:
+    """The time with nanoseconds and this machine's offset (RFC 3339), which is Z where there is none."""
     seconds, nanoseconds = divmod(event.time_ns, 10**9)
-    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    attributes = ", ".join(f"{key}={value}" for key, value in event.attributes.items())
-    return f"{at}.{nanoseconds:09d}Z {event.type} {event.action} {event.name or event.id[:12]}" + (f" ({attributes})" if attributes else "")
+    local = time.localtime(seconds)
+    offset = time.strftime("%z", local)
+    zone = f"{offset[:3]}:{offset[3:5]}" if local.tm_gmtoff else "Z"
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{nanoseconds:09d}{zone}"
 
 
 COMMANDS = (
@@ -214,13 +235,18 @@ COMMANDS = (
     ),
     Command(
         "events",
-        "Show what happened to containers and images; at a terminal also what happens next",
+        "Show what happened to containers, images, networks and volumes; at a terminal also what happens next",
         events,
         (
             Flag(("--follow",), "go on with what happens next, in a notebook too", "switch"),
             Flag(("--since",), "from this time on: 10m, 2026-01-31T12:00:00Z or seconds since 1970", metavar="TIME"),
-            Flag(("--until",), "up to this time, without going on", metavar="TIME"),
-            Flag(("-f", "--filter"), "KEY=VALUE with type, event, container, image or label; repeatable", "list", "KEY=VALUE"),
+            Flag(("--until",), "up to this time; what comes until then is waited for", metavar="TIME"),
+            Flag(
+                ("-f", "--filter"),
+                "KEY=VALUE with type, event, container, image, label, network, volume, scope; repeatable",
+                "list",
+                "KEY=VALUE",
+            ),
             Flag(("--format",), "json, or such as {{.Type}} {{.Action}}", metavar="TEMPLATE"),
         ),
     ),

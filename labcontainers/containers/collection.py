@@ -6,27 +6,30 @@ It must not know the runtime: the lifecycle does the work.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
+from labcontainers.containers.cidfile import cid_file
 from labcontainers.containers.container import Container
 from labcontainers.containers.exec import open_stdin
+from labcontainers.containers.explain.dry_run import dry_run
+from labcontainers.containers.explain.explanation import Explanation
+from labcontainers.containers.filters import Filters, list_filters, may_be_pruned, prune_filters, select
 from labcontainers.containers.lifecycle import Lifecycle, Output
-from labcontainers.containers.options import ContainerOptions, split_command
+from labcontainers.containers.options.container import ContainerOptions
+from labcontainers.containers.options.forms import split_command
+from labcontainers.containers.options.streams import stream_keywords
 from labcontainers.containers.register import Record
-from labcontainers.containers.result import Collector, RunResult
-from labcontainers.containers.state import ContainerState
-from labcontainers.errors import Conflict, InvalidArgument, NotFound, Unsupported
+from labcontainers.containers.result import Collector, Pruned, RunResult
+from labcontainers.containers.seat import Seat, numbers_of
+from labcontainers.errors import Conflict, Interrupted, NotFound
 from labcontainers.images.image import Image
+from labcontainers.kernel.interrupts import Interrupts
+from labcontainers.runtime.process import Execution
 
 Command = str | Sequence[str] | None
-_FILTERS = ("id", "name", "status", "exited", "label", "network", "ancestor")
-_FILTERS_LATER = ("before", "since", "health", "expose", "publish", "volume", "is-task", "isolation")
-_STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 
 
 class Containers:
@@ -36,12 +39,14 @@ class Containers:
         self._lifecycle = lifecycle
 
     @overload
-    def run(self, image: str | Image, command: Command = None, *, detach: Literal[True], **options: Any) -> Container: ...
+    def run(self, image: str | Image | None = None, command: Command = None, *, detach: Literal[True], **options: Any) -> Container: ...
     @overload
-    def run(self, image: str | Image, command: Command = None, *, detach: Literal[False] = False, **options: Any) -> RunResult: ...
+    def run(
+        self, image: str | Image | None = None, command: Command = None, *, detach: Literal[False] = False, **options: Any
+    ) -> RunResult: ...
     def run(
         self,
-        image: str | Image,
+        image: str | Image | None = None,
         command: Command = None,
         *,
         detach: bool = False,
@@ -52,27 +57,25 @@ class Containers:
     ) -> RunResult | Container:
         """Create and start a container; with `detach` return it at once, else wait and return what it left.
 
-        `options` are those of containers.options. `stdin` is the text to feed, or a descriptor. `on_output(stream, data)` is
-        called in this thread while it runs; without `keep_output` the result has no output of its own. A non-zero exit code
-        is no exception here: see RunResult.check(). Raises NotFound, InvalidArgument, Conflict, Unsupported and StartFailed;
-        Interrupted after the container has been stopped by an interrupt.
+        `options` are those of containers.options; with `rootfs`, a folder, there is no image. `stdin` is the text to feed, or a
+        descriptor. `on_output(stream, data)` is called in this thread while it runs; without `keep_output` the result has no
+        output of its own. A non-zero exit code is no exception here: see RunResult.check(). Raises NotFound, InvalidArgument,
+        Conflict, Unsupported and StartFailed; Interrupted after the container has been stopped by an interrupt.
         """
-        record = self._create(image, command, options)
-        source = None if stdin is None else open_stdin(stdin)
-        began = time.monotonic()
-        try:
-            execution, warnings = self._lifecycle.start(record, foreground=not detach, stdin=source)
-        except BaseException:
-            self._lifecycle.abandon(record)
-            raise
-        finally:
-            if source is not None:
-                os.close(source)
+        record = self._create(image, command, stream_keywords(detach, stdin, options))
+        # Nobody can type while this waits: an open standard input without a text is at its end.
+        source = None if stdin is None and (detach or not record.options.stdin_open) else open_stdin(stdin)
         if detach:
-            execution.close()
+            self._begin(record, source, foreground=False)[0].close()
             return Container(self._lifecycle, record)
+        began = time.monotonic()
         collected = Collector(on_output, keep=keep_output)
-        end = self._lifecycle.follow(record, execution, collected)
+        # What interrupts the start reaches the container as soon as it runs.
+        with Interrupts() as interrupts:
+            execution, warnings = self._begin(record, source, foreground=True)
+            end = self._lifecycle.follow(record, execution, collected, interrupts)
+        if interrupts.count:
+            raise Interrupted(f"container {record.row.name}", end["exit_code"])
         return RunResult(
             container_id=record.row.id,
             name=record.row.name,
@@ -86,91 +89,75 @@ class Containers:
             warnings=warnings,
         )
 
-    def create(self, image: str | Image, command: Command = None, **options: Any) -> Container:
+    def _begin(self, record: Record, stdin: int | None, *, foreground: bool) -> tuple[Execution, tuple[str, ...]]:
+        """Start a container that was just created, which is gone again if it cannot be started; closes `stdin`."""
+        try:
+            seat = Seat(numbers_of(record.options.attach)) if foreground and record.options.attach is not None else Seat()
+            return self._lifecycle.start(record, foreground=foreground, stdin=stdin, seat=seat)
+        except BaseException:
+            self._lifecycle.abandon(record)
+            raise
+        finally:
+            if stdin is not None:
+                os.close(stdin)
+
+    def plan(self, image: str | Image | None = None, command: Command = None, **options: Any) -> Explanation:
+        """What `run` with the same arguments would do, without doing it. Raises as `create` does."""
+        return dry_run(self._lifecycle, image, split_command(command), ContainerOptions.from_keywords(**options))
+
+    def create(self, image: str | Image | None = None, command: Command = None, **options: Any) -> Container:
         """A container that is not started yet."""
         return Container(self._lifecycle, self._create(image, command, options))
 
-    def _create(self, image: str | Image, command: Command, options: Mapping[str, Any]) -> Record:
-        return self._lifecycle.create(image, split_command(command), ContainerOptions.from_keywords(**options))
+    def _create(self, image: str | Image | None, command: Command, options: Mapping[str, Any]) -> Record:
+        chosen = ContainerOptions.from_keywords(**options)
+        with cid_file(chosen.cidfile) as tell_id:
+            record = self._lifecycle.create(image, split_command(command), chosen)
+            try:
+                tell_id(record.row.id)
+            except BaseException:
+                # Who cannot be told its id must not be left with it.
+                self._lifecycle.remove(record, force=True, volumes=True)
+                raise
+        return record
 
     def get(self, name_or_id: str) -> Container:
         """By name, id or the beginning of an id; raises NotFound, or Conflict when several begin so."""
         return Container(self._lifecycle, self._lifecycle.get(name_or_id))
 
-    def list(self, all: bool = False, filters: Mapping[str, str | int | Sequence[str]] | None = None) -> list[Container]:
+    def list(
+        self, all: bool = False, filters: Filters | None = None, *, limit: int = -1, since: str | None = None, before: str | None = None
+    ) -> list[Container]:
         """Running containers, or with `all` every one, newest first; `filters` are Docker's, such as {"status": "exited"}.
 
-        Raises InvalidArgument and Unsupported for a filter that is not there.
+        `limit` above 0 gives the last created ones, whatever their state. Raises InvalidArgument and Unsupported for a filter that is
+        not there, NotFound for a container that `since` or `before` names.
         """
-        wanted = _wanted(filters or {})
-        all = all or "status" in wanted or "exited" in wanted
+        given = {**(filters or {}), **({"since": since} if since else {}), **({"before": before} if before else {})}
+        wanted = list_filters(given)
+        all = all or limit > 0 or any(key in wanted for key in ("status", "exited"))
         found = []
         for record in self._lifecycle.list():
             container = Container(self._lifecycle, record)
             with contextlib.suppress(NotFound):  # removed while we looked
                 state = container.state
-                if (all or state.running) and _matches(container, state, wanted):
-                    found.append(container)
-        return found
+                if all or state.running:
+                    found.append((container, state))
+        return select(found, wanted, self.get, self._lifecycle.catalog.find)[: limit if limit > 0 else None]
 
-    def prune(self) -> Sequence[str]:
-        """Remove every container that does not run; their ids."""
+    def prune(self, filters: Filters | None = None) -> Pruned:
+        """Remove every container that does not run and that the filters (`label`, `label!`, `until`) mean; raises InvalidArgument."""
+        wanted = prune_filters(filters or {})
         removed = []
+        reclaimed_bytes = 0
         for container in self.list(all=True):
             try:
-                if container.status not in ("running", "paused"):
+                if not container.state.running and may_be_pruned(container, wanted):
+                    size_bytes, _ = container.sizes()
                     container.remove()
                     removed.append(container.id)
+                    reclaimed_bytes += size_bytes
             except (NotFound, Conflict):  # removed or started meanwhile
                 continue
-        return removed
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")
-
-
-def _wanted(filters: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Each filter's values as texts. Raises Unsupported for one that Docker has, InvalidArgument for any other, and for a bad value."""
-    wanted = {key: [str(value)] if isinstance(value, str | int) else [str(item) for item in value] for key, value in filters.items()}
-    for key, values in wanted.items():
-        if key in _FILTERS_LATER:
-            raise Unsupported(f"the filter {key!r} is not supported yet", f"filters are {', '.join(_FILTERS)}")
-        if key not in _FILTERS:
-            near = difflib.get_close_matches(key, _FILTERS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"filters are {', '.join(_FILTERS)}"
-            raise InvalidArgument(f"unknown filter {key!r}", hint)
-        for value in values:
-            _check_value(key, value)
-    return wanted
-
-
-def _check_value(key: str, value: str) -> None:
-    if key == "status" and value not in _STATUSES:
-        raise InvalidArgument(f"invalid filter 'status={value}'", f"a status is one of {', '.join(_STATUSES)}")
-    if key == "exited" and not value.lstrip("-").isdigit():
-        raise InvalidArgument(f"invalid filter 'exited={value}'", "write a number, such as exited=0")
-    if key == "name":
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise InvalidArgument(f"invalid filter 'name={value}': {error}", "write a part of the name, or a regular expression") from None
-
-
-def _matches(container: Container, state: ContainerState, wanted: Mapping[str, Sequence[str]]) -> bool:
-    """Docker's rules: values of one filter are alternatives, but labels must all match; a name is a regular expression."""
-    labels = container.labels
-
-    def has_label(text: str) -> bool:
-        key, separator, value = text.partition("=")
-        return key in labels and (not separator or labels[key] == value)
-
-    tests: dict[str, Callable[[str], bool]] = {
-        "id": lambda value: container.id.startswith(value),
-        "name": lambda value: re.search(value, container.name) is not None or re.search(value, "/" + container.name) is not None,
-        "status": lambda value: state.status == value,
-        "exited": lambda value: state.status == "exited" and state.exit_code == int(value),
-        "network": lambda value: container.network == value,
-        "ancestor": lambda value: container.image in (value, f"{value}:latest") or _short(container.image_id).startswith(_short(value)),
-    }
-    return all(all(map(has_label, values)) if key == "label" else any(map(tests[key], values)) for key, values in wanted.items())
+        self._lifecycle.store.events.append_prune("container", reclaimed_bytes)
+        return Pruned(tuple(removed), reclaimed_bytes)

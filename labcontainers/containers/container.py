@@ -5,30 +5,44 @@ It must not know notebooks: how it is shown as a widget is the front's business;
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from labcontainers.containers import exec as execs
-from labcontainers.containers.explain import Explanation, explain
-from labcontainers.containers.inspect import inspect_document
-from labcontainers.containers.lifecycle import Lifecycle, Output
+from labcontainers.containers import pause, waiting
+from labcontainers.containers import update as updates
+from labcontainers.containers.attaching.interactive import Interactive
+from labcontainers.containers.explain.docker_command import docker_run_of
+from labcontainers.containers.explain.explanation import Explanation, explain
+from labcontainers.containers.files.verbs import FileVerbs
+from labcontainers.containers.inspect.document import Surroundings, inspect_document
+from labcontainers.containers.inspect.options import exposed_ports
+from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.logs import LogQuery, LogReader, Logs
-from labcontainers.containers.options import signal_number
+from labcontainers.containers.options.flags import about
+from labcontainers.containers.options.forms import shown, split_command
+from labcontainers.containers.options.logs import NO_LOG
+from labcontainers.containers.options.namespaces import owner_of
+from labcontainers.containers.options.process import signal_number
 from labcontainers.containers.register import Record
-from labcontainers.containers.result import ExecResult
 from labcontainers.containers.state import ContainerState, read_start
-from labcontainers.containers.stats import StatsSample, sample
-from labcontainers.errors import Conflict, InvalidArgument, NotFound
-from labcontainers.kernel.cgroups import Cgroup
+from labcontainers.containers.status import summary
+from labcontainers.containers.trees import Trees, trees_of
+from labcontainers.containers.upkeep import read_results, wait_healthy
+from labcontainers.containers.usage.meter import Meter
+from labcontainers.containers.usage.stats import StatsSample
+from labcontainers.containers.usage.top import Processes, processes
+from labcontainers.errors import Conflict, InvalidArgument, NotFound, Unsupported
+from labcontainers.markup import TABLE
 from labcontainers.networks.ports import PortBinding
-from labcontainers.units import format_age, parse_moment_s
+from labcontainers.units import parse_moment_s
 
 
-class Container:
+class Container(FileVerbs, Interactive):
     """One container; two handles of the same container are equal. Every method raises NotFound once it is removed."""
 
     def __init__(self, lifecycle: Lifecycle, record: Record) -> None:
@@ -63,6 +77,11 @@ class Container:
         return self._record.row.image_id
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """The diff_ids of the image's layers, the lowest first."""
+        return self._record.diff_ids
+
+    @property
     def command(self) -> tuple[str, ...]:
         """What is executed, entrypoint included."""
         return self._record.command
@@ -70,7 +89,7 @@ class Container:
     @property
     def labels(self) -> dict[str, str]:
         """The image's labels and those of the options."""
-        return {**dict(self._record.config.labels), **dict(self._record.options.labels)}
+        return self._record.labels
 
     @property
     def ports(self) -> tuple[PortBinding, ...]:
@@ -78,9 +97,19 @@ class Container:
         return self._lifecycle.ports(self._record)
 
     @property
+    def exposed_ports(self) -> tuple[str, ...]:
+        """The ports that the image or --expose expose or that are published, such as "80/tcp"."""
+        return tuple(exposed_ports(self._record.options, self._record.config.exposed_ports))
+
+    @property
     def network(self) -> str:
         """The network's name: bridge, none or host."""
         return self._record.options.network
+
+    @property
+    def mounts(self) -> list[dict[str, Any]]:
+        """What is mounted in it, as in `inspect()["Mounts"]`."""
+        return [point.document() for point in self._record.mounts]
 
     @property
     def created_at(self) -> float:
@@ -111,58 +140,101 @@ class Container:
         return self._lifecycle.warnings(self._record)
 
     def start(self) -> Container:
-        """Start it, detached; raises StartFailed, or Conflict when it runs."""
-        execution, _ = self._lifecycle.start(self._record)
+        """Start it, detached; nothing happens to one that runs. Raises StartFailed, and Conflict when it is paused."""
+        record = self._fresh()
+        try:
+            execution, _ = self._lifecycle.start(record)
+        except Conflict:
+            state = self._lifecycle.state(record)
+            if state.status == "paused" or not state.running:
+                raise
+            return self
         execution.close()
         return self
 
-    def stop(self, timeout_s: float | None = 10.0, signal: str | int | None = None) -> None:
-        """Send `signal`, or the container's stop signal, and after `timeout_s` seconds SIGKILL (None: never); blocks until it has ended."""
-        self._lifecycle.stop(self._record, timeout_s, None if signal is None else signal_number(signal))
+    def stop(self, timeout_s: float | None = None, signal: str | int | None = None) -> None:
+        """Send `signal`, or its stop signal, and after `timeout_s` seconds SIGKILL; blocks until it has ended.
+
+        Without a timeout its own --stop-timeout counts, or else ten seconds; below 0 is never.
+        """
+        self._lifecycle.stop(self._record, timeout_s, None if signal is None else _signal(signal))
 
     def kill(self, signal: str | int = "KILL") -> None:
         """Send a signal; raises Conflict when it does not run."""
-        self._lifecycle.kill(self._record, signal_number(signal))
+        self._lifecycle.kill(self._record, _signal(signal))
 
-    def restart(self, timeout_s: float | None = 10.0, signal: str | int | None = None) -> Container:
+    def restart(self, timeout_s: float | None = None, signal: str | int | None = None) -> Container:
         """Stop and start again; the writable layer and the log stay, and who follows the log goes on."""
         with self._lifecycle.restarting(self._record):
-            self.stop(timeout_s, signal)
-            return self.start()
+            self._lifecycle.stop(self._record, timeout_s, None if signal is None else _signal(signal), keep=True)
+            self.start()
+        self._lifecycle.tell(self._record, "restart")
+        return self
 
-    def wait(self, timeout_s: float | None = None) -> int:
-        """Block until it has ended; the exit code. Raises TimeoutError."""
-        return self._lifecycle.wait(self._record, timeout_s)
+    def pause(self) -> None:
+        """Freeze all its processes until unpause(); raises Conflict, and Unsupported where nothing can freeze them."""
+        pause.pause(self._lifecycle, self._record)
 
-    def remove(self, force: bool = False) -> None:
-        """Remove it with its writable layer and log; a running one only with `force`."""
-        self._lifecycle.remove(self._record, force=force)
+    def unpause(self) -> None:
+        """Let it go on; raises Conflict when it is not paused."""
+        pause.unpause(self._lifecycle, self._record)
 
-    def exec(
-        self,
-        command: Any,
-        *,
-        environment: Any = None,
-        user: str | None = None,
-        working_dir: str | None = None,
-        stdin: bytes | str | int | None = None,
-        on_output: Output | None = None,
-        detach: bool = False,
-        keep_output: bool = True,
-    ) -> ExecResult:
-        """Run one more command in it (see containers.exec.run_exec)."""
-        return execs.run_exec(
-            self._lifecycle,
-            self._record,
-            command,
-            environment=environment,
-            user=user,
-            working_dir=working_dir,
-            stdin=stdin,
-            on_output=on_output,
-            detach=detach,
-            keep_output=keep_output,
-        )
+    @property
+    def health(self) -> str:
+        """What its health checks say: starting, healthy or unhealthy; "unknown" where nothing is checked."""
+        return self.state.health or "unknown"
+
+    def wait_healthy(self, timeout_s: float | None = None) -> None:
+        """Block until it is healthy; raises Conflict, Failed once it is unhealthy, and TimeoutError."""
+        wait_healthy(self._lifecycle, self._record, timeout_s)
+
+    def wait(self, timeout_s: float | None = None, condition: str = "not-running") -> int:
+        """Block until it has ended; the exit code. Raises TimeoutError.
+
+        `condition` is Docker's: "not-running", "next-exit" (one that is yet to come) or "removed".
+        """
+        return waiting.wait(self._lifecycle, self._record, timeout_s, condition)
+
+    def update(self, **options: Any) -> dict[str, list[str]]:
+        """Change limits, at once where it runs; `options` are run's, such as mem_limit, cpus, pids_limit and restart_policy.
+
+        Returns docker-py's `{"Warnings": […]}` of what this host cannot enforce (see containers.update.update for what is raised).
+        """
+        self._record, warnings = updates.update(self._lifecycle, self._record, options)
+        return {"Warnings": list(warnings)}
+
+    def rename(self, name: str) -> None:
+        """Give it another name; raises InvalidArgument, or Conflict when the name is in use.
+
+        Other handles of it keep the old name until reload().
+        """
+        self._record = self._lifecycle.rename(self._record, name)
+
+    def _fresh(self) -> Record:
+        """The record as it is now, which another handle may have changed; one that is gone is told by whoever uses it."""
+        self._record = self._lifecycle.find(self.id) or self._record
+        return self._record
+
+    def reload(self) -> None:
+        """Read the record again: name and options may have been changed elsewhere."""
+        self._record = self._lifecycle.get(self.id)
+
+    def top(self, ps_args: str | Sequence[str] = ()) -> Processes:
+        """Its processes with this machine's pids; `ps_args` as for ps(1). Raises Conflict when it does not run."""
+        state = self.state
+        if not state.running:
+            raise Conflict(f"container {self.name} is not running", "start it first")
+        found = processes(state.pid, split_command(ps_args))
+        self._lifecycle.tell(self._record, "top")
+        return found
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of the writable layer on disk, and of that and the image's layers: Docker's SizeRw and SizeRootFs. Raises NotFound."""
+        return self._lifecycle.sizes(self._record)
+
+    def remove(self, force: bool = False, v: bool = False) -> None:
+        """Remove it with its writable layer and log, with `v` also its anonymous volumes; a running one only with `force`."""
+        self._lifecycle.remove(self._record, force=force, volumes=v)
 
     def logs(
         self,
@@ -181,9 +253,13 @@ class Container:
         """
         now = time.time()
         if tail != "all" and (not str(tail).isdigit()):
-            raise InvalidArgument(f"tail is a number of lines or 'all': {tail!r}")
-        query = LogQuery(stdout, stderr, None if tail == "all" else int(tail), _moment(since, now), _moment(until, now))
-        self.state  # noqa: B018  (raises NotFound once removed)
+            raise InvalidArgument(f"--tail: not a number of lines: {shown(tail)}", "write a number, or all")
+        query = LogQuery(
+            stdout, stderr, None if tail == "all" else int(tail), _moment("--since", since, now), _moment("--until", until, now)
+        )
+        self.state  # noqa: B018  # raises NotFound once removed
+        if self._record.options.log_driver == NO_LOG:
+            raise Unsupported(f"container {self.name} keeps no log: its log-driver is none", "follow its output with attach")
         return Logs(self._record.directory / "log", query, timestamps=timestamps, running=self._goes_on if follow else None)
 
     def log_reader(self) -> LogReader:
@@ -199,34 +275,55 @@ class Container:
 
     def sample(self, previous: StatsSample | None = None) -> StatsSample:
         """One sample whose CPU rate is since `previous`. Raises Conflict when it does not run."""
-        state = self.state
-        start = read_start(self._record.directory)
-        if not state.running or not start:
-            raise Conflict(f"container {self.name} is not running", "start it first")
-        return sample(Cgroup.from_json(start["cgroups"]), state.pid, previous)
+        return self.meter().sample(previous)
+
+    def meter(self) -> Meter:
+        """Takes samples again and again at less cost than asking anew each time."""
+        return Meter(self._lifecycle, self._record)
 
     def _stream_stats(self, interval_s: float = 1.0) -> Iterator[StatsSample]:
         previous: StatsSample | None = None
+        meter = self.meter()
         while True:
             try:
-                previous = self.sample(previous)
+                previous = meter.sample(previous)
             except (Conflict, NotFound):
                 return
             yield previous
             time.sleep(interval_s)
 
-    def inspect(self) -> dict[str, Any]:
-        """Docker's container document."""
-        endpoint = self._lifecycle.networks.find_endpoint(self.id)
-        return inspect_document(self._record, self.state, endpoint, self.ports)
+    def inspect(self, size: bool = False) -> dict[str, Any]:
+        """Docker's container document; with `size` also SizeRw and SizeRootFs, which must be measured."""
+        state = self.state
+        document = inspect_document(self._fresh(), state, self._surroundings(state))
+        return {**document, **dict(zip(("SizeRw", "SizeRootFs"), self.sizes(), strict=True))} if size else document
+
+    def _surroundings(self, state: ContainerState) -> Surroundings:
+        """What is told of it besides its record."""
+        lifecycle, record = self._lifecycle, self._record
+        owner = owner_of(record.options.network)
+        trees: Trees | None = None
+        etc = record.directory / "etc"
+        with contextlib.suppress(NotFound):  # a layer that is missing is no reason to tell nothing
+            trees = trees_of(lifecycle.store.snapshots, record)
+        with contextlib.suppress(NotFound):  # nor is an owner of the network that is gone
+            etc = lifecycle.get(owner).directory / "etc" if owner else etc
+        return Surroundings(
+            None if owner else lifecycle.networks.get(record.options.network),
+            lifecycle.networks.find_endpoint(self.id),
+            self.ports,
+            etc,
+            trees,
+            read_results(record.directory) if state.health else (),
+        )
 
     def explain(self) -> Explanation:
-        """Each kernel operation of the last start."""
+        """Each kernel operation of its creation and of the last start, also of one that failed."""
         try:
             state = json.loads((self._record.directory / "state.json").read_bytes())
         except FileNotFoundError:
             state = {}
-        return explain(self.name, read_start(self._record.directory), state)
+        return explain(self.name, read_start(self._record.directory), state, docker_run_of(self._record), made=self._record.made)
 
     # --- how it looks
 
@@ -236,12 +333,7 @@ class Container:
             state = self.state
         except NotFound:
             return "Removed"
-        now = time.time()
-        if state.running:
-            return f"Up {format_age(now - (state.started_at or now))}"
-        if state.status == "exited":
-            return f"Exited ({state.exit_code}) {format_age(now - (state.finished_at or now))} ago"
-        return state.status.capitalize()
+        return summary(state, time.time())
 
     def __repr__(self) -> str:
         return f"<Container {self.name} ({self.short_id}) {self.image}: {self.summary()}>"
@@ -251,10 +343,16 @@ class Container:
         rows += [("ports", ", ".join(map(str, self.ports))), *(("warning", text) for text in self.warnings)]
         key_cell, cell = 'style="text-align:left;opacity:.7;padding:1px 10px 1px 0"', 'style="text-align:left"'
         body = "".join(f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in rows if value)
-        return f'<b>{html.escape(self.name)}</b><table style="font-family:monospace;font-size:90%;margin:0">{body}</table>'
+        return f"<b>{html.escape(self.name)}</b>{TABLE}{body}</table>"
 
 
-def _moment(value: float | str | datetime | None, now: float) -> float | None:
+def _signal(value: str | int) -> int:
+    with about("--signal"):
+        return signal_number(value)
+
+
+def _moment(flag: str, value: float | str | datetime | None, now: float) -> float | None:
     if isinstance(value, datetime):
         return value.timestamp()
-    return None if value is None else parse_moment_s(value, now)
+    with about(flag):
+        return None if value is None else parse_moment_s(value, now)

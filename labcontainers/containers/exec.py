@@ -6,19 +6,22 @@ It must not know how a container is started; the shim enters the namespaces.
 from __future__ import annotations
 
 import os
-import signal
 import time
 from typing import Any
 
-from labcontainers.containers import prepare
 from labcontainers.containers.lifecycle import Lifecycle, Output
-from labcontainers.containers.options import ContainerOptions, split_command
+from labcontainers.containers.options.container import ContainerOptions
+from labcontainers.containers.options.forms import split_command
+from labcontainers.containers.planning import prepare
+from labcontainers.containers.planning.confinement import all_capabilities, confine
 from labcontainers.containers.register import Record
 from labcontainers.containers.result import Collector, ExecResult
 from labcontainers.containers.shim_client import ShimClient, read_streams
 from labcontainers.containers.state import read_start
-from labcontainers.errors import Conflict, Interrupted, InvalidArgument, signal_of
+from labcontainers.errors import Conflict, Interrupted, InvalidArgument
 from labcontainers.kernel import capabilities
+from labcontainers.kernel.cgroups import Cgroup
+from labcontainers.kernel.interrupts import Interrupts
 from labcontainers.runtime import plan as plans
 from labcontainers.runtime.spec import ExecSpec
 
@@ -35,20 +38,19 @@ def run_exec(
     on_output: Output | None = None,
     detach: bool = False,
     keep_output: bool = True,
+    privileged: bool = False,
 ) -> ExecResult:
     """Run `command` in the container and wait for it (not with `detach`); its output is collected, and passed to `on_output`.
 
-    Without `keep_output` the result has none of it. Raises InvalidArgument (no command), Conflict (not running) and StartFailed
-    (126, 127). An interrupt goes to the process: SIGINT first, then SIGKILL; Interrupted is raised at the end.
+    Without `keep_output` the result has none of it; `privileged` gives it all capabilities of this host. Raises InvalidArgument (no
+    command), Conflict (not running) and StartFailed (126, 127). An interrupt goes to the process: SIGINT first, then SIGKILL;
+    Interrupted is raised at the end.
     """
-    words = split_command(command)
-    if not words:
-        raise InvalidArgument("no command given to exec", "name a command, such as `exec NAME ls`")
-    options = ContainerOptions.from_keywords(environment=environment, user=user, working_dir=working_dir)
+    words, options = exec_options(command, environment=environment, user=user, working_dir=working_dir)
     collected = Collector(on_output, keep=keep_output)
     began = time.monotonic()
     with lifecycle.client(record) as client:
-        request = _request(lifecycle, record, words, options)
+        request = exec_request(lifecycle, record, words, options, privileged)
         source = open_stdin(stdin)
         try:
             code = _run_detached(client, request, source) if detach else _run_attached(client, request, source, collected)
@@ -57,24 +59,56 @@ def run_exec(
     return ExecResult(record.row.id, record.row.name, words, code, collected.stdout, collected.stderr, time.monotonic() - began)
 
 
-def _request(lifecycle: Lifecycle, record: Record, words: tuple[str, ...], options: ContainerOptions) -> dict[str, Any]:
+def exec_options(command: Any, **keywords: Any) -> tuple[tuple[str, ...], ContainerOptions]:
+    """The words of a command and its options, checked; raises InvalidArgument."""
+    words = split_command(command)
+    if not words:
+        raise InvalidArgument("no command given to exec", "name a command, such as `exec NAME ls`")
+    return words, ContainerOptions.from_keywords(**keywords)
+
+
+def exec_request(
+    lifecycle: Lifecycle,
+    record: Record,
+    words: tuple[str, ...],
+    options: ContainerOptions,
+    privileged: bool,
+    terminal: tuple[int, int] | None = None,
+) -> dict[str, Any]:
+    """What the shim is asked for. `terminal` is the size of one.
+
+    With `privileged` the process has every capability that this host gives; the container's filter holds all the same, as in Docker.
+    """
     start = read_start(record.directory)
     if not start:
         raise Conflict(f"container {record.row.name} is not running", "it was removed meanwhile: `ps` lists what runs")
-    cgroups = start["cgroups"]
-    directories = dict.fromkeys([*([cgroups["unified"]] if cgroups["unified"] else []), *cgroups["v1"].values()])
+    group = Cgroup.from_json(start["cgroups"])
+    rootless = lifecycle.launcher.rootless
+    confined = confine(record.options, rootless, lifecycle.filter_for)
     spec = ExecSpec(
         arguments=words,
-        environment=prepare.merge_environment(start["environment"], options.environment),
+        environment=prepare.merge_environment([prepare.TERM] if terminal else [], start["environment"], options.environment),
         working_dir=options.working_dir or start["working_dir"],
         user=options.user or start["user"],
-        capabilities=capabilities.mask(capabilities.DEFAULT),
-        seccomp=lifecycle.filter_for(frozenset(capabilities.DEFAULT)),
-        no_new_privileges=record.options.no_new_privileges,
-        procs=tuple(f"{directory}/cgroup.procs" for directory in directories),
-        namespaces=plans.exec_namespaces(record.options.network),
+        capabilities=capabilities.mask(all_capabilities(rootless)) if privileged else confined.capabilities,
+        seccomp=confined.seccomp,
+        seccomp_flags=confined.seccomp_flags,
+        apparmor="" if privileged else confined.apparmor,
+        no_new_privileges=confined.no_new_privileges,
+        procs=group.procs,
+        namespaces=start["namespaces"],
+        groups=record.options.groups,
+        terminal=terminal,
     )
-    return {"plan": plans.plan_exec(spec, lifecycle.host()), "procs": spec.procs, "namespaces": spec.namespaces}
+    # Events show it as Docker's do, which has a blank after a word that is alone.
+    shown = f"{words[0]} {' '.join(words[1:])}"
+    return {
+        "plan": plans.plan_exec(spec, lifecycle.host()),
+        "procs": spec.procs,
+        "cgroup_directory": group.unified or "",
+        "namespaces": spec.namespaces,
+        "shown": shown,
+    }
 
 
 def _run_attached(client: ShimClient, request: dict[str, Any], stdin: int, on_output: Output) -> int:
@@ -94,17 +128,11 @@ def _run_attached(client: ShimClient, request: dict[str, Any], stdin: int, on_ou
 
 def _finish(client: ShimClient, streams: dict[int, int], on_output: Output) -> int:
     """Read until the output has ended, then take the exit code; interrupts go to the process and are raised at the end."""
-    interrupts = 0
-    while True:
-        try:
-            read_streams(streams, on_output)
-            code = client.exec_exit_code()
-            break
-        except KeyboardInterrupt as interrupt:
-            interrupts += 1
-            client.exec_signal(signal_of(interrupt) if interrupts == 1 else signal.SIGKILL)
+    with Interrupts(client.exec_signal) as interrupts:
+        read_streams(streams, on_output)
+        code = client.exec_exit_code()
     code = 137 if code is None else code
-    if interrupts:
+    if interrupts.count:
         raise Interrupted("the command", code)
     return code
 

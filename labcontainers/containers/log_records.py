@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
 
 from labcontainers.runtime.stdio import LOG_HEADER, LOG_TRAILER
 
@@ -80,3 +82,20 @@ def _place(offset: int) -> int:
     if offset < 0:
         raise ValueError("the log begins in the middle of a record")
     return offset
+
+
+def log_files(path: Path) -> list[int]:
+    """Descriptors of all files of a log, the oldest first (runtime.stdio.LogFile tells their names); the caller closes them.
+
+    They are opened from the newest on, since they move to higher numbers meanwhile: so one may be met twice, but none is missed.
+    """
+    found: dict[tuple[int, int], int] = {}
+    for name in chain([str(path)], (f"{path}.{number}" for number in count(1))):
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            break
+        status = os.fstat(fd)
+        if found.setdefault((status.st_dev, status.st_ino), fd) != fd:
+            os.close(fd)
+    return list(reversed(found.values()))

@@ -9,13 +9,13 @@ import html
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from labcontainers.containers.log_records import ForwardReader, LogRecord, records_from_end
+from labcontainers.containers.log_records import ForwardReader, LogRecord, log_files, records_from_end
 
 STDOUT, STDERR = 1, 2
 _POLL_S = 0.05
@@ -70,7 +70,7 @@ class LogQuery:
 
 
 class LogReader:
-    """Joins the records of one log file into lines, a stream at a time; keeps its place between calls.
+    """Joins the records of a log into lines, a stream at a time; keeps its place between calls, also when the log goes on in another file.
 
     With `query` the first call begins as near to the end as all lines that it wants allow.
     """
@@ -79,6 +79,7 @@ class LogReader:
         self._path = path
         self._query = query
         self._fd = -1
+        self._ahead: list[int] = []
         self._records: ForwardReader | None = None
         self._partial: dict[int, list[bytes]] = {}
         self._time_ns: dict[int, int] = {}
@@ -88,24 +89,66 @@ class LogReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd, self._records = -1, None
+        for fd in (self._fd, *self._ahead):
+            if fd >= 0:
+                os.close(fd)
+        self._fd, self._ahead, self._records = -1, [], None
 
     def read(self) -> Iterator[LogLine]:
         """The lines that were completed since the last call; a last line without end is kept back (see `rest`)."""
+        for record in self._new_records():
+            yield from self._lines(record)
+
+    def read_blocks(self) -> Iterator[tuple[int, bytes]]:
+        """The same as (stream, bytes), many lines at once and in the same order, for who wants all of them as they are."""
+        for record in self._new_records():
+            stream, pieces = record.stream, self._partial.setdefault(record.stream, [])
+            end = record.payload.rfind(b"\n") + 1
+            if end:
+                whole = record.payload[:end] if end < len(record.payload) else record.payload
+                yield stream, b"".join([*pieces, whole]) if pieces else whole
+                pieces.clear()
+            if end < len(record.payload):
+                pieces.append(record.payload[end:])
+                self._time_ns[stream] = record.time_ns
+
+    def _new_records(self) -> Iterator[LogRecord]:
         if self._records is None:
-            try:
-                self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
+            files = log_files(self._path)
+            if not files:
                 return
-            start = 0 if self._query is None else start_of(self._fd, self._query)
+            self._fd, *self._ahead = files
+            start = 0 if self._query is None or self._ahead else start_of(self._fd, self._query)
             # In the middle of the file, the first line of each stream may have begun before.
             self._torn = {STDOUT, STDERR} if start else set()
             self._records = ForwardReader(self._fd, start)
-        for record in self._records.read():
-            yield from self._lines(record)
-        self._torn.clear()
+        while True:
+            # Asked before the last records are read: to a file that has been put aside nothing is added any more.
+            goes_on = self._goes_on()
+            yield from self._records.read()
+            self._torn.clear()
+            if not goes_on:
+                return
+            os.close(self._fd)
+            self._fd = self._ahead.pop(0)
+            self._records = ForwardReader(self._fd)
+
+    def _goes_on(self) -> bool:
+        """Whether the log goes on in another file than the one that is read, which then is the first one ahead."""
+        if self._ahead:
+            return True
+        own = os.fstat(self._fd)
+        try:
+            if os.path.samestat(os.stat(self._path), own):
+                return False
+        except FileNotFoundError:
+            return False
+        files = log_files(self._path)
+        place = next((index for index, fd in enumerate(files) if os.path.samestat(os.fstat(fd), own)), -1)
+        for fd in files[: place + 1]:
+            os.close(fd)
+        self._ahead = files[place + 1 :]
+        return bool(self._ahead)
 
     def _lines(self, record: LogRecord) -> Iterator[LogLine]:
         r"""Split after \n only: a carriage return is part of a line (progress bars), and so are \v, \f and the like."""
@@ -178,17 +221,15 @@ class Logs:
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
         """(stream, bytes) as they are printed: many lines at once where there are many, and none kept back while nothing more comes."""
-        stream, rendered, size = STDOUT, list[bytes](), 0
-        for line in self._lines():
-            if rendered and (line is None or line.stream != stream or size >= _PIECE_BYTES):
-                yield stream, b"".join(rendered)
-                rendered, size = [], 0
-            if line is not None:
-                stream = line.stream
-                rendered.append(self.render_bytes(line))
-                size += len(rendered[-1])
-        if rendered:
-            yield stream, b"".join(rendered)
+        if self._running is None and not self._timestamps and self._query == LogQuery():
+            return _together(self._blocks())
+        return _together(None if line is None else (line.stream, self.render_bytes(line)) for line in self._lines())
+
+    def _blocks(self) -> Iterator[tuple[int, bytes]]:
+        """All that was written, without a look at each line."""
+        with LogReader(self._path) as reader:
+            yield from reader.read_blocks()
+            yield from ((line.stream, line.data) for line in reader.rest())
 
     def _lines(self) -> Iterator[LogLine | None]:
         """The lines, and None before each time that it waits for more."""
@@ -233,7 +274,7 @@ class Logs:
     @property
     def data(self) -> bytes:
         """All bytes of the wanted lines, as they were written, with times where the query asked for them."""
-        return b"".join(map(self.render_bytes, self))
+        return b"".join(data for _, data in self.pieces())
 
     @property
     def text(self) -> str:
@@ -256,3 +297,18 @@ class Logs:
             f'<span style="{"color:#c62828" if line.stream == STDERR else ""}">{html.escape(self.render(line))}</span>\n' for line in rows
         )
         return f'<pre style="max-height:24em;overflow:auto;margin:0">{body}</pre>'
+
+
+def _together(parts: Iterable[tuple[int, bytes] | None]) -> Iterator[tuple[int, bytes]]:
+    """Parts of one stream that follow each other as one, up to some size; a None says that nothing more comes for a while."""
+    stream, gathered, size = STDOUT, list[bytes](), 0
+    for part in parts:
+        if gathered and (part is None or part[0] != stream or size >= _PIECE_BYTES):
+            yield stream, b"".join(gathered)
+            gathered, size = [], 0
+        if part is not None:
+            stream = part[0]
+            gathered.append(part[1])
+            size += len(part[1])
+    if gathered:
+        yield stream, b"".join(gathered)

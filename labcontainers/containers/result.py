@@ -6,11 +6,13 @@ It must not know how the process was run.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from labcontainers.errors import ContainerExit
-from labcontainers.units import format_duration
+from labcontainers.markup import NO_FORMULAS
+from labcontainers.units import format_bytes, format_duration
 
 _TAIL_BYTES = 4000
 
@@ -78,7 +80,11 @@ class _Finished:
         """Raise ContainerExit, with the tail of the output, unless the exit code is 0."""
         if not self.ok:
             tail = (self.stderr_bytes or self.stdout_bytes)[-_TAIL_BYTES:].decode("utf-8", "replace")
-            raise ContainerExit(self.name, self.exit_code, tail, self.reason)
+            raise ContainerExit(self.name, self.exit_code, tail, self.reason, what=self._what)
+
+    @property
+    def _what(self) -> str:
+        return "container"
 
     def _summary(self) -> str:
         why = f" ({self.reason})" if self.reason else ""
@@ -91,7 +97,7 @@ class _Finished:
         colour = "#2e7d32" if self.ok else "#c62828"
         why = f" · {html.escape(self.reason)}" if self.reason else ""
         return (
-            f'<div style="font-family:monospace;font-size:90%;opacity:.85"><span style="color:{colour}">●</span> '
+            f'<div {NO_FORMULAS} style="font-family:monospace;font-size:90%;opacity:.85"><span style="color:{colour}">●</span> '
             f"{html.escape(self.name)} · exit code {self.exit_code}{why} · {format_duration(self.duration_s)}</div>"
         )
 
@@ -114,8 +120,30 @@ class ExecResult(_Finished):
     """The end of a command that was run in a running container."""
 
     @property
+    def _what(self) -> str:
+        return "a command in container"
+
+    @property
     def reason(self) -> str:
         return signal_text(self.exit_code)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned(Sequence[str]):
+    """The ids of the containers that `prune` removed, and the bytes on disk that became free."""
+
+    ids: tuple[str, ...]
+    reclaimed_bytes: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.ids[index]
+
+    def __repr__(self) -> str:
+        head = ["Deleted Containers:", *self.ids, ""] if self.ids else []
+        return "\n".join([*head, f"Total reclaimed space: {format_bytes(self.reclaimed_bytes)}"])
 
 
 def signal_text(exit_code: int) -> str:

@@ -9,10 +9,12 @@ import os
 import select
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from labcontainers.errors import Conflict
+from labcontainers.kernel.interrupts import LOOK_AGAIN_S
 from labcontainers.runtime.handshake import Channel
 from labcontainers.runtime.process import Execution
 
@@ -22,6 +24,7 @@ class ShimClient:
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
+        self._terminal = -1
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             # Through the folder's descriptor, since a socket's path is limited to 108 bytes (unix(7)).
@@ -39,20 +42,58 @@ class ShimClient:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection, and of a terminal that nobody took."""
+        if self._terminal >= 0:
+            os.close(self._terminal)
+            self._terminal = -1
         self._execution.close()
 
-    def signal(self, number: int) -> None:
-        """Send a signal to the container's first process."""
-        self._execution.signal(int(number))
+    def disconnect(self) -> None:
+        """Let who reads in another thread come to the end, before close()."""
+        self._execution.channel.disconnect()
 
-    def attach(self) -> Execution:
-        """Get the container's output from now on; the caller reads the execution and closes this client."""
-        self._execution.channel.send({"attach": True})
-        return self._execution
+    def signal(self, number: int, *, stop: bool = False, keep: bool = False) -> None:
+        """As Execution.signal."""
+        self._execution.signal(int(number), stop=stop, keep=keep)
 
-    def wait_ended(self, timeout_s: float | None) -> dict[str, Any] | None:
-        """Block until the container has ended; None when it has not after `timeout_s` seconds."""
-        return self._execution.wait_ended(timeout_s)
+    def ask(self, message: dict[str, Any], about: str) -> dict[str, Any]:
+        """Send a message and wait for the answer, which has the key `about`. Raises Conflict when the container has ended."""
+        try:
+            self._execution.channel.send(message)
+        except OSError:
+            raise Conflict(f"container {self._name} is not running", "start it first") from None
+        while True:
+            answer = self._execution.next()
+            if answer is None or (isinstance(answer, dict) and "ended" in answer and not answer["ended"].get("restarting")):
+                raise Conflict(f"container {self._name} is not running", "start it first")
+            if isinstance(answer, dict) and about in answer:
+                return answer
+
+    def rename(self, name: str) -> None:
+        """Tell the shim under which name events are to be told from now on."""
+        self._execution.channel.send({"rename": name})
+
+    def attach(self, streams: Sequence[int]) -> tuple[Execution, dict[str, Any]]:
+        """Get these streams from now on; the execution, which the caller closes, and whether there is a terminal (`tty`), whether input is
+        taken (`stdin`), and how many bytes the log had before (`logged`).
+        """
+        return self._execution, self.ask({"attach": list(streams)}, "attached")["attached"]
+
+    def resize(self, rows: int, columns: int) -> bool:
+        """Set the size of the container's terminal; whether it has one."""
+        return bool(self.ask({"resize": [rows, columns]}, "sized")["sized"])
+
+    def take_terminal(self) -> int:
+        """The terminal of the process that `exec` started, which the caller closes."""
+        fd, self._terminal = self._terminal, -1
+        return fd
+
+    def wait_ended(self, timeout_s: float | None, *, last: bool = False) -> dict[str, Any] | None:
+        """Block until the container has ended, with `last` for good; None when it has not after `timeout_s` seconds."""
+        return self._execution.wait_ended(timeout_s, last=last)
 
     def exec(self, request: dict[str, Any], fds: tuple[int, int, int]) -> int:
         """Start a process in the container on these descriptors; its pid. Raises StartFailed, or Conflict when it has ended."""
@@ -62,8 +103,14 @@ class ShimClient:
             raise Conflict(f"container {self._name} is not running", "start it first") from None
         while True:
             message = self._execution.next()
+            if isinstance(message, dict) and message.get("not_running") == "paused":
+                raise Conflict(f"container {self._name} is paused", "unpause the container before exec")
+            if isinstance(message, dict) and message.get("not_running") == "restarting":
+                raise Conflict(f"container {self._name} is restarting", "wait until the container is running")
             if message is None or (isinstance(message, dict) and "not_running" in message):
                 raise Conflict(f"container {self._name} is not running", "start it first")
+            if isinstance(message, dict) and "terminal" in message:
+                self._terminal = message["fd"]
             if isinstance(message, dict) and "started" in message:
                 return int(message["started"])
 
@@ -92,7 +139,7 @@ def read_streams(streams: dict[int, int], on_output: Any) -> None:
         poll.register(fd, select.POLLIN)
     left = set(streams)
     while left:
-        for fd, _ in poll.poll():
+        for fd, _ in poll.poll(LOOK_AGAIN_S * 1000):
             data = os.read(fd, 65536)
             if data:
                 on_output(streams[fd], data)

@@ -37,12 +37,15 @@ class SpareGroups:
         self._last_use = 0.0
         self._closing = threading.Event()
 
-    def take(self, group_id: str) -> tuple[Cgroup, str]:
-        """The group of a new container, and the token of the cradle in it or "". Raises as Hierarchy.create()."""
+    def take(self, group_id: str, *, cpuset: bool = False) -> tuple[Cgroup, str]:
+        """The group of a new container, with `cpuset` one where CPUs are chosen; and the token of the cradle in it or "".
+
+        Raises as Hierarchy.create().
+        """
         with self._lock:
             spare, self._ready = self._ready, ""
             self._last_use = time.monotonic()
-        return self._hierarchy().create(group_id, spare=spare), spare
+        return self._hierarchy().create(group_id, cpuset=cpuset, spare=spare), spare
 
     def refill(self) -> None:
         """A start is over: make the next spare soon, in the background, if this host has a use for one and none is there."""
@@ -63,7 +66,7 @@ class SpareGroups:
                     return
             name = f"{self._owner}{next(self._numbers)}"
             group = self._hierarchy().create_spare(name)
-            self._launcher.prepare(name, group.procs)
+            self._launcher.prepare(name, group.procs, self._hierarchy().parents)
             with self._lock:
                 self._ready = name
         finally:

@@ -11,22 +11,30 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from labcontainers.errors import Conflict
+from labcontainers.errors import Conflict, NotFound
 from labcontainers.runtime import cleanup
 from labcontainers.runtime.handshake import boot_id, start_time, write_file
+from labcontainers.runtime.process import start_failure
 
 _SETTLE_S = 10.0
+# The words of a container that has a shim; "restarting" is one whose next start is due.
+_ALIVE = ("running", "paused", "restarting")
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """`status` is Docker's word; times are seconds since the epoch or None; `pid` is 0 unless it runs."""
+    """`status` is Docker's word; times are seconds since the epoch or None; `pid` is 0 unless it runs.
+
+    `health` is "" where nothing is checked, `log_lost_bytes` what a full disk kept out of the log. `unattended` says that no shim
+    has seen this boot of the machine, or the end: then a restart policy is for the next engine to follow.
+    """
 
     status: str = "created"
     pid: int = 0
@@ -35,10 +43,17 @@ class ContainerState:
     error: str = ""
     started_at: float | None = None
     finished_at: float | None = None
+    restart_count: int = 0
+    health: str = ""
+    failing_streak: int = 0
+    log_lost_bytes: int = 0
+    stopped_by_hand: bool = False
+    unattended: bool = False
 
     @property
     def running(self) -> bool:
-        return self.status in ("running", "paused")
+        """Whether it lives on, as Docker has it: also while it is paused, or waits for its next start."""
+        return self.status in _ALIVE
 
 
 def shim_alive(directory: Path) -> bool:
@@ -69,38 +84,69 @@ def kept_from_shims(directory: Path, name: str) -> Iterator[None]:
         yield
 
 
-def read_state(directory: Path) -> ContainerState:
-    """The state of the container in `directory`. One whose shim died is ended and recorded as such first.
+def read_state(
+    directory: Path, name: str, *, boot: str = "", on_lost: Callable[[ContainerState], None] = lambda state: None
+) -> ContainerState:
+    """The state of the container in `directory`. One whose shim died is ended and recorded as such first, and `on_lost` told of that once.
 
-    A container that is being started or ended by its shim right now is told by the last state that was written.
+    A container that is being started or ended by its shim right now is told by the last state that was written. `boot` is the id
+    of this machine's boot, if it is not to be looked up. Raises NotFound when the container is gone.
     """
-    values = _load(directory)
-    if values.get("status") in ("running", "paused") and not shim_alive(directory):
+    boot = boot or _this_boot()
+    values = read_values(directory, name)
+    if values.get("status") in _ALIVE and not shim_alive(directory):
         # The shim writes the end before it lets the lock go, so what is written now is the truth.
-        values = _load(directory)
-        if values.get("status") in ("running", "paused"):
-            values = _bury(directory, values)
+        values = read_values(directory, name)
+        if values.get("status") in _ALIVE:
+            try:
+                return _bury(directory, boot, on_lost)
+            except FileNotFoundError:
+                raise gone(name) from None
+    return _state(values, boot)
+
+
+def read_values(directory: Path, name: str) -> dict[str, Any]:
+    """What the container's shim wrote down last, empty before its first start; raises NotFound when the container is gone."""
+    values = _load(directory)
+    if not values and not directory.is_dir():
+        raise gone(name)
+    return values
+
+
+def gone(name: str) -> NotFound:
+    """The error that tells that there is no such container any more."""
+    return NotFound(f"no such container: {name}", "`ps -a` lists all containers")
+
+
+def _state(values: dict[str, Any], boot: str) -> ContainerState:
     failure = values.get("error") or ""
+    health = values.get("health") or {}
     return ContainerState(
         status=values.get("status", "created"),
         pid=values.get("pid", 0) if values.get("status") in ("running", "paused") else 0,
         exit_code=values.get("exit_code", 0),
         oom_killed=values.get("oom_killed", False),
-        error=failure["message"] if isinstance(failure, dict) else failure,
+        error=start_failure(failure).message if isinstance(failure, dict) else failure,
         started_at=values.get("started_at"),
         finished_at=values.get("finished_at"),
+        restart_count=values.get("restart_count", 0),
+        health=health.get("status", ""),
+        failing_streak=health.get("streak", 0),
+        log_lost_bytes=values.get("log_lost_bytes", 0),
+        stopped_by_hand=values.get("stopped_by_hand", False),
+        unattended=bool(values.get("lost")) or values.get("boot_id", boot) != boot,
     )
 
 
-def settle(directory: Path, name: str) -> ContainerState:
-    """The state once no shim is just starting or ending the container; blocks meanwhile. Raises Conflict after ten seconds."""
+def settle(directory: Path, name: str, on_lost: Callable[[ContainerState], None] = lambda state: None) -> ContainerState:
+    """The state once no shim is just starting or ending the container; blocks meanwhile. Raises Conflict after ten seconds, NotFound."""
     deadline = time.monotonic() + _SETTLE_S
     while True:
-        state = read_state(directory)
+        state = read_state(directory, name, on_lost=on_lost)
         if state.running:
             return state
         if not shim_alive(directory):
-            return read_state(directory)
+            return read_state(directory, name, on_lost=on_lost)
         if time.monotonic() > deadline:
             raise Conflict(f"container {name} is being started or ended by another process", "try again")
         time.sleep(0.001)
@@ -123,17 +169,61 @@ def _load(directory: Path) -> dict[str, Any]:
     return loaded
 
 
-def _bury(directory: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """End what is left of a container whose shim died, and write that down: exit code 137, as nobody saw the true one."""
+def write_failure(directory: Path, message: str, **more: Any) -> None:
+    """Record why a container that should have been started was not, and what `more` its state is to say; raises OSError."""
+    values = _load(directory)
+    if isinstance(failure := values.get("error"), dict) and "timings_us" in failure:
+        # how far the container's first process came is known, though the reason that is told is another
+        values["timings_us"] = failure["timings_us"]
+    values = {**values, "error": message, "lost": False, "boot_id": _this_boot(), **more}
+    write_file(str(directory / "state.json"), json.dumps(values))
+
+
+@lru_cache(maxsize=1)
+def _this_boot() -> str:
+    return boot_id()
+
+
+def _bury(directory: Path, boot: str, on_lost: Callable[[ContainerState], None]) -> ContainerState:
+    """End what is left of a container whose shim died, and write that down once: nobody saw its true exit code.
+
+    It is 137 (SIGKILL) where the shim alone died, as its container dies with it, and 255 after a restart of the machine, as in Docker.
+    """
+    with FileIO(directory / "lock") as lock:
+        try:
+            fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = True
+        except BlockingIOError:
+            # Somebody else is at it, or a shim begins: who has the lock writes.
+            mine = False
+        values = _load(directory)
+        if values.get("status") not in _ALIVE:
+            return _state(values, boot)
+        same_boot = values.get("boot_id") == boot
+        if same_boot:
+            _kill(values)
+        cleanup.remove_cgroups(read_start(directory).get("cgroups", {}))
+        buried = {**values, "status": "exited", "finished_at": time.time(), "lost": True}
+        buried["error"] = "its shim died" if same_boot else "the machine was restarted while it ran"
+        if values["status"] != "restarting":
+            buried["exit_code"] = 137 if same_boot else 255
+        if values.get("health"):
+            buried["health"] = {**values["health"], "status": "unhealthy"}
+        if mine:
+            write_file(str(directory / "state.json"), json.dumps(buried))
+    state = _state(buried, boot)
+    if mine and values["status"] != "restarting":
+        on_lost(state)
+    return state
+
+
+def _kill(values: dict[str, Any]) -> None:
+    """Kill the container's first process, if it is still the one that was written down, and wait until it is dead."""
     pid = values.get("pid", 0)
-    if values.get("boot_id") == boot_id() and pid and start_time(pid) == values.get("pid_start"):
+    if pid and start_time(pid) == values.get("pid_start"):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         for _ in range(200):
             if start_time(pid) != values.get("pid_start"):
                 break
             time.sleep(0.005)
-    cleanup.remove_cgroups(read_start(directory).get("cgroups", {}))
-    buried = {**values, "status": "exited", "exit_code": 137, "finished_at": time.time(), "error": "its shim died"}
-    write_file(str(directory / "state.json"), json.dumps(buried))
-    return buried

@@ -5,24 +5,32 @@ It must not know who calls. Blocks; thread-safe; never forks this process.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from labcontainers.build.config_changes import apply_changes
 from labcontainers.containers.collection import Containers
 from labcontainers.containers.lifecycle import Lifecycle
+from labcontainers.containers.recovery import Recovery
 from labcontainers.containers.spare_groups import SpareGroups
 from labcontainers.containers.state import shim_alive
+from labcontainers.containers.upkeep import upkeep
 from labcontainers.engine.events import Events
+from labcontainers.engine.image_stores import ImageStores
 from labcontainers.engine.images import Images
+from labcontainers.engine.registries import LazyRegistries
 from labcontainers.engine.version import Version
 from labcontainers.engine.workers import Workers
 from labcontainers.images.catalog import Catalog
-from labcontainers.kernel import cgroups, seccomp
+from labcontainers.kernel import cgroup_devices, cgroups, seccomp
 from labcontainers.kernel.netlink import Netlink
 from labcontainers.kernel.probe import Report, probe
 from labcontainers.networks.network import Networks
@@ -30,15 +38,26 @@ from labcontainers.runtime.process import LauncherProcess
 from labcontainers.store.layout import Store
 from labcontainers.store.paths import StorePaths, default_paths
 from labcontainers.version import __version__
+from labcontainers.volumes.volumes import Volumes
+
+if TYPE_CHECKING:
+    from labcontainers.engine.space import DiskUsage, PrunedSystem, Space
 
 
 class Engine:
     """A container engine in this process, over the store at `root`; run-time state is at `run_root`.
 
     Several engines, in one or in many processes, may use one store at the same time. Use it as a context manager or close it.
+    `image_stores` are folders of shared images that are only read, those of LABCONTAINERS_IMAGE_STORES unless they are said.
     """
 
-    def __init__(self, root: Path | str | None = None, run_root: Path | str | None = None) -> None:
+    def __init__(
+        self,
+        root: Path | str | None = None,
+        run_root: Path | str | None = None,
+        *,
+        image_stores: Sequence[Path | str] | None = None,
+    ) -> None:
         paths = default_paths()
         chosen = Path(root).absolute() if root is not None else paths.root
         run = Path(run_root).absolute() if run_root is not None else (chosen / "run" if root is not None else paths.run)
@@ -47,7 +66,8 @@ class Engine:
         self._lock = threading.RLock()
         self._launcher = LauncherProcess(run)
         self.store = Store.open(self.paths, self._launcher)
-        self._filters: dict[frozenset[str], bytes] = {}
+        self._image_stores = ImageStores(image_stores)
+        self._filters: dict[tuple[frozenset[str], str], bytes] = {}
         self._closed = False
 
     def warm_up(self) -> None:
@@ -56,8 +76,9 @@ class Engine:
 
     def _warm_up(self) -> None:
         self._launcher.start()
-        self._spare_groups.sweep()
         self._spare_groups.refill()
+        # So that what was to be restarted with the machine is.
+        self._lifecycle  # noqa: B018  # it is made by being asked for
 
     # --- collections
 
@@ -69,7 +90,7 @@ class Engine:
     @cached_property
     def images(self) -> Images:
         """Build, find, tag and remove images."""
-        return Images(self._catalog, self.store, self._lifecycle)
+        return Images(self._catalog, self.store, self._lifecycle, self.registries)
 
     @cached_property
     def networks(self) -> Networks:
@@ -77,15 +98,27 @@ class Engine:
         return Networks(self.store.records, self._netlink, self._bridge_socket, self._uses_network)
 
     @cached_property
+    def volumes(self) -> Volumes:
+        """Create, find, list and remove volumes."""
+        return self._lifecycle.volumes
+
+    @cached_property
     def events(self) -> Events:
         """What happens in the store, by whichever process."""
         return Events(self.store.events, lambda: self._closed)
+
+    @cached_property
+    def registries(self) -> LazyRegistries:
+        """Who this user is to registries, and the clients that speak to them."""
+        return LazyRegistries()
 
     # --- the rooms below
 
     @cached_property
     def _catalog(self) -> Catalog:
-        return Catalog(self.store, in_use=self._containers_of_image)
+        made = Catalog(self.store, self._containers_of_image, self._running_containers_of_image)
+        self._image_stores.give_to(made, self.store, self._launcher)
+        return made
 
     @cached_property
     def _netlink(self) -> Netlink:
@@ -98,21 +131,34 @@ class Engine:
     @cached_property
     def _lifecycle(self) -> Lifecycle:
         made = Lifecycle(
-            self.store, self._catalog, self.networks, self._launcher, lambda: self._hierarchy, self._spare_groups, self._filter_for
+            self.store,
+            self._catalog,
+            self.networks,
+            self._launcher,
+            lambda: self._hierarchy,
+            self._spare_groups,
+            self._filter_for,
+            apply_changes,
         )
-        made.adopt()
+        recovery = Recovery(made, self._workers.start)
+        made.on_unattended = recovery.look_at
+        self._catalog.fetch = lambda name, on_progress: self.images.transfers.fetch(name, on_progress=on_progress)
+        made.upkeep = lambda record: upkeep(made, record)
+        recovery.adopt()
+        self._spare_groups.sweep()
         return made
 
     @cached_property
     def _spare_groups(self) -> SpareGroups:
         return SpareGroups(lambda: self._hierarchy, self._launcher, self._workers.start)
 
-    def _filter_for(self, names: frozenset[str]) -> bytes:
-        """The compiled default seccomp profile for these capabilities, kept in memory and on disk."""
+    def _filter_for(self, names: frozenset[str], profile: str = "") -> bytes:
+        """The compiled seccomp profile (JSON, or the default one) for these capabilities, kept in memory and on disk."""
         with self._lock:
-            if names not in self._filters:
-                self._filters[names] = seccomp.default_filter(names, self.paths.root / "seccomp")
-            return self._filters[names]
+            if (names, profile) not in self._filters:
+                chosen = seccomp.parse_profile(json.loads(profile)) if profile else seccomp.default_profile()
+                self._filters[names, profile] = seccomp.cached_filter(chosen, names, self.paths.root / "seccomp")
+            return self._filters[names, profile]
 
     def _bridge_socket(self) -> int | None:
         return self._launcher.bridge_socket() if self._launcher.rootless else None
@@ -123,7 +169,11 @@ class Engine:
         return not directory.is_dir() or shim_alive(directory) or self.store.records.find_container(container_id) is None
 
     def _containers_of_image(self, image_id: str) -> list[str]:
-        return [record.row.name for record in self._lifecycle.list() if record.row.image_id == image_id]
+        return [record.row.name for record in self._lifecycle.list() if image_id in record.image_ids]
+
+    def _running_containers_of_image(self, image_id: str) -> list[str]:
+        records = [record for record in self._lifecycle.list() if image_id in record.image_ids]
+        return [record.row.name for record in records if self._lifecycle.state(record).running]
 
     # --- about itself
 
@@ -149,12 +199,32 @@ class Engine:
             "Rootless": self._launcher.rootless,
             "IDs": self._launcher.start(),
             "DockerRootDir": str(self.paths.root),
+            **({"ImageStores": [str(path) for path in self._image_stores.paths]} if self._image_stores.paths else {}),
             "ServerVersion": __version__,
         }
 
+    @property
+    def _space(self) -> Space:
+        from labcontainers.engine.space import Space
+
+        return Space(self.store, self._catalog, self.images, self.containers, self.volumes)
+
+    def disk_usage(self) -> DiskUsage:
+        """What images, containers, volumes and the build cache take on disk; blocks while files are counted."""
+        return self._space.usage()
+
+    def prune(self, filters: Mapping[str, Any] | None = None, *, all: bool = False, volumes: bool = False) -> PrunedSystem:
+        """Remove ended containers, unused images (with `all` named ones, too), what builds remember, with `volumes` anonymous volumes.
+
+        `filters` are Docker's: until, label, label!. Raises InvalidArgument.
+        """
+        return self._space.prune(filters, all=all, volumes=volumes)
+
     def doctor(self) -> Report:
         """Try everything that containers need on this host; what fails comes with its reason and fix."""
-        return probe(self.paths.root)
+        report = probe(self.paths.root)
+        self._catalog  # noqa: B018  # with it the image stores are known
+        return replace(report, checks=(*report.checks, *self._image_stores.checks())) if self._image_stores.paths and report.ok else report
 
     def verify(self) -> list[str]:
         """What is wrong with the store; empty when nothing is."""
@@ -173,9 +243,14 @@ class Engine:
             self._closed = True
         self._spare_groups.close()
         self._workers.close()
+        if "registries" in self.__dict__:
+            self.registries.close()
         if "_netlink" in self.__dict__:
             self._netlink.close()
         self._launcher.close()
+        if "_hierarchy" in self.__dict__:
+            self._hierarchy.tidy()
+            cgroup_devices.tidy()
         self.store.close()
 
     def __enter__(self) -> Engine:

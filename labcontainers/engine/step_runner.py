@@ -10,43 +10,63 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from labcontainers.build.steps import RunRequest
-from labcontainers.containers import prepare
-from labcontainers.containers.lifecycle import STEP_NOTE, Lifecycle
-from labcontainers.kernel import capabilities
+from labcontainers.containers.lifecycle import Lifecycle
+from labcontainers.containers.options.container import ContainerOptions
+from labcontainers.containers.options.kernel import Rlimit
+from labcontainers.containers.options.network import HOST_GATEWAY
+from labcontainers.containers.planning import confinement, etc_files, host_root, prepare
+from labcontainers.containers.planning.limits import limits_of, process_limits
+from labcontainers.containers.recovery import STEP_NOTE
 from labcontainers.kernel.cgroups import Cgroup
 from labcontainers.runtime import plan as plans
 from labcontainers.runtime.process import Execution
-from labcontainers.runtime.spec import BindMount, ContainerSpec
+from labcontainers.runtime.spec import DEFAULT_SHM_BYTES, BindMount, ContainerSpec
+from labcontainers.store.host_layer import HOST_ROOT
+
+_NO_LIMITS = ContainerOptions()
 
 
 class RuntimeStepRunner:
-    """Runs build steps in namespaces of their own, with the step's scratch tree as their writable layer."""
+    """Runs build steps in namespaces of their own, with the step's scratch tree as their writable layer.
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    `limits` hold for each step by itself. What this host cannot enforce of them is told once, in the first step's output.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, limits: ContainerOptions = _NO_LIMITS) -> None:
         self._lifecycle = lifecycle
+        self._limits = limits
+        self._told: set[str] = set()
 
     def run(self, request: RunRequest, on_output: Callable[[int, bytes], None]) -> int:
-        """Run one step and wait for it; its exit code. Raises StartFailed; an interrupt kills the step and is raised again."""
+        """Run one step and wait for it; its exit code. Raises StartFailed.
+
+        An interrupt kills the step and is raised again; `request.cancel` kills it, too, and the code is that of a killed one then.
+        """
+        request.cancel.check()
         step_id = secrets.token_hex(32)
         # Should this process die, whoever sweeps the scratch directory learns what else there is to take away.
         (request.scratch / STEP_NOTE).write_text(step_id)
-        cgroup, cradle = self._lifecycle.spare_groups.take(step_id)
+        limits, process = limits_of(self._limits), process_limits(self._limits, self._lifecycle.launcher.start())
+        cgroup, cradle = self._lifecycle.spare_groups.take(step_id, cpuset=limits.cpuset)
         root, etc = request.scratch / "root", request.scratch / "etc"
         try:
+            self._tell((*cgroup.apply(limits), *process.warnings), on_output)
             for folder in (root, etc):
                 folder.mkdir(exist_ok=True)
-            prepare.write_etc(request.scratch, request.hostname, request.network)
-            execution = self._spawn(step_id, request, cgroup, cradle)
+            etc_files.write_etc(request.scratch, request.hostname, request.network, names=self._names(request.hosts))
+            places = host_root.make_place_for_names(HOST_ROOT, request.scratch / "fs") if HOST_ROOT in request.lower_paths else []
+            execution = self._spawn(step_id, request, cgroup, cradle, process.rlimits)
             try:
-                return self._follow(step_id, request, execution, on_output)
+                with request.cancel.stopping(lambda: execution.signal(signal.SIGKILL)):
+                    return self._follow(step_id, request, execution, on_output)
             finally:
                 execution.close()
-                self._clean(request.scratch, execution)
+                self._clean(request, execution, places)
         finally:
             self._lifecycle.networks.disconnect(step_id)
             cgroup.remove()
@@ -55,14 +75,25 @@ class RuntimeStepRunner:
                 root.rmdir()
             shutil.rmtree(etc, ignore_errors=True)
 
-    def _spawn(self, step_id: str, request: RunRequest, cgroup: Cgroup, cradle: str) -> Execution:
+    def _tell(self, warnings: Sequence[str], on_output: Callable[[int, bytes], None]) -> None:
+        for warning in warnings:
+            if warning not in self._told:
+                self._told.add(warning)
+                on_output(2, f"warning: {warning}\n".encode())
+
+    def _names(self, hosts: tuple[str, ...]) -> etc_files.NameOptions:
+        options = replace(self._limits, extra_hosts=hosts)
+        gateway = self._lifecycle.host_gateway(options.network) if any(host.endswith(f":{HOST_GATEWAY}") for host in hosts) else ""
+        return etc_files.names_of(options, gateway)
+
+    def _spawn(self, step_id: str, request: RunRequest, cgroup: Cgroup, cradle: str, rlimits: tuple[Rlimit, ...]) -> Execution:
         lifecycle = self._lifecycle
         # /etc/hostname is the image's own, as in BuildKit: what a step writes there stays
         files = tuple(BindMount(str(request.scratch / "etc" / name), f"/etc/{name}") for name in ("hosts", "resolv.conf"))
         spec = ContainerSpec(
             arguments=request.arguments,
             environment=prepare.merge_environment([prepare.DEFAULT_PATH], request.environment),
-            lower=tuple(map(str, request.lower_paths)),
+            lower=request.lower_paths,
             upper=str(request.scratch / "fs"),
             work=str(request.scratch / "work"),
             root=str(request.scratch / "root"),
@@ -70,9 +101,11 @@ class RuntimeStepRunner:
             working_dir=request.working_dir or "/",
             user=request.user,
             network=request.network,
-            capabilities=capabilities.mask(capabilities.DEFAULT),
-            seccomp=lifecycle.filter_for(frozenset(capabilities.DEFAULT)),
-            mounts=files,
+            shm_bytes=self._limits.shm_bytes or DEFAULT_SHM_BYTES,
+            rlimits=rlimits,
+            **confinement.spec_fields(ContainerOptions(privileged=request.privileged), lifecycle.launcher.rootless, lifecycle.filter_for),
+            mounts=(*files, *request.mounts),
+            hidden=host_root.hidden(request.lower_paths, None, lifecycle.store.paths.root),
             procs=cgroup.procs,
             cgroup_directory=cgroup.unified or "",
             cradle=cradle,
@@ -109,6 +142,9 @@ class RuntimeStepRunner:
                 if isinstance(said, tuple):
                     on_output(*said)
                 elif "ended" in said:
+                    if said["ended"].get("oom_killed"):
+                        limit = " of the build: raise --memory" if self._limits.memory_bytes else " of this machine"
+                        on_output(2, f"killed: it used up the memory{limit}\n".encode())
                     return int(said["ended"]["exit_code"])
             return 137
         except KeyboardInterrupt:
@@ -116,8 +152,9 @@ class RuntimeStepRunner:
             execution.wait_ended(10)
             raise
 
-    def _clean(self, scratch: Path, execution: Execution) -> None:
+    def _clean(self, request: RunRequest, execution: Execution, places: list[str]) -> None:
         """Take away the empty files and folders that were made only to mount on, so that they do not become part of the layer."""
-        made = execution.started.get("made", [])
+        made = [*places, *execution.started.get("made", [])]
         if made:
-            self._lifecycle.launcher.call("labcontainers.runtime.cleanup:remove_stubs", tree=str(scratch / "fs"), paths=made)
+            tree, lower = str(request.scratch / "fs"), list(request.lower_paths)
+            self._lifecycle.launcher.call("labcontainers.runtime.cleanup:remove_stubs", tree=tree, paths=made, lower=lower)

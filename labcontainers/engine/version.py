@@ -5,6 +5,7 @@ It must not look anything up.
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 
 
@@ -19,3 +20,7 @@ class Version:
 
     def __str__(self) -> str:
         return f"labcontainers {self.version} (Python {self.python}, Linux {self.kernel}, {self.architecture})"
+
+    def _repr_html_(self) -> str:
+        where = f"Python {self.python}, Linux {self.kernel}, {self.architecture}"
+        return f"<b>labcontainers {html.escape(self.version)}</b> <span style='opacity:.7'>{html.escape(where)}</span>"

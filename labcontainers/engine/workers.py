@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from labcontainers.errors import LabError
+from labcontainers.kernel.interrupts import begin_thread
 
 
 class Workers:
@@ -30,7 +31,8 @@ class Workers:
         with self._lock:
             self._threads = [old for old in self._threads if old.is_alive()]
             self._threads.append(thread)
-        thread.start()
+            # within the lock, so that close() meets none that has not begun
+            begin_thread(thread)
 
     def close(self) -> None:
         """Wait for every thread."""

@@ -55,7 +55,8 @@ def make(reference: str, catalog: Catalog, store: Store) -> Image:
             f"the base images are made of 64-bit little-endian ELF programs, and {sys.executable} is none", "build FROM another image"
         )
     try:
-        return _make_base(catalog, store) if reference == BASE else _make_python(catalog.get(BASE), catalog, store)
+        with store.making():
+            return _make_base(catalog, store) if reference == BASE else _make_python(catalog.get(BASE), catalog, store)
     except OSError as error:
         hint = f"the store at {store.paths.root} needs about 50 MB of room"
         raise KernelFailed("write", error.errno or 0, str(error.filename or reference), hint) from error

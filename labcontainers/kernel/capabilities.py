@@ -1,12 +1,14 @@
 """Linux capabilities: their names, their bits, and the set that a container gets by default.
 
-It must not know containers, users or system calls: it turns names into numbers and back, nothing more.
+It must not know containers or users: it turns names into numbers and back, and reads which ones there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from labcontainers.errors import InvalidArgument
@@ -45,6 +47,11 @@ def parse(name: str) -> int:
 
 def mask(names: Iterable[str]) -> int:
     """The 64-bit mask of these capabilities, as /proc/PID/status prints it and capset(2) takes it in two halves."""
+    return _mask(frozenset(names))
+
+
+@lru_cache(maxsize=16)
+def _mask(names: frozenset[str]) -> int:
     bits = 0
     for name in names:
         bits |= 1 << parse(name)
@@ -56,14 +63,39 @@ def names_of(bits: int) -> frozenset[str]:
     return frozenset(name for bit, name in enumerate(NAMES) if bits >> bit & 1)
 
 
-def choose(add: Iterable[str] = (), drop: Iterable[str] = (), default: frozenset[str] = DEFAULT) -> frozenset[str]:
-    """The set for `--cap-add` and `--cap-drop`, where ALL stands for every capability; raises InvalidArgument.
+def is_all(name: str) -> bool:
+    """Whether `name` stands for every capability: ALL in any case."""
+    return name.strip().upper() in ("ALL", "CAP_ALL")
 
-    Docker's rule: an addition by name wins over `drop=ALL`, a removal by name wins over `add=ALL`; a name in both is kept.
+
+def choose(
+    add: Iterable[str] = (), drop: Iterable[str] = (), default: frozenset[str] = DEFAULT, available: Iterable[str] = NAMES
+) -> frozenset[str]:
+    """The set for `--cap-add` and `--cap-drop`, where ALL stands for every one of `available`; raises InvalidArgument.
+
+    Docker's rule (TweakCapabilities): with ALL added, all but those dropped by name; else with ALL dropped, those added by name;
+    else the default ones without those dropped, and those added, so that a name in both is kept.
     """
-    added, dropped = [name.strip().upper() for name in add], [name.strip().upper() for name in drop]
-    chosen = set(NAMES if "ALL" in added else default)
-    chosen = set() if "ALL" in dropped and "ALL" not in added else chosen
-    chosen -= {normalize(name) for name in dropped if name != "ALL"}
-    chosen |= {normalize(name) for name in added if name != "ALL"}
-    return frozenset(chosen)
+    added, dropped = list(add), list(drop)
+    names_added = {normalize(name) for name in added if not is_all(name)}
+    names_dropped = {normalize(name) for name in dropped if not is_all(name)}
+    if any(map(is_all, added)):
+        return frozenset(available) - names_dropped
+    if any(map(is_all, dropped)):
+        return frozenset(names_added)
+    return frozenset(default - names_dropped | names_added)
+
+
+def of_this_kernel() -> frozenset[str]:
+    """All that the running kernel knows (/proc/sys/kernel/cap_last_cap, capabilities(7))."""
+    try:
+        last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    except (OSError, ValueError):
+        last = len(NAMES) - 1
+    return frozenset(NAMES[: last + 1])
+
+
+def of_this_process() -> frozenset[str]:
+    """Those that this process may hand on: permitted and in its bounding set (proc_pid_status(5))."""
+    fields = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Cap"))
+    return names_of(int(fields["CapPrm"], 16) & int(fields["CapBnd"], 16))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 
@@ -35,7 +36,7 @@ def write(path: str, text: str) -> None:
 
 def number(path: str) -> int | None:
     """The file's number; None where there is none ("max") or no file."""
-    text = (read(path) or "").strip()
+    text = _at_once(path).strip()
     return int(text) if text.isdigit() else None
 
 
@@ -43,6 +44,41 @@ def table(path: str) -> dict[str, int]:
     """A flat keyed file; empty where it cannot be read."""
     rows = [line.split() for line in (read(path) or "").splitlines()]
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+def value(path: str, key: str) -> int | None:
+    """One number of a flat keyed file; None where the file or the key is not there. Cheaper than `table`."""
+    return values(path, key)[0]
+
+
+def values(path: str, *keys: str) -> list[int | None]:
+    """As `value`, of several keys of one file."""
+    text = b"\n" + _at_once(path)
+    return [_number_after(text, b"\n%b " % key.encode()) for key in keys]
+
+
+def _number_after(text: bytes, mark: bytes) -> int | None:
+    at = text.find(mark)
+    if at < 0:
+        return None
+    at += len(mark)
+    end = text.find(b"\n", at)
+    word = text[at : end if end >= 0 else None]
+    return int(word) if word.isdigit() else None
+
+
+def _at_once(path: str) -> bytes:
+    """What one read gives, which is all of a file that holds one number or one table: the kernel makes it in one piece (seq_file)."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 65536)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def words(path: str) -> frozenset[str]:
@@ -57,6 +93,21 @@ def pids(directory: str) -> tuple[int, ...]:
         found.update(dict.fromkeys(int(word) for word in (read(f"{folder}/cgroup.procs") or "").split()))
     found.pop(0, None)
     return tuple(found)
+
+
+def make(directory: str, spare: str = "") -> None:
+    """Make a group, with its parent where others have taken that away; `spare` beside it is renamed instead, if it is there."""
+    if spare:
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{os.path.dirname(directory)}/{spare}", directory)
+            return
+    for _ in range(3):
+        with contextlib.suppress(FileNotFoundError):
+            os.mkdir(directory)
+            return
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(os.path.dirname(directory))
+    os.mkdir(directory)
 
 
 def remove(directory: str) -> bool:

@@ -21,12 +21,11 @@ class CgroupUsage:
     pids: int | None = None
     block_read_bytes: int | None = None
     block_write_bytes: int | None = None
-    oom_kills: int | None = None
 
 
 def read_usage(v1: Mapping[str, str], unified: str | None) -> CgroupUsage:
     """The usage of the group at these directories. Never raises: a group that is gone has None everywhere."""
-    memory, limit, kills = _memory(v1["memory"]) if "memory" in v1 else _memory_v2(unified)
+    memory, limit = _memory(v1["memory"]) if "memory" in v1 else _memory_v2(unified)
     read, written = _block_v1(v1["blkio"]) if "blkio" in v1 else _block_v2(unified)
     pids = v1.get("pids", unified)
     return CgroupUsage(
@@ -36,32 +35,28 @@ def read_usage(v1: Mapping[str, str], unified: str | None) -> CgroupUsage:
         pids=files.number(f"{pids}/pids.current") if pids else None,
         block_read_bytes=read,
         block_write_bytes=written,
-        oom_kills=kills,
     )
 
 
 def _cpu(v1: Mapping[str, str], unified: str | None) -> int | None:
     if "cpuacct" in v1:
         return files.number(f"{v1['cpuacct']}/cpuacct.usage")
-    used_us = files.table(f"{unified}/cpu.stat").get("usage_usec") if unified else None
+    used_us = files.value(f"{unified}/cpu.stat", "usage_usec") if unified else None
     return None if used_us is None else used_us * 1000
 
 
-def _memory(directory: str) -> tuple[int | None, int | None, int | None]:
+def _memory(directory: str) -> tuple[int | None, int | None]:
     usage = files.number(f"{directory}/memory.usage_in_bytes")
-    limit = files.number(f"{directory}/memory.limit_in_bytes")
-    cache = files.table(f"{directory}/memory.stat").get("total_inactive_file", 0)
-    kills = files.table(f"{directory}/memory.oom_control").get("oom_kill")
-    return _without(usage, cache), None if limit is None or limit >= _NO_LIMIT else limit, kills
+    cache, limit = files.values(f"{directory}/memory.stat", "total_inactive_file", "hierarchical_memory_limit")
+    return _without(usage, cache or 0), None if limit is None or limit >= _NO_LIMIT else limit
 
 
-def _memory_v2(directory: str | None) -> tuple[int | None, int | None, int | None]:
+def _memory_v2(directory: str | None) -> tuple[int | None, int | None]:
     if directory is None:
-        return None, None, None
+        return None, None
     usage = files.number(f"{directory}/memory.current")
-    cache = files.table(f"{directory}/memory.stat").get("inactive_file", 0)
-    kills = files.table(f"{directory}/memory.events").get("oom_kill")
-    return _without(usage, cache), files.number(f"{directory}/memory.max"), kills
+    cache = files.value(f"{directory}/memory.stat", "inactive_file") or 0
+    return _without(usage, cache), files.number(f"{directory}/memory.max")
 
 
 def _without(usage: int | None, cache: int) -> int | None:

@@ -10,15 +10,17 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from labcontainers.errors import Conflict, InvalidArgument, KernelFailed, Unsupported
 from labcontainers.kernel import cgroup_files as files
-from labcontainers.kernel.cgroup_limits import Limits, settings
+from labcontainers.kernel.cgroup_limits import Limits, Setting, Writes, settings
 from labcontainers.kernel.cgroup_usage import CgroupUsage, read_usage
+from labcontainers.kernel.freezer import Freezer
+from labcontainers.kernel.notes import Notes
 
 __all__ = ["Cgroup", "CgroupUsage", "Hierarchy", "Limits", "detect"]
 
@@ -26,7 +28,6 @@ PARENT = "labcontainers"
 _V1 = ("cpu", "cpuacct", "memory", "pids", "freezer", "blkio", "cpuset")
 _V2 = ("cpu", "memory", "pids", "io", "cpuset")
 _REMOVE_S = 0.5
-_FREEZE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,13 @@ class Hierarchy:
         made: list[str] = []
         try:
             for path in group.directories:
-                if path == group.unified:
-                    self._hand_on([name for name in self.controllers if cpuset or name != "cpuset"])
-                _make(path, spare)
+                wanted = [name for name in self.controllers if cpuset or name != "cpuset"] if path == group.unified else []
+                self._hand_on(wanted)
+                files.make(path, spare)
                 made.append(path)
+                if wanted and not files.words(f"{path}/cgroup.controllers") >= set(wanted):
+                    # Whoever left last took the parent away just before: `make` made it anew, and it hands nothing on yet.
+                    self._hand_on(wanted)
             if "cpuset" in group.v1:
                 _inherit_cpuset(group.v1["cpuset"])
         except BaseException as error:
@@ -83,6 +87,33 @@ class Hierarchy:
             raise
         return group
 
+    def add_cpuset(self, group: Cgroup, group_id: str) -> Cgroup:
+        """The group with a place where CPUs are chosen, for one that was made without; its processes move there. Raises KernelFailed.
+
+        In version 2 that is a controller more; in version 1 a directory more, which belongs to the group from then on.
+        """
+        parent = self.v1.get("cpuset")
+        try:
+            if parent is None or "cpuset" in group.v1:
+                if self.unified and "cpuset" in self.controllers:
+                    self._hand_on(["cpuset"])
+                return group
+            path = f"{parent}/{PARENT}/{group_id}"
+            with contextlib.suppress(FileExistsError):
+                files.make(path)
+            _inherit_cpuset(path)
+            for pid in group.settled_processes(path):
+                # one that has ended meanwhile needs no place
+                with contextlib.suppress(ProcessLookupError):
+                    files.write(f"{path}/cgroup.procs", str(pid))
+        except OSError as error:
+            raise KernelFailed("write", error.errno or 0, str(error.filename or ""), "`doctor` tells which control groups work") from error
+        return replace(group, v1={**group.v1, "cpuset": path})
+
+    def planned(self, group_id: str, cpuset: bool) -> Cgroup:
+        """The group that `create` would make; nothing is made."""
+        return self._group(group_id, cpuset)
+
     def find(self, group_id: str) -> Cgroup | None:
         """The group with this id, as far as it is there; None when nothing is."""
         group = self._group(group_id, True)
@@ -90,11 +121,22 @@ class Hierarchy:
         unified = group.unified if group.unified and os.path.isdir(group.unified) else None
         return Cgroup(unified, there, self.reason) if unified or there else None
 
+    def tidy(self) -> None:
+        """Remove the parent of all groups in every hierarchy where no group is left; others may be made meanwhile."""
+        for parent in self.parents:
+            with contextlib.suppress(OSError):
+                os.rmdir(parent)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The directory of all groups in each hierarchy."""
+        return tuple(f"{mount}/{PARENT}" for mount in dict.fromkeys([self.unified, *self.v1.values()]) if mount)
+
     def list(self) -> tuple[str, ...]:
         """The ids of all groups, in whichever hierarchy: also those that a crash left."""
         found: set[str] = set()
-        for parent in {self.unified, *self.v1.values()} - {None}:
-            with contextlib.suppress(OSError), os.scandir(f"{parent}/{PARENT}") as entries:
+        for parent in self.parents:
+            with contextlib.suppress(OSError), os.scandir(parent) as entries:
                 found.update(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         return tuple(sorted(found))
 
@@ -114,20 +156,6 @@ class Hierarchy:
             for name in missing:
                 with contextlib.suppress(OSError):
                     files.write(f"{directory}/cgroup.subtree_control", f"+{name}")
-
-
-def _make(path: str, spare: str = "") -> None:
-    if spare:
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(f"{os.path.dirname(path)}/{spare}", path)
-            return
-    for _ in range(3):
-        with contextlib.suppress(FileNotFoundError):
-            os.mkdir(path)
-            return
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(os.path.dirname(path))
-    os.mkdir(path)
 
 
 def _inherit_cpuset(path: str) -> None:
@@ -166,38 +194,57 @@ class Cgroup:
         """The cgroup.procs files of version 1, which a process enters one by one; version 2 is entered by CLONE_INTO_CGROUP."""
         return tuple(f"{path}/cgroup.procs" for path in dict.fromkeys(self.v1.values()))
 
-    def apply(self, limits: Limits) -> tuple[str, ...]:
-        """Write the limits; the warnings name those that this host cannot enforce, and why."""
-        warnings = []
+    def apply(self, limits: Limits, *, strict: bool = False, notes: Notes | None = None) -> tuple[str, ...]:
+        """Write the limits; the warnings name those that this host cannot enforce, and why.
+
+        With `strict` a value that the kernel refuses raises KernelFailed instead, such as a limit below what is in use. `notes` are told.
+        """
+        warnings, told = [], notes or Notes()
         for setting in settings(limits):
             directory = self.v1.get(setting.controller, self.unified)
-            if directory is None:
-                why = self.reason or f"this host has no control groups for {setting.controller}"
-            else:
-                why = self._write(directory, setting.controller, setting.v1 if setting.controller in self.v1 else setting.v2)
+            ways = (setting.v1, setting.else_v1) if setting.controller in self.v1 else (setting.v2, setting.else_v2)
+            why = self.reason or f"this host has no control groups for {setting.controller}"
+            if directory is not None:
+                why = self._write(directory, setting, ways, strict, told)
             if why and setting.required:
                 warnings.append(f"{setting.what} is not enforced: {why}")
         return tuple(warnings)
 
-    def _write(self, directory: str, controller: str, writes: Iterable[tuple[str, str]]) -> str:
+    def writes(self, limits: Limits) -> list[tuple[str, str]]:
+        """What `apply` would write: (path, value). Pure."""
+        found = []
+        for setting in settings(limits):
+            directory = self.v1.get(setting.controller, self.unified)
+            if directory is not None:
+                found += [(f"{directory}/{name}", value) for name, value in (setting.v1 if setting.controller in self.v1 else setting.v2)]
+        return found
+
+    def _write(self, directory: str, setting: Setting, ways: tuple[Writes, Writes], strict: bool, notes: Notes) -> str:
         """Write files of the group; why it failed, or ""."""
+        writes = ways[0]
+        if ways[1] and not os.path.exists(f"{directory}/{writes[0][0]}"):
+            writes = ways[1]
+        if not writes:
+            return setting.why
         for name, value in writes:
             try:
-                files.write(f"{directory}/{name}", value)
+                _write_noted(f"{directory}/{name}", value, notes)
             except FileNotFoundError:
-                return self.reason or f"the controller {controller} is not enabled for this user's control groups, or has no {name}"
+                return self.reason or f"the controller {setting.controller} is not enabled for this user's control groups, or has no {name}"
             except OSError as error:
-                if error.errno == errno.EINVAL and name == "memory.limit_in_bytes" and self._raise_memory(directory, value):
+                if error.errno == errno.EINVAL and name == "memory.limit_in_bytes" and self._raise_memory(directory, value, notes):
                     continue
+                if strict and setting.required:
+                    raise KernelFailed("write", error.errno or 0, f"{name}={value}") from error
                 return f"{name}={value}: {os.strerror(error.errno or 0).lower()}"
         return ""
 
     @staticmethod
-    def _raise_memory(directory: str, value: str) -> bool:
+    def _raise_memory(directory: str, value: str, notes: Notes) -> bool:
         """Version 1 refuses a memory limit above that of memory and swap together: raise the latter first."""
         try:
-            files.write(f"{directory}/memory.memsw.limit_in_bytes", value)
-            files.write(f"{directory}/memory.limit_in_bytes", value)
+            _write_noted(f"{directory}/memory.memsw.limit_in_bytes", value, notes)
+            _write_noted(f"{directory}/memory.limit_in_bytes", value, notes)
         except OSError:
             return False
         return True
@@ -209,6 +256,14 @@ class Cgroup:
     def processes(self) -> tuple[int, ...]:
         """The pids in the group and in the groups in it."""
         return next((found for directory in self.directories if (found := files.pids(directory))), ())
+
+    def settled_processes(self, directory: str) -> Iterator[int]:
+        """The pids of the group that are not in `directory` yet, asked again until a round has found no new one: they may fork."""
+        for _ in range(1000):
+            left = set(self.processes()) - set(files.pids(directory))
+            yield from left
+            if not left:
+                return
 
     def kill(self) -> None:
         """SIGKILL for every process in it: cgroup.kill (Linux 5.14), or one by one until none is left. Does not wait for the end."""
@@ -228,42 +283,38 @@ class Cgroup:
             time.sleep(0.001)
 
     @property
-    def frozen(self) -> bool:
-        """Whether every process of the group is stopped by freeze()."""
-        if self._freezes_in_v2:
-            return files.table(f"{self.unified}/cgroup.events").get("frozen") == 1
-        return "freezer" in self.v1 and (files.read(f"{self.v1['freezer']}/freezer.state") or "").strip() == "FROZEN"
+    def freezer(self) -> Freezer:
+        """What stops the group's processes; it is false where this host has none."""
+        return Freezer(self.unified, self.v1)
 
     @property
-    def _freezes_in_v2(self) -> bool:
-        # A process that version 2 has frozen can be killed; one that version 1 has frozen cannot.
-        return self.unified is not None and os.path.exists(f"{self.unified}/cgroup.freeze")
+    def frozen(self) -> bool:
+        """Whether every process of the group is stopped by freeze()."""
+        return self.freezer.frozen
 
     def freeze(self) -> None:
         """Stop every process of the group and wait until they are; raises KernelFailed, or Unsupported, and then they go on."""
-        self._set_frozen(True)
-        deadline = time.monotonic() + _FREEZE_S
-        while not self.frozen:
-            if time.monotonic() > deadline:
-                self.thaw()
-                raise KernelFailed("freeze", errno.EBUSY, self.unified or self.v1["freezer"], "a process waits for a device; try again")
-            time.sleep(0.001)
+        freezer = self._able_freezer()
+        try:
+            freezer.freeze()
+        except TimeoutError:
+            raise KernelFailed("freeze", errno.EBUSY, freezer.path, "a process waits for a device; try again") from None
+        except OSError as error:
+            raise KernelFailed("write", error.errno or 0, freezer.path) from error
 
     def thaw(self) -> None:
         """Let them go on; raises KernelFailed, or Unsupported."""
-        self._set_frozen(False)
-
-    def _set_frozen(self, wanted: bool) -> None:
-        if self._freezes_in_v2:
-            path, value = f"{self.unified}/cgroup.freeze", "1" if wanted else "0"
-        elif "freezer" in self.v1:
-            path, value = f"{self.v1['freezer']}/freezer.state", "FROZEN" if wanted else "THAWED"
-        else:
-            raise Unsupported("this host has no control group that can pause a container", "`doctor` tells which control groups work")
+        freezer = self._able_freezer()
         try:
-            files.write(path, value)
+            freezer.thaw()
         except OSError as error:
-            raise KernelFailed("write", error.errno or 0, path) from error
+            raise KernelFailed("write", error.errno or 0, freezer.path) from error
+
+    def _able_freezer(self) -> Freezer:
+        freezer = self.freezer
+        if not freezer:
+            raise Unsupported("this host has no control group that can pause a container", "`doctor` tells which control groups work")
+        return freezer
 
     def remove(self, timeout_s: float = _REMOVE_S) -> tuple[str, ...]:
         """Remove the group; dying processes may keep it busy for a moment. Idempotent; returns the directories that are still in use."""
@@ -274,6 +325,11 @@ class Cgroup:
             pause_s = min(pause_s * 2, 0.02)
             left = [directory for directory in left if not files.remove(directory)]
         return tuple(left)
+
+
+def _write_noted(path: str, value: str, notes: Notes) -> None:
+    with notes.timed("limit", path=path, value=value):
+        files.write(path, value)
 
 
 def _may_write(path: Path) -> bool:

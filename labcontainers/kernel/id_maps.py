@@ -32,6 +32,11 @@ def mapped_ids(proc: str = "/proc/self") -> int:
     return sum(int(line.split()[2]) for line in _lines(f"{proc}/uid_map"))
 
 
+def own_maps(proc: str = "/proc/self") -> dict[str, list[list[int]]]:
+    """How the ids of this process' namespace are mapped: rows of first id inside, first id outside and count, in `uids` and `gids`."""
+    return {f"{name[:3]}s": [list(map(int, line.split())) for line in _lines(f"{proc}/{name}")] for name, _ in _MAPS}
+
+
 def ranges(uid_file: str = "/etc/subuid", gid_file: str = "/etc/subgid", proc: str = "/proc/self", euid: int | None = None) -> Ranges:
     """[(first uid, count), (first gid, count)] that this process may map besides its own; empty where there are none.
 

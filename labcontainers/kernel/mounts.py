@@ -15,7 +15,9 @@ MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
 MS_NOEXEC = 0x8
+MS_SYNCHRONOUS = 0x10
 MS_REMOUNT = 0x20
+MS_DIRSYNC = 0x80
 MS_NOATIME = 0x400
 MS_NODIRATIME = 0x800
 MS_BIND = 0x1000
@@ -42,6 +44,10 @@ FSMOUNT_CLOEXEC = 1
 FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
 FSCONFIG_CMD_CREATE = 6
+
+_ELOOP = 40
+_MOST_LOWERS = 500
+_PAGE = 4096
 
 
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
@@ -93,8 +99,36 @@ def overlay(lower: list[str], upper: str, work: str, target: str, *, userxattr: 
 
     Each lower directory is passed on its own where the kernel can (`lowerdir+`, Linux 6.8); else in one option string,
     which mount(2) limits to 4,095 bytes. Without `upper` the overlay is read-only.
+    Where one of them holds others it is seen through an overlay of its own, in a tmpfs at `target` that the real one covers.
     Source: Documentation/filesystems/overlayfs.rst.
     """
+    try:
+        _overlay(lower, upper, work, target, userxattr=userxattr, volatile=volatile, flags=flags)
+    except OSError as error:
+        if error.errno != _ELOOP:
+            raise
+        apart = _apart(lower, target, userxattr=userxattr)
+        _overlay(apart, upper, work, target, userxattr=userxattr, volatile=volatile, flags=flags)
+
+
+def _apart(lower: list[str], target: str, *, userxattr: bool) -> list[str]:
+    """The same trees; each that holds another one of them, which the kernel refuses (ELOOP), by a read-only overlay of it."""
+    mount("tmpfs", target, "tmpfs", 0, "mode=755,size=64k")
+    # overlay wants two layers where nothing is written
+    empty = f"{target}/empty"
+    os.mkdir(empty)
+    places = [os.path.realpath(path) for path in lower]
+    found = []
+    for number, (path, place) in enumerate(zip(lower, places, strict=True)):
+        if any(other != place and other.startswith(place.rstrip("/") + "/") for other in places):
+            path = f"{target}/{number}"
+            os.mkdir(path)
+            _overlay([place, empty], "", "", path, userxattr=userxattr, volatile=False, flags=MS_RDONLY)
+        found.append(path)
+    return found
+
+
+def _overlay(lower: list[str], upper: str, work: str, target: str, *, userxattr: bool, volatile: bool, flags: int) -> None:
     # An older kernel would refuse, and complain in its log about every container.
     if _release() >= (6, 8):
         try:
@@ -103,11 +137,22 @@ def overlay(lower: list[str], upper: str, work: str, target: str, *, userxattr: 
         except OSError as error:
             if error.errno not in (22, 38):
                 raise
+    mount("overlay", target, "overlay", flags, _options(lower, upper, work, userxattr=userxattr, volatile=volatile))
+
+
+def overlay_fits(lower: list[str], upper: str, work: str) -> bool:
+    """Whether this kernel takes so many layers: 500 (fs/overlayfs, OVL_MAX_STACK), and before Linux 6.8 what one option string holds."""
+    if len(lower) > _MOST_LOWERS:
+        return False
+    return _release() >= (6, 8) or len(os.fsencode(_options(lower, upper, work, userxattr=True, volatile=True))) < _PAGE
+
+
+def _options(lower: list[str], upper: str, work: str, *, userxattr: bool, volatile: bool) -> str:
     options = ["lowerdir=" + ":".join(path.replace("\\", "\\\\").replace(":", "\\:") for path in lower)]
     if upper:
         options += ["upperdir=" + upper.replace(",", "\\,"), "workdir=" + work.replace(",", "\\,")]
     options += ["userxattr"] * userxattr + ["volatile"] * (volatile and bool(upper))
-    mount("overlay", target, "overlay", flags, ",".join(options))
+    return ",".join(options)
 
 
 def _release() -> tuple[int, ...]:

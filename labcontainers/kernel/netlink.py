@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from labcontainers.errors import Conflict, KernelFailed, Unavailable
+from labcontainers.kernel.interrupts import begin_thread
+from labcontainers.kernel.notes import Notes
 
 Result = TypeVar("Result")
 _Job = tuple[Callable[[], Any], "Future[Any]"]
@@ -51,7 +53,7 @@ class Netlink:
     """The thread, and the verbs on it. Thread-safe; a verb blocks until the kernel has answered.
 
     `fd` is a netlink socket (SOCK_DGRAM) that was opened in the network namespace meant; it stays the caller's. None means this
-    process' own namespace.
+    process' own namespace. `notes` are told of each message that changes something.
     """
 
     def __init__(self) -> None:
@@ -102,7 +104,7 @@ class Netlink:
             if self._thread is None:
                 # A daemon, so that a program that forgets to close its engine still ends.
                 self._thread = threading.Thread(target=self._run, name="lab-netlink", daemon=True)
-                self._thread.start()
+                begin_thread(self._thread)
             self._jobs.put((work, future))
         return future
 
@@ -180,24 +182,31 @@ class Netlink:
 
     # --- the verbs
 
-    def ensure_bridge(self, name: str, address: str, prefix_length: int, *, mac: str, fd: int | None = None) -> int:
+    def ensure_bridge(
+        self, name: str, address: str, prefix_length: int, *, mac: str, fd: int | None = None, notes: Notes | None = None
+    ) -> int:
         """A bridge with this address, up; returns its index. The MAC address is its mark: one that is there with another one is
         somebody else's, and raises Conflict. Several processes may do it at once. Raises KernelFailed.
         """
+        told = notes or Notes()
 
         def work(route: Any) -> int:
             link = _find(route, name)
             if link is None:
-                _tolerate(errno.EEXIST, lambda: route.link("add", ifname=name, kind="bridge", address=mac))
+                with told.timed("bridge", interface=name, mac=mac):
+                    _tolerate(errno.EEXIST, lambda: route.link("add", ifname=name, kind="bridge", address=mac))
                 link = _find(route, name)
             if link is None or link.mac != mac:
                 raise Conflict(f"the network interface {name} belongs to somebody else", "it is left alone; another name is needed")
             if not link.up:
                 # Going up comes last, so that a bridge that is up is complete.
-                _tolerate(errno.EEXIST, lambda: route.addr("add", index=link.index, address=address, prefixlen=prefix_length))
+                with told.timed("address", interface=name, address=f"{address}/{prefix_length}"):
+                    _tolerate(errno.EEXIST, lambda: route.addr("add", index=link.index, address=address, prefixlen=prefix_length))
                 if fd is not None:
-                    route.link("set", index=_LOOPBACK, state="up")
-                route.link("set", index=link.index, state="up")
+                    with told.timed("link_up", interface="lo"):
+                        route.link("set", index=_LOOPBACK, state="up")
+                with told.timed("link_up", interface=name):
+                    route.link("set", index=link.index, state="up")
             return link.index
 
         return self._do(f"bridge {name}", work, fd)
@@ -219,20 +228,27 @@ class Netlink:
 
         self._do(f"veth {name}", work, fd)
 
-    def configure(self, fd: int, interface: str, address: str, prefix_length: int, gateway: str, *, rename: str = "") -> str:
+    def configure(
+        self, fd: int, interface: str, address: str, prefix_length: int, gateway: str, *, rename: str = "", notes: Notes | None = None
+    ) -> str:
         """In the namespace of the socket `fd`: the address, `lo` and the interface up (called `rename` from then on), the default
         route. Returns the interface's MAC address; raises KernelFailed.
         """
+        told = notes or Notes()
 
         def work(route: Any) -> str:
             link = _find(route, interface)
             if link is None:
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-            route.addr("add", index=link.index, address=address, prefixlen=prefix_length)
-            route.link("set", index=link.index, state="up", **({"ifname": rename} if rename else {}))
-            route.link("set", index=_LOOPBACK, state="up")
+            with told.timed("address", interface=rename or interface, address=f"{address}/{prefix_length}", inside=True):
+                route.addr("add", index=link.index, address=address, prefixlen=prefix_length)
+            with told.timed("link_up", interface=rename or interface, inside=True):
+                route.link("set", index=link.index, state="up", **({"ifname": rename} if rename else {}))
+            with told.timed("link_up", interface="lo", inside=True):
+                route.link("set", index=_LOOPBACK, state="up")
             if gateway:
-                route.route("add", dst="default", gateway=gateway)
+                with told.timed("route", gateway=gateway, inside=True):
+                    route.route("add", dst="default", gateway=gateway)
             return link.mac
 
         return self._do(f"interface {interface}", work, fd)
@@ -303,7 +319,7 @@ class Netlink:
 
 
 def _import() -> None:
-    import pyroute2  # noqa: F401
+    import pyroute2  # noqa: F401  # what it costs is to be paid now
 
 
 def _hint(code: int | None) -> str:

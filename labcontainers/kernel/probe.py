@@ -87,8 +87,8 @@ def _scratch(store: Path | None) -> Iterator[tuple[Path, str]]:
 
 
 def _nearest(directory: Path) -> Path:
-    """It, or the nearest directory above it that is there."""
-    return next(parent for parent in (directory, *directory.parents) if parent.is_dir())
+    """It, or the nearest directory above it that is there and that this user may reach."""
+    return next(parent for parent in (directory, *directory.parents) if os.path.isdir(parent))
 
 
 def probe(store: Path | None = None, host: Host | None = None) -> Report:

@@ -183,7 +183,7 @@ def _outer_container() -> str:
     ):
         if os.path.exists(path):
             return name
-    named = os.environ.get("container") or _read("/run/systemd/container").strip()  # noqa: SIM112
+    named = os.environ.get("container") or _read("/run/systemd/container").strip()  # noqa: SIM112  # systemd writes it in lower case
     return named or ("a container" if re.search(r"docker|containerd|kubepods|libpod|lxc", _read("/proc/1/cgroup")) else "")
 
 

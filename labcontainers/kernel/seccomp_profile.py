@@ -28,6 +28,7 @@ _ACTION_NAMES: Final[dict[str, ActionName]] = {
     "KILL": "KILL_THREAD",  # libseccomp's old name
 }
 _REFUSED_ACTIONS: Final = {"TRACE": "a tracer", "NOTIFY": "an agent that answers for the kernel"}
+_FLAGS: Final = {"TSYNC": 1, "LOG": 2, "SPEC_ALLOW": 4}
 _GREATEST_ERRNO: Final = 4095
 
 # Docker and libseccomp say these names for the architectures whose tables we have.
@@ -120,6 +121,11 @@ class Profile:
         """The machine's architecture, then those that it lets run besides."""
         return (native, *self.sub_architectures.get(native, ()))
 
+    @property
+    def load_flags(self) -> int:
+        """`flags` as seccomp(2) takes them: SECCOMP_FILTER_FLAG_* of <linux/seccomp.h>."""
+        return sum(_FLAGS[name] for name in set(self.flags))
+
     def canonical_text(self) -> str:
         """The same text for equal profiles, to be hashed."""
         parts = [repr(self.default), repr(sorted(self.sub_architectures.items())), repr(self.flags)]
@@ -142,16 +148,16 @@ def parse_profile(document: Mapping[str, Any]) -> Profile:
     rules: list[Rule] = []
     for index, entry in enumerate(_objects(document.get("syscalls"), "syscalls")):
         rules.extend(_rules(entry, f"syscalls[{index}]"))
-    return Profile(default, tuple(rules), _sub_architectures(document), tuple(_flag(name) for name in document.get("flags") or ()))
+    return Profile(default, tuple(rules), _sub_architectures(document), tuple(_flag(name) for name in _texts(document, "flags", "")))
 
 
 def _rules(entry: Mapping[str, Any], where: str) -> list[Rule]:
-    names = entry.get("names") or ([entry["name"]] if entry.get("name") else [])
+    names = _texts(entry, "names", f"{where}.") or ([entry["name"]] if entry.get("name") else [])
     if not names or (entry.get("name") and entry.get("names")) or not all(isinstance(name, str) for name in names):
         raise InvalidArgument(f"seccomp profile: {where} needs either 'names' or 'name'", "list the system calls under 'names'")
     action = _action(entry.get("action"), entry.get("errnoRet"), f"{where}.action")
     includes, excludes = (_condition(entry.get(key), f"{where}.{key}") for key in ("includes", "excludes"))
-    tests = [_test(one, f"{where}.args") for one in _objects(entry.get("args"), f"{where}.args")]
+    tests = [_test(one, f"{where}.args[{index}]") for index, one in enumerate(_objects(entry.get("args"), f"{where}.args"))]
     # Several tests of one argument mean "or" to Docker, whose runtimes make a rule of each; tests of different arguments mean "and".
     repeated = len({test.index for test in tests}) < len(tests)
     groups = [(test,) for test in tests] if repeated else [tuple(tests)]
@@ -166,6 +172,19 @@ def _objects(value: object, where: str) -> Sequence[Mapping[str, Any]]:
     return value
 
 
+def _texts(entry: Mapping[str, Any], key: str, within: str) -> list[str]:
+    value = entry.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise InvalidArgument(f"seccomp profile: {within}{key} must be a list of texts")
+    return value
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _action(name: object, errno: object, where: str) -> Action:
     plain = name.removeprefix("SCMP_ACT_") if isinstance(name, str) else ""
     if plain in _REFUSED_ACTIONS:
@@ -173,7 +192,7 @@ def _action(name: object, errno: object, where: str) -> Action:
     if plain not in _ACTION_NAMES:
         raise InvalidArgument(f"seccomp profile: {where} is {name!r}", "use SCMP_ACT_ALLOW, _ERRNO, _LOG, _TRAP or _KILL_PROCESS")
     number = 1 if errno is None else errno
-    if not isinstance(number, int) or not 0 <= number <= _GREATEST_ERRNO:
+    if not isinstance(number, int) or not _number(number) or not 0 <= number <= _GREATEST_ERRNO:
         raise InvalidArgument(f"seccomp profile: {where} has the errno {errno!r}", f"use a number from 0 to {_GREATEST_ERRNO}")
     return Action(_ACTION_NAMES[plain], number if plain == "ERRNO" else 0)
 
@@ -183,21 +202,27 @@ def _test(entry: Mapping[str, Any], where: str) -> ArgumentTest:
     if operator not in get_args(Operator):
         raise InvalidArgument(f"seccomp profile: {where} has the operator {entry.get('op')!r}", "use SCMP_CMP_EQ, _NE, _LT, _LE, _GE, _GT")
     index, value, value_two = entry.get("index", 0), entry.get("value", 0), entry.get("valueTwo", 0)
-    if index not in range(6) or not all(isinstance(one, int) and 0 <= one < 1 << 64 for one in (value, value_two)):
+    if (
+        not all(map(_number, (index, value, value_two)))
+        or index not in range(6)
+        or not (0 <= min(value, value_two) <= max(value, value_two) < 1 << 64)
+    ):
         raise InvalidArgument(f"seccomp profile: {where} is out of range", "the index is 0 to 5 and values are unsigned, 64 bits")
     return ArgumentTest(index, cast("Operator", operator), value, value_two)
 
 
-def _condition(entry: Mapping[str, Any] | None, where: str) -> Condition:
+def _condition(entry: object, where: str) -> Condition:
     if not entry:
         return Condition()
+    if not isinstance(entry, Mapping):
+        raise InvalidArgument(f"seccomp profile: {where} must be an object", "with caps, arches and minKernel")
     version = entry.get("minKernel")
     try:
-        kernel = kernel_version(version) if version else None
+        kernel = kernel_version(str(version)) if version else None
     except ValueError:
         raise InvalidArgument(f"seccomp profile: {where}.minKernel is {version!r}", "write it as 4.8") from None
-    capabilities = frozenset(str(name).upper().removeprefix("CAP_") for name in entry.get("caps") or ())
-    return Condition(capabilities, frozenset(entry.get("arches") or ()), kernel)
+    capabilities = frozenset(str(name).upper().removeprefix("CAP_") for name in _texts(entry, "caps", f"{where}."))
+    return Condition(capabilities, frozenset(_texts(entry, "arches", f"{where}.")), kernel)
 
 
 def _sub_architectures(document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -205,8 +230,8 @@ def _sub_architectures(document: Mapping[str, Any]) -> dict[str, tuple[str, ...]
     found: dict[str, tuple[str, ...]] = {}
     for entry in _objects(document.get("archMap"), "archMap"):
         if native := _ARCHITECTURES.get(str(entry.get("architecture"))):
-            found[native] = tuple(_ARCHITECTURES[name] for name in entry.get("subArchitectures") or () if name in _ARCHITECTURES)
-    named = {_ARCHITECTURES[name] for name in document.get("architectures") or () if name in _ARCHITECTURES}
+            found[native] = tuple(_ARCHITECTURES[name] for name in _texts(entry, "subArchitectures", "archMap.") if name in _ARCHITECTURES)
+    named = {_ARCHITECTURES[name] for name in _texts(document, "architectures", "") if name in _ARCHITECTURES}
     for native, possible in SUB_ARCHITECTURES.items():
         if chosen := tuple(name for name in possible if name in named):
             found[native] = chosen
@@ -215,7 +240,7 @@ def _sub_architectures(document: Mapping[str, Any]) -> dict[str, tuple[str, ...]
 
 def _flag(name: object) -> str:
     plain = str(name).removeprefix("SECCOMP_FILTER_FLAG_")
-    if plain not in ("LOG", "SPEC_ALLOW", "TSYNC"):
+    if plain not in _FLAGS:
         raise Unsupported(f"seccomp profile: flag {name!r} is not supported", "use LOG or SPEC_ALLOW")
     return plain
 

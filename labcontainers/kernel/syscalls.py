@@ -37,6 +37,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_SET_MODE_FILTER = 1
 KEYCTL_JOIN_SESSION_KEYRING = 1
 CLOSE_RANGE_CLOEXEC = 4
+MADV_POPULATE_READ = 22
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -67,12 +68,14 @@ _NUMBERS = {
     "x86_64": {
         "clone": 56, "pivot_root": 155, "mount": 165, "umount2": 166, "sethostname": 170, "setdomainname": 171, "capget": 125,
         "rt_sigaction": 13, "capset": 126, "prctl": 157, "keyctl": 250, "unshare": 272, "setns": 308, "seccomp": 317, "setgroups": 116,
-        "inotify_init1": 294, "inotify_add_watch": 254, "inotify_rm_watch": 255,
+        "inotify_init1": 294, "inotify_add_watch": 254, "inotify_rm_watch": 255, "fstatfs": 138, "bpf": 321, "madvise": 28,
+        "syncfs": 306,
     },
     "aarch64": {
         "clone": 220, "pivot_root": 41, "mount": 40, "umount2": 39, "sethostname": 161, "setdomainname": 162, "capget": 90,
         "rt_sigaction": 134, "capset": 91, "prctl": 167, "keyctl": 219, "unshare": 97, "setns": 268, "seccomp": 277, "setgroups": 159,
-        "inotify_init1": 26, "inotify_add_watch": 27, "inotify_rm_watch": 28,
+        "inotify_init1": 26, "inotify_add_watch": 27, "inotify_rm_watch": 28, "fstatfs": 44, "bpf": 280, "madvise": 233,
+        "syncfs": 267,
     },
 }  # fmt: skip
 
@@ -184,12 +187,33 @@ def capget() -> tuple[int, int, int]:
     return words[1] | words[4] << 32, words[0] | words[3] << 32, words[2] | words[5] << 32
 
 
+def fstatfs(fd: int) -> bytes:
+    """struct statfs of the file system that `fd` lies on, whose first word is its type (statfs(2)); raises OSError."""
+    buffer = ctypes.create_string_buffer(128)
+    call("fstatfs", fd, ctypes.cast(buffer, ctypes.c_void_p).value or 0)
+    return buffer.raw
+
+
+def syncfs(fd: int) -> None:
+    """Bring all that was written on the file system of `fd` to disk (syncfs(2)); blocks, and raises OSError."""
+    call("syncfs", fd)
+
+
+def madvise(address: int, length: int, advice: int) -> None:
+    """madvise(2); raises OSError, EINVAL for an advice that this kernel does not know (MADV_POPULATE_READ is of Linux 5.14)."""
+    call("madvise", address, length, advice)
+
+
 def seccomp_filter(program: bytes, flags: int = 0) -> None:
     """seccomp(2) SECCOMP_SET_MODE_FILTER with a packed array of sock_filter; raises OSError."""
     buffer = ctypes.create_string_buffer(program, len(program))
     address = ctypes.cast(buffer, ctypes.c_void_p).value or 0
     fprog = struct.pack("=HxxxxxxQ", len(program) // 8, address)
     call("seccomp", SECCOMP_SET_MODE_FILTER, flags, fprog)
+
+
+# Where this program's arguments lie in memory: a fork has them at the same place, and inside a container cannot ask for it.
+_arguments: list[int] = []
 
 
 def set_process_title(title: str) -> None:
@@ -199,10 +223,12 @@ def set_process_title(title: str) -> None:
     """
     name = title.encode()
     prctl(PR_SET_NAME, name[:15] + b"\0")
-    fd = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
-    fields = os.read(fd, 4096).rsplit(b")", 1)[1].split()
-    os.close(fd)
-    start, end = int(fields[45]), int(fields[46])
+    if not _arguments:
+        fd = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+        fields = os.read(fd, 4096).rsplit(b")", 1)[1].split()
+        os.close(fd)
+        _arguments.extend((int(fields[45]), int(fields[46])))
+    start, end = _arguments
     room = end - start
     if start and room > 1:
         ctypes.memset(start, 0, room)

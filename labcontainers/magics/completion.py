@@ -24,7 +24,7 @@ _INSTRUCTIONS = ("FROM RUN COPY ADD ENV ARG WORKDIR USER LABEL EXPOSE CMD ENTRYP
 _EMBEDDED = ("lab/base", "lab/python")
 
 
-@context_matcher()  # type: ignore[untyped-decorator,unused-ignore]
+@context_matcher()  # type: ignore[untyped-decorator,unused-ignore]  # IPython has no types
 def complete(context: CompletionContext) -> SimpleMatcherResult:
     """The matcher that IPython asks."""
     fragment, words = candidates(context)
@@ -65,11 +65,20 @@ def _in_dockerfile(line: str) -> tuple[str, list[str]]:
 
 
 def _after(words: list[str], beginning: str) -> list[str]:
-    from labcontainers.commands.table import COMMANDS, find
-    from labcontainers.magics.variable import OUT
+    from labcontainers.commands.table import COMMANDS, words_of
 
     if not words:
-        return _beginning(COMMANDS, beginning)
+        return _beginning([name.partition(" ")[0] for name in COMMANDS], beginning)
+    offered = _beginning(words_of(words[0]), beginning) if len(words) == 1 else []
+    if len(words) == 1 and words_of(words[0]) and words[0] not in COMMANDS:
+        return offered
+    return sorted({*offered, *_of_command(words, beginning)})
+
+
+def _of_command(words: list[str], beginning: str) -> list[str]:
+    from labcontainers.commands.table import find
+    from labcontainers.magics.variable import OUT
+
     try:
         command, rest = find(words)
         found = command.take_apart(rest, (OUT,))
@@ -109,7 +118,7 @@ def _names_of(kind: str, beginning: str) -> list[str]:
     if kind == "command":
         from labcontainers.commands.table import COMMANDS
 
-        return list(COMMANDS)
+        return [name.partition(" ")[0] for name in COMMANDS]
     if kind == "path":
         return _paths(beginning)
     from labcontainers import session
@@ -119,6 +128,8 @@ def _names_of(kind: str, beginning: str) -> list[str]:
         return list(_EMBEDDED) if kind == "image" else []
     if kind == "container":
         return [row.name for row in engine.store.records.list_containers()]
+    if kind == "volume":
+        return [row.name for row in engine.store.records.list_volumes()]
     from labcontainers.oci.reference import parse_reference
 
     names = [parse_reference(row.reference) for row in engine.store.records.list_images()]

@@ -1,4 +1,4 @@
-"""How results and errors look in a notebook: cards for containers, two lines for an error.
+"""How results and errors look in a notebook: cards for containers, the explorer for an image's layers, two lines for an error.
 
 It must not know commands.
 """
@@ -34,17 +34,28 @@ def display_container(container: Any) -> None:
     publish_display_data({"text/plain": repr(container), "text/html": container._repr_html_()})
 
 
+def display_exploration(exploration: Any) -> None:
+    """Show an Exploration of an image: the layer explorer, or text and HTML alone."""
+    if shows_widgets():
+        from labcontainers.widgets import show_image
+
+        show_image(exploration.image)._ipython_display_()
+        return
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": repr(exploration), "text/html": exploration._repr_html_()})
+
+
 def error_lines(error: LabError | Interrupted) -> list[str]:
     """What is shown of an error: the message, what it is about, and the next action."""
     if isinstance(error, Interrupted):
         return [f"{_RED}{type(error).__name__}{_PLAIN}: {error}"]
     lines = [f"{_RED}{type(error).__name__}{_PLAIN}: {error.message}"]
     if isinstance(error, DockerfileError):
-        place = f"{error.file}:{error.first_line}" if error.first_line else error.file
-        lines = [f"{_RED}{type(error).__name__}{_PLAIN}: {place}: {error.message}"]
-        lines += [f"  {line}" for line in error.source.splitlines()]
-        if error.source and error.column:
-            lines.append("  " + " " * (error.column - 1) + "^")
+        from labcontainers.build.dockerfile.source import told
+
+        heading, below = told(error)
+        lines = [f"{_RED}{type(error).__name__}{_PLAIN}: {heading}", *(f"  {line}" for line in below)]
     output = error.output if isinstance(error, StepFailed | ContainerExit) and not getattr(error, "output_shown", False) else ""
     lines += [f"  {line}" for line in output.splitlines()[-20:]]
     hint = hint_beside_output(error.hint, output)

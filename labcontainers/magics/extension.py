@@ -12,10 +12,14 @@ from weakref import WeakKeyDictionary
 
 from labcontainers.errors import Interrupted, LabError
 from labcontainers.magics.completion import complete
-from labcontainers.magics.display import display_container, show_error
+from labcontainers.magics.display import display_container, display_exploration, show_error
 from labcontainers.magics.magics import ContainerMagics
 
-_CONTAINER = ("labcontainers.containers.container", "Container")
+# What is shown otherwise than by its own text and HTML.
+_DISPLAYS = {
+    ("labcontainers.containers.container", "Container"): display_container,
+    ("labcontainers.images.exploration", "Exploration"): display_exploration,
+}
 _ERRORS = (LabError, Interrupted)
 
 
@@ -34,7 +38,8 @@ class Extension:
         shell = self._shell
         shell.register_magics(self._magics)
         shell.Completer.custom_matchers.append(complete)
-        shell.display_formatter.ipython_display_formatter.for_type_by_name(*_CONTAINER, display_container)
+        for named, display in _DISPLAYS.items():
+            shell.display_formatter.ipython_display_formatter.for_type_by_name(*named, display)
         kinds, former = self._former
 
         def handle(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> Any:
@@ -60,7 +65,8 @@ class Extension:
             shell.configurables.remove(self._magics)
         with contextlib.suppress(ValueError):
             shell.Completer.custom_matchers.remove(complete)
-        shell.display_formatter.ipython_display_formatter.pop(".".join(_CONTAINER), None)
+        for named in _DISPLAYS:
+            shell.display_formatter.ipython_display_formatter.pop(".".join(named), None)
         if shell.CustomTB is self._handler:
             shell.custom_exceptions, shell.CustomTB = self._former
         self._warming.join()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from labcontainers.magics.words import split_words
 
 
 @magics_class
-class ContainerMagics(Magics):  # type: ignore[misc]
+class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
     """`%container`, `%%container` and `%%dockerfile`."""
 
-    @no_var_expand  # type: ignore[untyped-decorator,unused-ignore]
-    @line_cell_magic  # type: ignore[untyped-decorator,unused-ignore]
+    @no_var_expand  # type: ignore[untyped-decorator,unused-ignore]  # IPython has no types
+    @line_cell_magic  # type: ignore[untyped-decorator,unused-ignore]  # IPython has no types
     def container(self, line: str, cell: str | None = None) -> Any:
         """Containers, in Docker's words: `%container COMMAND [OPTIONS] …`
 
@@ -29,8 +29,10 @@ class ContainerMagics(Magics):  # type: ignore[misc]
             %container exec {server.name} ps
             %container logs --tail 5 web
 
-        Commands: run create exec start stop restart kill rm wait ps inspect explain prune logs stats events
-        images rmi tag build version info doctor network help
+        Commands: run create exec attach start stop restart kill pause unpause rm wait rename update
+        ps inspect explain top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
+        images image rmi tag history build builder buildx bootstrap pull push login logout search save load import manifest
+        volume network system version info doctor help
 
         `%container help` tells what each does, `%container help run` or `%container run --help` lists its flags.
 
@@ -46,8 +48,8 @@ class ContainerMagics(Magics):  # type: ignore[misc]
         """
         return self._execute(split_words(line, self.shell.user_ns), cell)
 
-    @no_var_expand  # type: ignore[untyped-decorator,unused-ignore]
-    @cell_magic  # type: ignore[untyped-decorator,unused-ignore]
+    @no_var_expand  # type: ignore[untyped-decorator,unused-ignore]  # IPython has no types
+    @cell_magic  # type: ignore[untyped-decorator,unused-ignore]  # IPython has no types
     def dockerfile(self, line: str, cell: str) -> Any:
         """Build the cell's text as a Dockerfile: `%%dockerfile -t NAME [OPTIONS]`
 
@@ -69,16 +71,17 @@ class ContainerMagics(Magics):  # type: ignore[misc]
         said = understand(words, (OUT,))
         variable = variable_name(said.arguments)
         output = CellOutput()
-        builds = said.command.name == "build" and not (said.arguments["help"] or said.arguments["quiet"])
-        progress = _Progress(said.arguments["tag"]) if builds else None
+        progress = _progress_of(said.command.name, said.arguments)
         try:
             value = execute(
                 session.current_engine,
                 said,
                 on_output=output,
-                on_event=progress.on_event if progress is not None else lambda event: None,
+                on_event=progress if progress is not None else lambda event: None,
                 folder=Path(os.getcwd()),
                 body=cell,
+                program="%container",
+                cancel=getattr(progress, "cancel", None),
             )
         except BaseException as error:
             if progress is not None:
@@ -97,24 +100,47 @@ class ContainerMagics(Magics):  # type: ignore[misc]
         return value
 
 
-class _Progress:
-    """A build's progress: the widget where one can be shown, else plain lines."""
+def _progress_of(command: str, arguments: Mapping[str, Any]) -> Any:
+    """What shows how the command gets on, called with each event, with `finish(outcome)`; None for who tells nothing meanwhile."""
+    if arguments["help"] or arguments.get("quiet"):
+        return None
+    if command == "build":
+        if arguments["check"] or arguments["call"] not in (None, "build"):
+            return None
+        from labcontainers.commands.build_progress import mode_of
 
-    def __init__(self, tags: Sequence[str]) -> None:
+        mode = mode_of(arguments)
+        return None if mode == "quiet" else _BuildProgress(arguments["tag"], mode)
+    if command in ("pull", "push", "load", "import", "run", "create"):
+        from labcontainers.magics.transfers import display_of
+
+        return display_of(command, arguments)
+    return None
+
+
+class _BuildProgress:
+    """A build's progress: the widget where one can be shown and nothing else was asked for, else lines."""
+
+    def __init__(self, tags: Sequence[str], mode: str) -> None:
         from labcontainers import widgets
         from labcontainers.magics.display import shows_widgets
 
         self._widget: Any = None
-        if shows_widgets():
+        self.cancel: Any = None
+        if mode in ("auto", "tty") and shows_widgets():
             from IPython.display import display
 
             self._widget = widgets.build_progress(tags)
             display(self._widget)
-            self.on_event = self._widget.on_event
+            self._take = self._widget.on_event
+            self.cancel = self._widget.cancel
             return
-        from labcontainers.build.progress import TextProgress
+        from labcontainers.commands.build_progress import BuildPrinter
 
-        self.on_event = TextProgress(sys.stdout.write)
+        self._take = BuildPrinter("rawjson" if mode == "rawjson" else "plain", sys.stdout.write, screen=False)
+
+    def __call__(self, event: Any) -> None:
+        self._take(event)
 
     def finish(self, outcome: object) -> None:
         """Tell the widget how it ended."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 
 from labcontainers.errors import Conflict
 from labcontainers.kernel.netlink import Netlink
+from labcontainers.kernel.notes import Notes
 from labcontainers.networks import ipam
 
 FIRST_NAME = "lab0"
@@ -27,6 +28,11 @@ class Network:
     gateway: str = ""
     bridge: str = ""
     id: str = ""
+
+    @property
+    def event_id(self) -> str:
+        """What events call it: `none` and `host`, which are the same in every store, by their names."""
+        return self.id or self.name
 
     def to_json(self) -> str:
         """Its document in the records."""
@@ -71,8 +77,8 @@ def plan_bridge(netlink: Netlink, network_id: str, fd: int | None) -> Network:
     return Network("bridge", "bridge", str(subnet), ipam.gateway_of(subnet), name, network_id)
 
 
-def bring_up(netlink: Netlink, network: Network, fd: int | None) -> int:
-    """The index of the network's bridge, made where it is missing.
+def bring_up(netlink: Netlink, network: Network, fd: int | None, notes: Notes | None = None) -> int:
+    """The index of the network's bridge, made where it is missing; `notes` are told of what is done for that.
 
     Raises KernelFailed, or Conflict when its interface name or its subnet has meanwhile been taken by somebody else.
     """
@@ -84,7 +90,7 @@ def bring_up(netlink: Netlink, network: Network, fd: int | None) -> int:
         link = netlink.find(network.bridge, fd=fd)
         if link is None or link.mac != network.mac:
             raise Conflict(f"the subnet {network.subnet} is in use on this machine", "another one is needed")
-    return netlink.ensure_bridge(network.bridge, network.gateway, network.prefix_length, mac=network.mac, fd=fd)
+    return netlink.ensure_bridge(network.bridge, network.gateway, network.prefix_length, mac=network.mac, fd=fd, notes=notes)
 
 
 def take_down(netlink: Netlink, network: Network) -> None:

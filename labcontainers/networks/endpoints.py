@@ -23,6 +23,7 @@ class Endpoint:
     gateway: str = ""
     mac: str = ""
     host_interface: str = ""
+    network_id: str = ""
 
 
 def host_interface_of(container_id: str) -> str:

@@ -12,9 +12,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from labcontainers.errors import Conflict, KernelFailed, NotFound, Unavailable
+from labcontainers.errors import Conflict, KernelFailed, NoSpace, NotFound, Unavailable
 from labcontainers.kernel.netlink import Netlink
+from labcontainers.kernel.notes import Notes
 from labcontainers.networks import ipam
 from labcontainers.networks.bridge import Network, bring_up, plan_bridge, take_down
 from labcontainers.networks.endpoints import Endpoint, host_interface_of
@@ -98,14 +100,21 @@ class Networks:
 
     def find_endpoint(self, container_id: str) -> Endpoint | None:
         """The container's place in the bridge network, from the records; None without one."""
-        network = self.get(_BRIDGE)
-        addresses = self._records.list_addresses(network.id) if network.id else {}
-        return next((_endpoint(network, container_id, address) for address, owner in addresses.items() if owner == container_id), None)
+        address = self._records.find_address(container_id)
+        return None if address is None else _endpoint(self.get(_BRIDGE), container_id, address)
+
+    def is_up(self, network: Network, here: bool) -> bool:
+        """Whether the network has a bridge now, as far as can be told without entering the namespace where it is, unless that is `here`."""
+        return bool(network.id) and ((here and self._netlink.has_link(network.bridge)) or bool(self._records.list_addresses(network.id)))
 
     # --- joining and leaving
 
-    def connect(self, name: str, container_id: str, hostname: str, *, pid: int, netns_socket: int) -> Endpoint:
-        """Give the process `pid` (as this process sees it) an interface, an address and a default route.
+    def connect(
+        self, name: str, container_id: str, hostname: str, *, pid: int, netns_socket: int, mac: str = "", notes: Notes | None = None
+    ) -> Endpoint:
+        """Give the process `pid` (as this process sees it) an interface, an address and a default route; `mac` is one's choice.
+
+        `notes` are told of each message to the kernel that changes something.
 
         `netns_socket` is a netlink socket opened in its network namespace; it stays the caller's. Blocks for some milliseconds; needs
         CAP_NET_ADMIN over both namespaces. Raises NotFound, Unavailable, KernelFailed, and then nothing of it is left.
@@ -119,21 +128,23 @@ class Networks:
                     network = self._write_down(fd)
                 self._reclaim(network, fd)
                 try:
-                    return self._join(network, container_id, pid, netns_socket, fd)
+                    return self._join(network, container_id, pid, netns_socket, fd, mac, notes or Notes())
                 except Conflict:
                     if attempt == 3:
                         raise
                     self._plan_anew(network)
         raise AssertionError("unreachable")
 
-    def _join(self, network: Network, container_id: str, pid: int, netns_socket: int, fd: int | None) -> Endpoint:
+    def _join(self, network: Network, container_id: str, pid: int, netns_socket: int, fd: int | None, mac: str, notes: Notes) -> Endpoint:
         # The address comes first: while one is claimed, no process takes the bridge down.
         address = self._claim(network, container_id, fd)
         endpoint = _endpoint(network, container_id, address)
+        endpoint = replace(endpoint, mac=mac or endpoint.mac)
         try:
-            index = bring_up(self._netlink, network, fd)
-            self._netlink.add_veth(endpoint.host_interface, _INSIDE, pid, index, peer_mac=endpoint.mac, fd=fd)
-            self._netlink.configure(netns_socket, _INSIDE, address, network.prefix_length, network.gateway)
+            index = bring_up(self._netlink, network, fd, notes)
+            with notes.timed("veth", outside=endpoint.host_interface, inside=_INSIDE, bridge=network.bridge, mac=endpoint.mac):
+                self._netlink.add_veth(endpoint.host_interface, _INSIDE, pid, index, peer_mac=endpoint.mac, fd=fd)
+            self._netlink.configure(netns_socket, _INSIDE, address, network.prefix_length, network.gateway, notes=notes)
         except BaseException:
             self._records.release_addresses(container_id)
             with contextlib.suppress(Unavailable):
@@ -168,7 +179,9 @@ class Networks:
         endpoint = self.find_endpoint(container_id)
         if endpoint is None:
             return
-        self._records.release_addresses(container_id)
+        # On a full disk the address is taken back by whoever needs one (see _reclaim).
+        with contextlib.suppress(NoSpace):
+            self._records.release_addresses(container_id)
         with contextlib.suppress(Unavailable):
             if self._netlink.has_link(endpoint.host_interface):
                 self._netlink.delete_link(endpoint.host_interface)
@@ -235,4 +248,5 @@ def _endpoint(network: Network, container_id: str, address: str) -> Endpoint:
         gateway=network.gateway,
         mac=ipam.mac_of(address),
         host_interface=host_interface_of(container_id),
+        network_id=network.id,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import socket
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from labcontainers.errors import Conflict, Denied, InvalidArgument, KernelFailed, LabError, Unsupported
+from labcontainers.kernel.notes import Notes
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _HINT = "write HOST:CONTAINER, such as 8080:80, or ADDRESS:HOST:CONTAINER"
@@ -18,26 +20,36 @@ _BACKLOG = 128
 
 @dataclass(frozen=True, slots=True)
 class PortBinding:
-    """A port of the container on an address and port of the host; `host_port` 0 lets the kernel choose one."""
+    """A port of the container on an address and port of the host; `host_port` 0 lets the kernel choose one.
+
+    With `last_host_port` it is the first free one from `host_port` to that.
+    """
 
     host_ip: str
     host_port: int
     container_port: int
     protocol: str = "tcp"
+    last_host_port: int = 0
+
+    @property
+    def host_ports(self) -> str:
+        """The port or the range on the host as text: "8080", "8000-8010"."""
+        return f"{self.host_port}-{self.last_host_port}" if self.last_host_port else str(self.host_port)
 
     @property
     def host(self) -> str:
         """The host's side as text: "0.0.0.0:8080", "[::1]:8080"."""
-        return f"[{self.host_ip}]:{self.host_port}" if ":" in self.host_ip else f"{self.host_ip}:{self.host_port}"
+        return f"[{self.host_ip}]:{self.host_ports}" if ":" in self.host_ip else f"{self.host_ip}:{self.host_ports}"
 
     def __str__(self) -> str:
         return f"{self.host}->{self.container_port}/{self.protocol}"
 
 
 def parse_ports(text: str) -> tuple[PortBinding, ...]:
-    """One `-p` text, such as "80", "8080:80", "127.0.0.1:8080:80/tcp", "8000-8002:80-82"; raises InvalidArgument, Unsupported.
+    """One `-p` text: "80", "8080:80", "127.0.0.1:8080:80/tcp", "8000-8002:80-82", "8000-8010:80"; raises InvalidArgument, Unsupported.
 
-    Without a host port, or with 0, the kernel chooses one. Source: docs.docker.com "docker run", --publish.
+    Without a host port, or with 0, the kernel chooses one; of a range for one port of the container it is the first free one.
+    Source: docs.docker.com "docker run", --publish.
     """
     body, separator, protocol = text.partition("/")
     protocol = protocol.lower() if separator else "tcp"
@@ -57,6 +69,8 @@ def parse_ports(text: str) -> tuple[PortBinding, ...]:
     if inside[0] == 0:
         raise InvalidArgument(f"invalid port {text!r}: a container's port is 1 to 65535", _HINT)
     outside = _numbers(host_text, text) if host_text not in ("", "0") else [0] * len(inside)
+    if len(inside) == 1 and len(outside) > 1 and outside[0] > 0:
+        return (PortBinding(address, outside[0], inside[0], protocol, outside[-1]),)
     if len(outside) != len(inside):
         raise InvalidArgument(f"port ranges of unequal length: {text!r}", _HINT)
     return tuple(PortBinding(address, host, port, protocol) for host, port in zip(outside, inside, strict=True))
@@ -79,22 +93,42 @@ def _numbers(part: str, text: str) -> list[int]:
     return list(range(first, last + 1))
 
 
-def open_listeners(bindings: Sequence[PortBinding]) -> list[tuple[PortBinding, socket.socket]]:
+def open_listeners(bindings: Sequence[PortBinding], notes: Notes | None = None) -> list[tuple[PortBinding, socket.socket]]:
     """A listening socket for each binding, in this process' network namespace, with the port that it really has.
 
-    Raises Conflict when a port is in use and Denied when it may not be used; then no socket stays open.
+    `notes` are told of each. Raises Conflict when a port is in use and Denied when it may not be used; then no socket stays open.
     """
+    notes = notes or Notes()
     opened: dict[int, socket.socket] = {}
     # Those that name a port come first, lest the kernel gives it to one that does not.
-    order = sorted(range(len(bindings)), key=lambda index: bindings[index].host_port == 0)
+    order = sorted(range(len(bindings)), key=lambda index: (bindings[index].host_port == 0, bindings[index].last_host_port > 0))
     try:
         for index in order:
-            opened[index] = _listen(bindings[index])
+            wanted = bindings[index]
+            first = wanted.host_ports if wanted.last_host_port else wanted.host_port
+            with notes.timed("listen", address=wanted.host_ip, port=first, to=wanted.container_port) as noted:
+                opened[index] = _listen_in_range(wanted)
+                noted["port"] = opened[index].getsockname()[1]
     except BaseException:
         for sock in opened.values():
             sock.close()
         raise
-    return [(replace(binding, host_port=opened[index].getsockname()[1]), opened[index]) for index, binding in enumerate(bindings)]
+    return [
+        (replace(binding, host_port=opened[index].getsockname()[1], last_host_port=0), opened[index])
+        for index, binding in enumerate(bindings)
+    ]
+
+
+def _listen_in_range(binding: PortBinding) -> socket.socket:
+    for port in range(binding.host_port, binding.last_host_port):
+        with contextlib.suppress(Conflict):
+            return _listen(replace(binding, host_port=port, last_host_port=0))
+    try:
+        return _listen(replace(binding, host_port=binding.last_host_port or binding.host_port, last_host_port=0))
+    except Conflict:
+        if binding.last_host_port:
+            raise Conflict(f"all ports of {binding.host} are already in use", "publish another range, or 0 for a free one") from None
+        raise
 
 
 def _listen(binding: PortBinding) -> socket.socket:

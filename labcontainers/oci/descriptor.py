@@ -46,17 +46,23 @@ def host_platform(machine: str | None = None) -> Platform:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A typed link to content: its media type, digest and size in bytes. Source: OCI image spec, descriptor.md."""
+    """A typed link to content: its media type, digest and size in bytes, `urls` where else it may be had.
+
+    Source: OCI image spec, descriptor.md.
+    """
 
     media_type: str
     digest: str
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
+    urls: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The OCI descriptor object."""
         value: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+        if self.urls:
+            value["urls"] = list(self.urls)
         if self.annotations:
             value["annotations"] = dict(self.annotations)
         if self.platform is not None:
@@ -72,6 +78,7 @@ class Descriptor:
             if not isinstance(size, int) or isinstance(size, bool) or size < 0:
                 raise InvalidArgument(f"not a size: {size!r}")
             platform = Platform.from_json(value["platform"]) if value.get("platform") else None
-            return cls(value["mediaType"], value["digest"], size, dict(value.get("annotations") or {}), platform)
+            urls = tuple(map(str, value.get("urls") or ()))
+            return cls(value["mediaType"], value["digest"], size, dict(value.get("annotations") or {}), platform, urls)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidArgument(f"not a descriptor: {error} is missing or wrong in {value!r}") from None

@@ -32,6 +32,11 @@ def canonical_json(value: object) -> bytes:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
+def media_type_of(manifest: bytes) -> str:
+    """The media type that a manifest or index says of itself; OCI's for an image when it says none."""
+    return str(json.loads(manifest).get("mediaType") or MEDIA_TYPE_MANIFEST)
+
+
 def _load(data: bytes, what: str, media_types: tuple[str, ...]) -> dict[str, Any]:
     try:
         value = json.loads(data)

@@ -62,11 +62,12 @@ def _same_number(text: str, value: int) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 12 and int(text) == value
 
 
-def resolve(text: str, top: str = "/") -> Account:
+def resolve(text: str, top: str = "/", groups: list[str] | None = None) -> Account:
     """(uid, gid, supplementary gids, home) of `USER[:GROUP]`, each a name or a number; "" is root. Raises UnknownAccount.
 
     Source: docs.docker.com "USER"; a number without a passwd line gets group 0 and home "/". A number always is that id, even
-    where the image has an account whose name is made of the same digits. `top` is the directory that is the container's root.
+    where the image has an account whose name is made of the same digits. `top` is the directory that is the container's root; `groups`
+    are names or numbers of groups that are added.
     """
     user, separator, group = text.partition(":")
     if text and not (user and (group or not separator)):
@@ -81,16 +82,21 @@ def resolve(text: str, top: str = "/") -> Account:
         gid, home, name = 0, "/root" if uid == 0 else "/", ""
     if uid is None or gid is None:
         raise UnknownAccount(f"unable to find user {user}: no matching entries in the image's /etc/passwd")
-    groups: list[int] = []
-    table = _lines("/etc/group", top) if separator or name else []
+    table = _lines("/etc/group", top) if separator or name or groups else []
+    found_groups = [_group(text, table) for text in groups or []]
     if separator:
-        gid = _number(group)
-        if gid is None:
-            row = next((row for row in table if len(row) >= 3 and row[0] == group), None)
-            gid = _number(row[2]) if row else None
-        if gid is None:
-            raise UnknownAccount(f"unable to find group {group}: no matching entries in the image's /etc/group")
+        gid = _group(group, table)
     elif name:
         members = [_number(row[2]) for row in table if len(row) >= 4 and name in row[3].split(",")][:_MOST_GROUPS]
-        groups = [member for member in members if member is not None]
-    return uid, gid, sorted({gid, *groups}), home
+        found_groups += [member for member in members if member is not None]
+    return uid, gid, sorted({gid, *found_groups}), home
+
+
+def _group(text: str, table: list[list[str]]) -> int:
+    gid = _number(text)
+    if gid is None:
+        row = next((row for row in table if len(row) >= 3 and row[0] == text), None)
+        gid = _number(row[2]) if row else None
+    if gid is None:
+        raise UnknownAccount(f"unable to find group {text}: no matching entries in the image's /etc/group")
+    return gid

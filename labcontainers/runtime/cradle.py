@@ -1,8 +1,8 @@
-"""A process that waits inside control groups of version 1, so that a container's init is born there instead of having to move.
+"""A process that waits inside control groups of version 1 and new namespaces, so that a container's init is born there.
 
-It must not import anything but what the launcher holds. Moving a process between groups of version 1 waits for an RCU grace
-period, often 10 ms and more (cgroup_threadgroup_rwsem in the kernel's cgroup.c); version 2 has CLONE_INTO_CGROUP instead. So a
-child of the process that waits for the next request makes that move ahead of time, in groups that get their name when used.
+It must not import anything but what the launcher holds. The kernel takes more than a millisecond to make a network namespace and
+the directories of the groups, and on some kernels ten to move a process between groups (see init.enter_cgroups). So a child of the
+process that waits for the next request does all that ahead of time, in groups that get their name when used.
 """
 
 from __future__ import annotations
@@ -13,18 +13,24 @@ import sys
 from labcontainers.kernel import syscalls
 from labcontainers.runtime import cleanup
 from labcontainers.runtime.handshake import Channel, Message
-from labcontainers.runtime.init import begin, enter_cgroups
+from labcontainers.runtime.init import begin, enter_cgroups, loopback
+
+_AHEAD = {syscalls.CLONE_NEWNET: "net", syscalls.CLONE_NEWIPC: "ipc", syscalls.CLONE_NEWUTS: "uts"}
 
 
 class Cradle:
-    """The waiting child; `token` names the start that it is meant for, `procs` are the cgroup.procs files of its groups."""
+    """The waiting child; `token` names the start that it is meant for, `procs` are the cgroup.procs files of its groups.
 
-    def __init__(self, token: str, procs: list[str], leave: tuple[int, ...]) -> None:
+    `parents` are the directories of all groups.
+    """
+
+    def __init__(self, token: str, procs: list[str], parents: list[str], leave: tuple[int, ...]) -> None:
         """Fork it; it closes the descriptors `leave`, by whose end others notice things."""
         self.token = token
-        self._directories = [os.path.dirname(path) for path in procs]
+        self._procs = procs
+        self._parents = parents
         self._channel, theirs = Channel.pair()
-        self._pid = os.fork()
+        self._pid = syscalls.clone(0)
         if self._pid == 0:
             try:
                 for fd in (*leave, self._channel.fileno()):
@@ -49,9 +55,10 @@ class Cradle:
         return int(answer["pid"]) if isinstance(answer, dict) else 0
 
     def discard(self) -> None:
-        """End it, and remove its groups unless they have got another name meanwhile."""
+        """End it, and remove its groups unless they have got another name meanwhile; with them their parents if they were the last."""
         self._end()
-        cleanup.remove_cgroups({"v1": dict(enumerate(self._directories))})
+        cleanup.remove_cgroups({"v1": {path: os.path.dirname(path) for path in self._procs}})
+        cleanup.remove_if_empty(self._parents)
 
     def close(self) -> None:
         """Let go of it, in a fork of the process that it waits for."""
@@ -72,12 +79,30 @@ def _wait(channel: Channel, procs: list[str]) -> None:
     sys.path.clear()
     sys.meta_path.clear()
     enter_cgroups(procs)
+    homes = {flag: os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for flag, name in _AHEAD.items()}
+    syscalls.unshare(sum(homes))
+    loopback()
     message, fds = channel.receive()
     if not isinstance(message, dict):
         return
-    pid = syscalls.clone(message["flags"] | syscalls.CLONE_PARENT, cgroup_fd=fds[5] if len(fds) > 5 else -1)
+    flags = _still_to_make(message["flags"], homes)
+    pid = syscalls.clone(flags | syscalls.CLONE_PARENT, cgroup_fd=fds[5] if len(fds) > 5 else -1)
     if pid == 0:
         stdin, stdout, stderr, plan, status = fds[:5]
         begin(stdin, stdout, stderr, plan, Channel.from_fd(status))
     answer: Message = {"pid": pid}
     channel.send(answer)
+
+
+def _still_to_make(flags: int, homes: dict[int, int]) -> int:
+    """The flags without those namespaces that the child inherits; where it wants the old ones, go back there. Raises OSError.
+
+    What belongs to a new user namespace has to be made with that.
+    """
+    for flag, fd in homes.items():
+        if flags & flag and not flags & syscalls.CLONE_NEWUSER:
+            flags &= ~flag
+        else:
+            syscalls.setns(fd, flag)
+        os.close(fd)
+    return flags

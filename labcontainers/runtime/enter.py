@@ -6,24 +6,15 @@ container's root can neither trace it nor read its descriptors (CVE-2016-9962).
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import socket
-import struct
-from collections.abc import Callable
-from typing import Any
+import time
 
 from labcontainers.kernel import syscalls
+from labcontainers.kernel.lean import Callable, signal
 from labcontainers.runtime import forward
 from labcontainers.runtime.handshake import Channel, Message
 from labcontainers.runtime.init import Process, report, run_plan
 from labcontainers.runtime.stdio import Client
-
-
-def loads(text: bytes) -> Any:
-    """The value of a JSON text; plans travel as files, so that only the process that carries one out holds it."""
-    return json.loads(text)
 
 
 def exit_code(status: int) -> int:
@@ -31,20 +22,34 @@ def exit_code(status: int) -> int:
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def peer_credentials(connection: socket.socket) -> tuple[int, int, int]:
-    """(pid, uid, gid) of the process at the other end, by SO_PEERCRED (unix(7))."""
-    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    pid, uid, gid = struct.unpack("=3i", packed)
-    return pid, uid, gid
+def _fork_in(cgroup: str) -> tuple[int, bool]:
+    """A child in a cgroup of version 2 ("" for the one that this process is in), and whether it is there already.
+
+    It is born there, as one that moves there waits for an RCU grace period; a kernel that refuses that (before Linux 5.7) lets it move.
+    """
+    if cgroup:
+        fd = os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return syscalls.clone(0, cgroup_fd=fd), True
+        except OSError:
+            return os.fork(), False
+        finally:
+            os.close(fd)
+    return os.fork(), True
 
 
 class Entered:
-    """One `exec`: the process between the shim and the workload, then the workload itself."""
+    """One `exec`: the process between the shim and the workload, then the workload itself; `terminal` are both ends of one, or none.
+
+    `exec_id` is what its events call it, or "".
+    """
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.pid = 0
         self.pidfd = -1
+        self.exec_id = ""
+        self.terminal: tuple[int, ...] = ()
         self._answer: Message | None = None
 
     def start(self, init_pidfd: int, request: Message, fds: list[int], become: Callable[[int, int, int], None]) -> None:
@@ -55,11 +60,11 @@ class Entered:
         plan, procs, namespaces = request["plan"], request["procs"], request["namespaces"]
         stdin, stdout, stderr = fds
         self.status, theirs = Channel.pair()
-        joiner = os.fork()
+        joiner, born_there = _fork_in(request.get("cgroup_directory", ""))
         if joiner == 0:
             try:
                 syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-                Process(theirs).join_cgroups(procs)
+                Process(theirs).join_cgroups(procs if born_there else [*procs, f"{request['cgroup_directory']}/cgroup.procs"])
                 try:
                     syscalls.setns(init_pidfd, namespaces)
                 except ProcessLookupError:
@@ -72,14 +77,15 @@ class Entered:
                     run_plan(plan, theirs)
                 theirs.send({"pid": pid})
             except BaseException as error:
-                report(theirs, plan, 0, error)
+                report(theirs, plan, [], error)
             os._exit(0)
         theirs.close()
         os.waitpid(joiner, 0)
 
     def on_status(self) -> Message | None:
         """Read one message of the joiner or the workload; the answer for the client once it is known, else None."""
-        message, _ = self.status.receive()
+        message, fds = self.status.receive()
+        self.terminal = tuple(fds) or self.terminal
         if isinstance(message, dict):
             if "too_late" in message:
                 self._answer = {"not_running": True}
@@ -91,6 +97,7 @@ class Entered:
         if self._answer is not None or not self.pid:
             if self.pid:
                 os.waitpid(self.pid, 0)
+                self.pid = 0
             died = {"operation": "exec", "about": "", "message": "the joining process died", "exit_code": 125}
             return self._answer or {"error": died}
         self.pidfd = syscalls.pidfd_open(self.pid)
@@ -106,6 +113,9 @@ class Entered:
 
     def reap(self) -> int:
         """The workload's exit code; blocks until it is dead."""
+        for fd in self.terminal:
+            os.close(fd)
+        self.terminal = ()
         if self.pidfd >= 0:
             os.close(self.pidfd)
             self.pidfd = -1
@@ -116,11 +126,12 @@ class Entered:
         return exit_code(status)
 
 
-def start_forwarder(init_pidfd: int, listeners: list[int], targets: list[tuple[str, int]]) -> int:
-    """Fork the process that accepts on `listeners` (made outside) and connects inside the container; its pid."""
+def start_forwarder(init_pidfd: int, listeners: list[int], targets: list[tuple[str, int]]) -> tuple[int, int]:
+    """Fork the process that accepts on `listeners` (made outside) and connects inside the container; its pid, and microseconds."""
+    began = time.monotonic_ns()
     pid = os.fork()
     if pid:
-        return pid
+        return pid, (time.monotonic_ns() - began) // 1000
     try:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)

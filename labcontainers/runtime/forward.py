@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import select
-import socket
+
+from labcontainers.kernel.lean import socket
+from labcontainers.runtime.handshake import accept
 
 _CHUNK = 65536
 _BACKLOG_BYTES = 1 << 18
@@ -47,7 +49,7 @@ def serve(targets: dict[int, tuple[str, int]]) -> None:
 
 def _accept(poll: select.epoll, halves: dict[int, _Half], listener: socket.socket, target: tuple[str, int]) -> None:
     try:
-        outside, _ = listener.accept()
+        outside = accept(listener)
     except OSError:
         return
     inside = socket.socket(socket.AF_INET6 if ":" in target[0] else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)

@@ -2,25 +2,21 @@
 
 It must not import anything but the few standard modules that the launcher holds, and knows no meaning of the messages.
 
-A datagram begins with one byte for its kind: `J` a JSON object, `1` or `2` bytes of standard output or error.
+A datagram begins with one byte for its kind: `J` a JSON object, `0` bytes of standard input, `1` or `2` of standard output or error.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import struct
-from typing import Any
+
+from labcontainers.kernel.lean import Any, dumps, loads, socket
 
 CHUNK_BYTES = 65536
 _INLINE_BYTES = 4000
 _DESCRIPTORS = 32
 
 Message = dict[str, Any]
-
-# One encoder for all messages: json.dumps with options would make one each time.
-dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Channel:
@@ -44,8 +40,24 @@ class Channel:
         """Take over the descriptor `fd`."""
         return Channel(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=fd))
 
+    def expect_streams(self) -> None:
+        """From now on, reserve room for whole chunks."""
+        self._buffer_bytes = CHUNK_BYTES + 16
+
+    def wake_up_every(self, seconds: float) -> None:
+        """`receive` raises BlockingIOError when nothing came for so long (SO_RCVTIMEO, socket(7))."""
+        whole = int(seconds)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", whole, int((seconds - whole) * 1e6)))
+
     def fileno(self) -> int:
         return self.sock.fileno()
+
+    def disconnect(self) -> None:
+        """Send and receive no more, without letting the descriptor go: whoever waits at either end comes to the end of file."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def close(self) -> None:
         self.sock.close()
@@ -62,38 +74,55 @@ class Channel:
         finally:
             os.close(memory)
 
-    def send_stream(self, stream: int, data: bytes) -> None:
-        """Send at most CHUNK_BYTES bytes of standard output (1) or error (2); BlockingIOError when the peer is slow."""
+    def send_stream(self, stream: int, data: bytes | memoryview) -> None:
+        """Send at most CHUNK_BYTES bytes of standard input (0), output (1) or error (2); BlockingIOError when the peer is slow."""
         self.sock.send(b"%d" % stream + data, socket.MSG_NOSIGNAL)
 
     def _send(self, data: bytes, fds: tuple[int, ...]) -> None:
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"={len(fds)}i", *fds))] if fds else []
-        self.sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
+        send_with(self.sock, data, fds)
 
     def receive(self) -> tuple[Message | tuple[int, bytes] | None, list[int]]:
         """The next message: a dict, (stream, bytes), or None at end of file; with the descriptors that came along.
 
-        Blocks unless the socket is non-blocking (then BlockingIOError).
+        Blocks unless the socket is non-blocking or wakes up (then BlockingIOError).
         """
         try:
-            data, ancillary, _, _ = self.sock.recvmsg(self._buffer_bytes, socket.CMSG_SPACE(4 * _DESCRIPTORS), socket.MSG_CMSG_CLOEXEC)
+            data, fds = receive_with(self.sock, self._buffer_bytes)
         except ConnectionResetError:
-            return None, []
-        fds: list[int] = []
-        for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds += struct.unpack(f"={len(payload) // 4}i", payload[: len(payload) // 4 * 4])
+            # The peer left without reading all; what it had sent before is still here (unix(7)), and then the end.
+            data, fds = receive_with(self.sock, self._buffer_bytes)
         if not data:
             return None, fds
-        if data[:1] in (b"1", b"2"):
+        if data[:1] in (b"0", b"1", b"2"):
             return (data[0] - 48, data[1:]), fds
         body = data[1:]
         if data[:1] == b"M":
             memory = fds.pop()
             body = read_all(memory)
             os.close(memory)
-        message: Message = json.loads(body)
+        message: Message = loads(body)
         return message, fds
+
+
+def send_with(sock: socket.socket, data: bytes, fds: tuple[int, ...]) -> None:
+    """Send one datagram with descriptors (SCM_RIGHTS, unix(7)); raises OSError."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"={len(fds)}i", *fds))] if fds else []
+    sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
+
+
+def receive_with(sock: socket.socket, most_bytes: int) -> tuple[bytes, list[int]]:
+    """One datagram and the descriptors that came along, close-on-exec; raises OSError."""
+    data, ancillary, _, _ = sock.recvmsg(most_bytes, socket.CMSG_SPACE(4 * _DESCRIPTORS), socket.MSG_CMSG_CLOEXEC)
+    fds: list[int] = []
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds += struct.unpack(f"={len(payload) // 4}i", payload[: len(payload) // 4 * 4])
+    return data, fds
+
+
+def accept(server: socket.socket) -> socket.socket:
+    """accept(2): the connection, close-on-exec; raises OSError."""
+    return socket.socket(fileno=server._accept()[0])  # type: ignore[attr-defined]  # of the C form alone
 
 
 def _write_all(fd: int, data: bytes) -> None:

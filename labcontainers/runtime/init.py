@@ -6,19 +6,17 @@ It must not import anything once it has entered the container's root, and knows 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import resource
-import signal
-import socket
 import struct
 import time
-from typing import Any
 
 from labcontainers.kernel import syscalls
-from labcontainers.runtime import account
+from labcontainers.kernel.lean import Any, loads, signal, socket
+from labcontainers.runtime import account, apparmor, reaper, special_mounts
 from labcontainers.runtime.handshake import Channel, read_all
 from labcontainers.runtime.rootfs import Refused, RootFileSystem, operation_table
+from labcontainers.runtime.terminal import Terminal
 
 Plan = list[list[Any]]
 
@@ -43,12 +41,13 @@ class Process:
         self.channel = channel
         self.uid = self.gid = 0
         self.groups: list[int] = []
+        self.added_groups: list[str] = []
+        self.capabilities = 0
         self.home = "/"
 
     def join_cgroups(self, procs: list[str]) -> None:
-        """Move this process into cgroups by their cgroup.procs files (cgroups(7)), unless it was born in them."""
-        if not in_cgroups(procs):
-            enter_cgroups(procs)
+        """Move this process into cgroups by their cgroup.procs files (cgroups(7)), but into those that it was born in."""
+        enter_cgroups(missing_cgroups(procs))
 
     def unshare(self, flags: int) -> None:
         """Leave further namespaces, once the cgroups are joined."""
@@ -63,16 +62,14 @@ class Process:
         syscalls.call("setdomainname", name.encode(), len(name.encode()))
 
     def loopback(self) -> None:
-        """Bring `lo` up (netdevice(7))."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            request = struct.pack("16sH14x", b"lo", 0)
-            flags = struct.unpack("16sH14x", fcntl.ioctl(sock, _SIOCGIFFLAGS, request))[1]
-            fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+        """Bring `lo` up."""
+        loopback()
 
     def network_offer(self) -> None:
         """Pass a netlink socket of this network namespace out, by which the engine configures it meanwhile."""
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 0) as sock:
-            self.channel.send({"network": True}, (sock.fileno(),))
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 0)
+        self.channel.send({"network": True}, (sock.fileno(),))
+        sock.close()
 
     def network_wait(self) -> None:
         """Wait until the engine has configured the network."""
@@ -98,8 +95,12 @@ class Process:
                 raise
 
     def rlimit(self, kind: int, soft: int, hard: int) -> None:
-        """setrlimit(2), never above what this process may have."""
-        _, limit = resource.getrlimit(kind)
+        """setrlimit(2); where that is more than this process may have, as much as it may."""
+        try:
+            resource.setrlimit(kind, (soft, hard))
+            return
+        except (ValueError, OSError):
+            _, limit = resource.getrlimit(kind)
         if limit != resource.RLIM_INFINITY:
             hard = limit if hard == resource.RLIM_INFINITY else min(hard, limit)
         resource.setrlimit(kind, (hard if soft == resource.RLIM_INFINITY else min(soft, hard), hard))
@@ -112,9 +113,10 @@ class Process:
         finally:
             os.close(fd)
 
-    def account(self, user: str) -> None:
-        """Find who the workload runs as in the container's own /etc/passwd and /etc/group."""
-        self.uid, self.gid, self.groups, self.home = account.resolve(user)
+    def account(self, user: str, groups: list[str] | None = None) -> None:
+        """Find who the workload runs as in the container's own /etc/passwd and /etc/group; `groups` are names or ids beside its own."""
+        self.added_groups = groups or []
+        self.uid, self.gid, self.groups, self.home = account.resolve(user, groups=self.added_groups)
 
     def bounding(self, keep: int) -> None:
         """Drop every capability outside `keep` from the bounding set (capabilities(7))."""
@@ -131,16 +133,22 @@ class Process:
         """prctl(PR_SET_NO_NEW_PRIVS)."""
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
 
-    def seccomp(self, program: str) -> None:
+    def seccomp(self, program: str, flags: int = 0) -> None:
         """Load the compiled filter, given as hexadecimal text of sock_filter records."""
-        syscalls.seccomp_filter(bytes.fromhex(program))
+        syscalls.seccomp_filter(bytes.fromhex(program), flags)
 
-    def identity(self, keep: int, single_id: bool) -> None:
-        """Become the user, with no more capabilities than `keep`, and none unless it is root."""
+    def apparmor(self, name: str) -> None:
+        """Change to this profile on execve(2)."""
+        apparmor.change_on_exec(name)
+
+    def identity(self, keep: int, single_id: bool, init: bool = False) -> None:
+        """Become the user, with no more capabilities than `keep`, and none unless it is root; `init` keeps what number 1 needs."""
         if single_id and (self.uid or self.gid):
             raise Refused(f"cannot become uid {self.uid}: this host gives only one user id (see `doctor`, subordinate ids)")
+        if single_id and self.added_groups:
+            raise Refused(f"cannot add group {self.added_groups[0]}: this host gives only one group id (see `doctor`, subordinate ids)")
         for fd in (0, 1, 2):
-            _own_pipe(fd, self.uid, self.gid)
+            _own_stream(fd, self.uid, self.gid)
         if not single_id:
             os.setgroups(self.groups)
         syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
@@ -148,8 +156,8 @@ class Process:
         os.setresuid(self.uid, self.uid, self.uid)
         syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
         permitted, _, _ = syscalls.capget()
-        mask = keep & permitted if self.uid == 0 else 0
-        syscalls.capset(mask, mask)
+        self.capabilities = keep & permitted if self.uid == 0 else 0
+        syscalls.capset(self.capabilities | (reaper.kept(permitted) if init else 0), self.capabilities)
         die_with_parent()
 
     def chdir(self, path: str) -> None:
@@ -161,12 +169,18 @@ class Process:
         try:
             os.chdir(path or "/")
         except OSError as error:
-            raise CannotExecute(f"working directory {path!r}: {(error.strerror or '').lower()}", 126) from None
+            code = 127 if isinstance(error, FileNotFoundError) else 126
+            raise CannotExecute(f"working directory {path!r}: {(error.strerror or '').lower()}", code) from None
         if not os.getcwd().startswith("/"):
             raise Refused(f"working directory {path!r} is outside the container")
 
-    def exec(self, arguments: list[str], environment: list[str]) -> None:
-        """execve(2), found along the PATH of the container's environment; returns only by an exception."""
+    def exec(self, arguments: list[str], environment: list[str], init: bool = False) -> None:
+        """execve(2), found along the PATH of the container's environment; returns only by an exception.
+
+        With `init` that happens in a child, and this process stays as number 1.
+        """
+        if init:
+            reaper.split(self.capabilities)
         names = {entry.partition("=")[0] for entry in environment}
         if "HOME" not in names:
             environment = [*environment, "HOME=" + self.home]
@@ -196,16 +210,18 @@ class Process:
         """Name of each process operation of a plan -> the function that does it."""
         names = (
             "join_cgroups unshare hostname domainname loopback network_offer network_wait sysctl keyring rlimit oom_score account "
-            "bounding no_new_privs seccomp identity chdir"
+            "bounding apparmor no_new_privs seccomp identity chdir"
         )
         return {name: getattr(self, name) for name in names.split()}
 
 
-def _own_pipe(fd: int, uid: int, gid: int) -> None:
-    """Give a pipe to the user, so that /dev/stdout can be opened again."""
+def _own_stream(fd: int, uid: int, gid: int) -> None:
+    """Give a pipe, or the terminal that controls this process, to the user, so that /dev/stdout can be opened again."""
     try:
         if os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
             os.fchown(fd, uid, gid)
+        elif os.isatty(fd) and os.tcgetpgrp(fd) > 0:
+            os.fchown(fd, uid, -1)
     except OSError:
         pass
 
@@ -218,18 +234,35 @@ def die_with_parent() -> None:
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
 
 
+def loopback() -> None:
+    """Bring `lo` of this network namespace up (netdevice(7)); at once if it is."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    request = struct.pack("16sH14x", b"lo", 0)
+    flags = struct.unpack("16sH14x", fcntl.ioctl(sock, _SIOCGIFFLAGS, request))[1]
+    if not flags & _IFF_UP:
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+    sock.close()
+
+
 def enter_cgroups(procs: list[str]) -> None:
-    """Move this process into cgroups by their cgroup.procs files."""
+    """Move this process, which has one thread, into cgroups by their cgroup.procs files.
+
+    In version 1 by the file `tasks` beside it: a thread that moves only itself need not wait for an RCU grace period of 10 ms and more
+    (cgroup_procs_write_start in the kernel's cgroup.c, since Linux 5.5).
+    """
     for path in procs:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            fd = os.open(path[: -len("cgroup.procs")] + "tasks", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(fd, b"0")
         finally:
             os.close(fd)
 
 
-def in_cgroups(procs: list[str]) -> bool:
-    """Whether this process is in every one of the cgroups of version 1 whose cgroup.procs files are given (proc_pid_cgroup(5))."""
+def missing_cgroups(procs: list[str]) -> list[str]:
+    """Those of the cgroup.procs files whose cgroups of version 1 this process is not in (proc_pid_cgroup(5))."""
     fd = os.open("/proc/self/cgroup", os.O_RDONLY | os.O_CLOEXEC)
     try:
         lines = os.read(fd, 65536).decode("utf-8", "surrogateescape").splitlines()
@@ -246,7 +279,7 @@ def in_cgroups(procs: list[str]) -> bool:
                 return True
         return False
 
-    return all(map(holds, procs))
+    return [path for path in procs if not holds(path)]
 
 
 def become_workload(stdin: int, stdout: int, stderr: int) -> None:
@@ -258,28 +291,33 @@ def become_workload(stdin: int, stdout: int, stderr: int) -> None:
     except PermissionError:
         pass
     # Ignored signals stay ignored across execve(2): those that the interpreter ignores, and those that whoever started us does (nohup).
+    # What the interpreter knows to have its default action needs nothing; of the two that libc keeps to itself it knows nothing.
     for number in range(1, signal.NSIG):
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
+        if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) != signal.SIG_DFL:
             syscalls.reset_signal(number)
     os.umask(0o022)
 
 
-def begin(stdin: int, stdout: int, stderr: int, plan: int, channel: Channel) -> None:
-    """What init does as soon as it is cloned: take its streams and carry out the plan in the file `plan`; never returns."""
+def begin(stdin: int, stdout: int, stderr: int, plan: int, channel: Channel, inherited: dict[str, int] | None = None) -> None:
+    """What init does as soon as it is cloned: take its streams and carry out the plan in the file `plan`; never returns.
+
+    `inherited` are mounts by name, taken from namespaces that are shared (runtime.joining).
+    """
     die_with_parent()
     become_workload(stdin, stdout, stderr)
     syscalls.prctl(syscalls.PR_SET_NAME, b"lab-init\0")
-    run_plan(json.loads(read_all(plan)), channel)
+    run_plan(loads(read_all(plan)), channel, inherited)
 
 
-def run_plan(plan: Plan, channel: Channel) -> None:
+def run_plan(plan: Plan, channel: Channel, inherited: dict[str, int] | None = None) -> None:
     """Carry out `plan` in this process; its last operation is `exec`, so this returns only by os._exit after an error.
 
-    Each operation's microseconds go to the shim before exec; a failure goes there with the operation's index.
+    Each operation's microseconds go to the shim before exec; a failure goes there with those of the operations before it.
     """
     root = RootFileSystem()
     process = Process(channel)
-    table = {**operation_table(root), **process.table()}
+    table = {**operation_table(root), **special_mounts.operations(root, inherited or {}), **process.table()}
+    table.update(Terminal(root, channel).table())
     timings: list[int] = []
     try:
         for name, arguments in plan[:-1]:
@@ -289,19 +327,20 @@ def run_plan(plan: Plan, channel: Channel) -> None:
         channel.send({"ready": True, "timings_us": timings, "made": root.made})
         process.exec(**plan[-1][1])
     except BaseException as error:
-        report(channel, plan, len(timings), error)
+        report(channel, plan, timings, error)
     os._exit(127)
 
 
-def report(channel: Channel, plan: Plan, index: int, error: BaseException) -> None:
-    """Tell the shim which operation failed and why, as plain values."""
-    name, arguments = plan[min(index, len(plan) - 1)]
+def report(channel: Channel, plan: Plan, timings: list[int], error: BaseException) -> None:
+    """Tell the shim which operation failed and why, as plain values; it is the one after those that `timings` are of."""
+    name, arguments = plan[min(len(timings), len(plan) - 1)]
     about = str(arguments.get("target") or arguments.get("path") or arguments.get("source") or arguments.get("name") or "")
     failure: dict[str, Any] = {"operation": name, "about": about, "message": str(error), "exit_code": getattr(error, "exit_code", 125)}
     if isinstance(error, OSError):
         failure.update(errno=error.errno, message=(error.strerror or str(error)).lower())
     elif not isinstance(error, Refused | CannotExecute | account.UnknownAccount):
         failure["message"] = f"{type(error).__name__}: {error}"
+    failure["timings_us"] = timings
     failure["refused"] = isinstance(error, Refused | CannotExecute | account.UnknownAccount)
     try:
         channel.send({"error": failure})

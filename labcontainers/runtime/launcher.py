@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import codecs
 import gc
-import json
 import os
 import select
-import signal
-import socket
 import sys
 import time
 
 from labcontainers.kernel import syscalls
+from labcontainers.kernel.lean import dumps, loads, signal, socket
 from labcontainers.runtime import rootless
 from labcontainers.runtime.cradle import Cradle
-from labcontainers.runtime.handshake import Channel, Message, boot_id, dumps, start_time
+from labcontainers.runtime.handshake import Channel, Message, boot_id, receive_with, send_with, start_time
 from labcontainers.runtime.rootless import Member
 from labcontainers.runtime.shim import Shim
 from labcontainers.runtime.stdio import Client
@@ -59,7 +57,7 @@ class Launcher:
                 parent.close()
                 self._wait_for_request(child)
             child.close()
-            word, fds, _, _ = socket.recv_fds(parent, 1, 1)
+            word, fds = receive_with(parent, 1)
             parent.close()
             if word == b"e":
                 break
@@ -148,7 +146,7 @@ class Launcher:
             parent.send(b"t")
             channel.send({"error": {"type": "OSError", "errno": error.errno, "message": str(error), "path": ""}})
             return
-        socket.send_fds(parent, [b"t"], [namespace] if self.bridge_fd < 0 else [])
+        send_with(parent, b"t", (namespace,) if self.bridge_fd < 0 else ())
         channel.send({"result": None}, (sock,))
 
 
@@ -165,12 +163,26 @@ def rehearse() -> None:
         _, fds = second.receive()
         for descriptor in (*fds, *os.pipe2(os.O_CLOEXEC)):
             os.close(descriptor)
-        json.loads(dumps({"boot": boot_id(), "start": start_time(os.getpid()), "at": time.time()}))
-        client = Client(second, output=False)
+        loads(dumps({"boot": boot_id(), "start": start_time(os.getpid()), "at": time.time()}))
+        client = Client(second)
         client.send({"started": 1})
         first.receive()
         first.close()
         second.close()
+
+
+def map_program() -> None:
+    """Map all code and constants of the interpreter and its libraries here: a page that nobody else maps counts as the shim's own."""
+    with open("/proc/self/maps", "rb") as maps:
+        mappings = [line.split(None, 5) for line in maps]
+    for span, permissions, *_, path in (fields for fields in mappings if len(fields) == 6):
+        if permissions[1:2] != b"w" and path.startswith(b"/"):
+            first, last = (int(address, 16) for address in span.split(b"-"))
+            try:
+                syscalls.madvise(first, last - first, syscalls.MADV_POPULATE_READ)
+            except OSError:
+                # an old kernel, or a mapping without access: it stays as it is
+                pass
 
 
 def main(fd: int, members: str, ids: str, search_path: list[str]) -> None:
@@ -185,6 +197,7 @@ def main(fd: int, members: str, ids: str, search_path: list[str]) -> None:
     else:
         launcher.channel.send({"ids": "host"})
     rehearse()
+    map_program()
     gc.collect()
     gc.freeze()
     gc.disable()

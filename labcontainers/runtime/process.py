@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import select
+import socket
 import subprocess
 import sys
 import threading
@@ -22,11 +23,13 @@ from typing import Any
 from labcontainers import errors
 from labcontainers.errors import Failed, KernelFailed, LabError, StartFailed, Unavailable, Unsupported
 from labcontainers.kernel import id_maps
-from labcontainers.runtime.handshake import Channel, Message, dumps, memory_file
+from labcontainers.kernel.interrupts import LOOK_AGAIN_S
+from labcontainers.kernel.lean import dumps
+from labcontainers.runtime.handshake import Channel, Message, memory_file
 from labcontainers.runtime.workshop import Request, Workshop
 
 _BOOT = (
-    "import sys;sys.dont_write_bytecode=True;p=sys.path[:];sys.path.append(sys.argv[1]);"
+    "import sys;p=sys.path[:];sys.path.append(sys.argv[1]);"
     "from labcontainers.runtime.launcher import main;"
     "main(int(sys.argv[2]),sys.argv[3],sys.argv[4],sys.path[:])"
 )
@@ -153,33 +156,41 @@ class LauncherProcess:
 
         Raises what the function raised, mapped to this project's errors.
         """
-        result, fds = self._ask({"worker": {"function": function, "arguments": arguments}}, self._workshop.request)
-        _close_all(fds)
-        return result
+        return self.begin(function, **arguments).result()
+
+    def begin(self, function: str, fds: tuple[int, ...] = (), /, **arguments: object) -> Errand:
+        """As call(), without waiting for the end. The function gets copies of the descriptors `fds` as its first arguments."""
+        return Errand(self._ask({"worker": {"function": function, "arguments": arguments}}, self._workshop.request, fds))
+
+    def begin_bound(self, function: str, /, **arguments: object) -> Errand:
+        """As begin(), for work that is of no use without its result: `Errand.stop`, or the death of this process, kills the worker."""
+        return Errand(self._ask({"worker": {"function": function, "arguments": arguments, "bound": True}}, self._workshop.request))
 
     def bridge_socket(self) -> int:
         """A netlink socket inside the user's private network namespace, where rootless bridges live; the caller closes it."""
-        _, fds = self._ask({"bridge_socket": True}, self._request)
+        with contextlib.closing(self._ask({"bridge_socket": True}, self._request)) as channel:
+            _, fds = _answer(channel)
         return fds[0]
 
-    def _ask(self, message: Message, request: Request) -> tuple[Any, list[int]]:
+    @staticmethod
+    def _ask(message: Message, request: Request, fds: tuple[int, ...] = ()) -> Channel:
+        """Send a request; the channel on which the answer comes."""
         ours, theirs = Channel.pair()
         try:
-            request(message, (theirs.fileno(),))
-            theirs.close()
-            answer, fds = ours.receive()
-        finally:
+            request(message, (theirs.fileno(), *fds))
+        except BaseException:
             ours.close()
+            raise
+        finally:
             theirs.close()
-        if not isinstance(answer, dict):
-            raise Failed("a worker ended without an answer")
-        if "error" in answer:
-            raise _mapped(answer["error"])
-        return answer["result"], fds
+        return ours
 
-    def prepare(self, token: str, procs: tuple[str, ...]) -> None:
-        """Let the process that waits for the next request keep a cradle in the cgroups `procs` ready (runtime.cradle). Does not wait."""
-        self._request({"cradle": {"token": token, "procs": procs}}, ())
+    def prepare(self, token: str, procs: tuple[str, ...], parents: tuple[str, ...]) -> None:
+        """Let the process that waits for the next request keep a cradle in the cgroups `procs` ready (runtime.cradle). Does not wait.
+
+        If it is never used, it takes the directories `parents` away, too, where nothing else is in them.
+        """
+        self._request({"cradle": {"token": token, "procs": procs, "parents": parents}}, ())
 
     def spawn(self, request: Message, *, stdin: int | None, listeners: tuple[int, ...] = ()) -> Channel:
         """Fork a shim for `request` (see runtime.shim); returns the channel to it, on which everything else happens.
@@ -199,6 +210,41 @@ class LauncherProcess:
             theirs.close()
             os.close(plan)
         return ours
+
+
+class Errand:
+    """Work that goes on in a worker. Closing it lets go of the worker, which ends by itself."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def result(self) -> Any:
+        """What the function returned; blocks, once. Raises what it raised, mapped to this project's errors."""
+        try:
+            result, fds = _answer(self._channel)
+        finally:
+            self.close()
+        _close_all(fds)
+        return result
+
+    def stop(self) -> None:
+        """From any thread: kill the worker if it is bound; whoever waits for the result gets Failed when it is gone. Idempotent."""
+        with contextlib.suppress(OSError):
+            self._channel.sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._channel.close()
+
+
+def _answer(channel: Channel) -> tuple[Any, list[int]]:
+    """The result that a worker sends, with descriptors; raises the error that it sends."""
+    answer, fds = channel.receive()
+    if not isinstance(answer, dict):
+        raise Failed("a worker ended without an answer")
+    if "error" in answer:
+        raise _mapped(answer["error"])
+    return answer["result"], fds
 
 
 def _mapped(failure: Message) -> BaseException:
@@ -256,15 +302,19 @@ class Execution:
         self.started: Message = {}
         self.ended: Message = {}
         self._early: deque[tuple[int, bytes]] = deque()
+        channel.wake_up_every(LOOK_AGAIN_S)
 
     def close(self) -> None:
         """Let go; a foreground container is killed by that."""
         self.channel.close()
 
-    def signal(self, number: int) -> None:
-        """Send a signal to the container's first process."""
+    def signal(self, number: int, *, stop: bool = False, keep: bool = False) -> None:
+        """Send a signal to the container's first process; with `stop` it is to end by that, and not to be started again by its policy.
+
+        With `keep` it is not to be removed at this end, whatever was said when it was made.
+        """
         with contextlib.suppress(OSError):
-            self.channel.send({"signal": number})
+            self.channel.send({"signal": number, **({"stop": True} if stop else {}), **({"keep": True} if keep else {})})
 
     def next(self, timeout_s: float | None = None) -> Message | tuple[int, bytes] | None:
         """The next message or output; None at the end or, with `timeout_s`, when nothing came in time (raises TimeoutError).
@@ -278,18 +328,25 @@ class Execution:
             poll.register(self.channel.fileno(), select.POLLIN)
             if not poll.poll(max(timeout_s, 0) * 1000):
                 raise TimeoutError
-        message, fds = self.channel.receive()
+        message, fds = self._receive()
         if isinstance(message, dict):
             if "error" in message:
                 _close_all(fds)
                 raise start_failure(message["error"])
             if "network" in message:
                 return {**message, "socket": fds[0]}
+            if "terminal" in message:
+                return {**message, "fd": fds[0]}
             if "started" in message:
                 self.started = message
             if "ended" in message:
                 self.ended = message["ended"]
         return message
+
+    def _receive(self) -> tuple[Message | tuple[int, bytes] | None, list[int]]:
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                return self.channel.receive()
 
     def wait_started(self) -> Iterator[Message]:
         """Yield what must be answered before the start (a network to configure); ends when the workload has been executed."""
@@ -303,10 +360,13 @@ class Execution:
             elif "network" in message:
                 yield message
 
-    def wait_ended(self, timeout_s: float | None = None) -> Message | None:
-        """What the shim tells at the end: exit_code, oom_killed, finished_at; None when it did not end in time."""
+    def wait_ended(self, timeout_s: float | None = None, *, last: bool = False) -> Message | None:
+        """What the shim tells at the end: exit_code, oom_killed, finished_at; None when it did not end in time.
+
+        With `last` an end after which the container is started again does not count.
+        """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self.ended:
+        while not self.ended or (last and self.ended.get("restarting")):
             try:
                 message = self.next(None if deadline is None else deadline - time.monotonic())
             except TimeoutError:
@@ -316,13 +376,7 @@ class Execution:
         return self.ended
 
 
-_WHAT = {
-    "chdir": "working directory",
-    "exec": "",
-    "account": "",
-    "bind": "mount",
-    "overlay": "mount the layers",
-}
+_WHAT = {"chdir": "working directory", "exec": "", "account": "", "bind": "mount", "overlay": "mount the layers"}
 
 
 def start_failure(failure: Message) -> StartFailed:
@@ -337,6 +391,7 @@ def start_failure(failure: Message) -> StartFailed:
         "chdir": "name a directory of the image that its user may enter",
         "make_directory": "something else of the image is in the way",
         "bind": "the source must exist on this machine",
+        "write": "see that its file system has space left and may be written",
         "overlay": "run `doctor`: the store must lie on a file system that overlay accepts",
     }
     return StartFailed(message, failure["exit_code"], hints.get(failure["operation"], "`doctor` tells what this host allows"))

@@ -10,21 +10,47 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Any
 
 from labcontainers.kernel import mounts, syscalls
+from labcontainers.kernel.lean import Any
 from labcontainers.kernel.mounts import (
     MNT_DETACH,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
     MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
+    MS_SHARED,
+    MS_SLAVE,
 )
+
+_IN_ROOT = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 
 
 class Refused(Exception):
     """The image or the request asks for something that must not be done; the message is for the user."""
+
+
+def _open(directory: int, path: str, flags: int, resolve: int) -> int:
+    for attempt in range(100):
+        try:
+            return syscalls.openat2(directory, path, flags, resolve=resolve)
+        except BlockingIOError:
+            # Somebody renamed a directory on the way, so the kernel could not tell whether the path stays inside.
+            if attempt == 99:
+                raise
+    raise AssertionError("unreachable")
+
+
+def open_below(directory: int, path: str, flags: int = os.O_PATH) -> int:
+    """Open what lies at `path` below `directory`; raises OSError, with EXDEV where a link leads out of it."""
+    return _open(directory, path, flags, syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_MAGICLINKS)
 
 
 class RootFileSystem:
@@ -34,6 +60,17 @@ class RootFileSystem:
         self.fd = -1
         self.made: list[str] = []
         self._empty_directory = -1
+        self._joined: dict[str, int] = {}
+
+    def join(self, source: str, target: str, propagation: str, recursive: bool) -> None:
+        """Take the host's mounts at `source` for `target` while this namespace still hears of the host's (mount_namespaces(7)).
+
+        A slave hears of what is mounted there later; with "shared" the host hears of the container's mounts as well.
+        """
+        tree = mounts.open_tree(source, recursive=recursive)
+        kind = MS_SHARED if propagation in ("shared", "rshared") else MS_SLAVE
+        mounts.set_attributes(tree, 0, propagation=kind, recursive=recursive)
+        self._joined[target] = tree
 
     def private(self) -> None:
         """Detach this mount namespace's propagation from the host's."""
@@ -57,15 +94,7 @@ class RootFileSystem:
 
     def find(self, path: str, flags: int = os.O_PATH, resolve: int = 0) -> int:
         """Open `path` inside the root; raises FileNotFoundError."""
-        how = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS | resolve
-        for attempt in range(100):
-            try:
-                return syscalls.openat2(self.fd, path.lstrip("/") or ".", flags, resolve=how)
-            except BlockingIOError:
-                # Somebody renamed a directory on the way, so the kernel could not tell whether the path stays inside.
-                if attempt == 99:
-                    raise
-        raise AssertionError("unreachable")
+        return _open(self.fd, path.lstrip("/") or ".", flags, syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS | resolve)
 
     def target(self, path: str, *, directory: bool) -> int:
         """Open the mount point `path`, made with its parents where it is missing."""
@@ -84,12 +113,15 @@ class RootFileSystem:
             except FileNotFoundError:
                 pass
             parent = self.find("/".join(parts[: depth - 1]) or ".", os.O_PATH | os.O_DIRECTORY)
+            before = os.fstat(parent)
             try:
                 if directory or depth < len(parts):
                     os.mkdir(parts[depth - 1], 0o755, dir_fd=parent)
                 else:
                     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
                     os.close(os.open(parts[depth - 1], flags, 0o644, dir_fd=parent))
+                # what is made to mount on changes nothing, so that it can be taken away without a trace (runtime.cleanup)
+                os.utime(f"/proc/self/fd/{parent}", ns=(before.st_atime_ns, before.st_mtime_ns))
             except FileExistsError:
                 # Another container that shares this folder was faster, or it is a symbolic link that leads nowhere.
                 if stat.S_ISLNK(os.stat(parts[depth - 1], dir_fd=parent, follow_symlinks=False).st_mode):
@@ -130,14 +162,68 @@ class RootFileSystem:
                 raise Refused(f"the image has something else than a directory at {path}") from None
             raise
 
-    def bind(self, source: str, target: str, attributes: int = 0, recursive: bool = True) -> None:
-        """Bind a file or directory of the host, with MOUNT_ATTR_* `attributes` on it and on all below it."""
-        tree = mounts.open_tree(source, recursive=recursive)
+    def tmpfs(self, target: str, flags: int, data: str) -> None:
+        """Mount a tmpfs of the user's; without a mode of its own it has that of the directory that it covers."""
+        fd = self.target(target, directory=True)
+        try:
+            self._refuse_proc(fd, target)
+            if target.strip("/") not in self.made and not any(option.startswith("mode=") for option in data.split(",")):
+                data = f"mode={stat.S_IMODE(os.fstat(fd).st_mode):o}" + ("," + data if data else "")
+            mounts.mount_at("tmpfs", fd, "tmpfs", flags, data)
+        finally:
+            os.close(fd)
+
+    def layers(self, lower: list[str], target: str, userxattr: bool, upper: str = "", work: str = "") -> None:
+        """Put the layers of another image together at a directory of the host, to be bound from there; what is written goes to `upper`."""
+        flags = MOUNT_ATTR_NODEV | (0 if upper else MOUNT_ATTR_RDONLY)
+        mounts.overlay(lower, upper, work, target, userxattr=userxattr, flags=flags)
+
+    def secret(self, target: str, at: str, content: str, mode: int, uid: int, gid: int) -> None:
+        """A read-only file at `target` that is in memory alone, mounted at the empty directory `at` of the host that only init sees."""
+        mounts.mount("tmpfs", at, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700")
+        path = f"{at}/secret"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            data = content.encode("latin-1")
+            while data:
+                data = data[os.write(fd, data) :]
+            os.fchown(fd, uid, gid)
+            os.fchmod(fd, mode)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise Refused(f"a secret of {uid}:{gid} is not possible: this user has no such id (see `doctor`)") from None
+            raise
+        finally:
+            os.close(fd)
+        self.bind(path, target, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, recursive=False)
+
+    def bind(
+        self,
+        source: str,
+        target: str,
+        attributes: int = 0,
+        recursive: bool = True,
+        below: bool = True,
+        subpath: str = "",
+        joined: bool = False,
+        follows: bool = False,
+    ) -> None:
+        """Bind a file or directory of the host, with MOUNT_ATTR_* `attributes` on it and, with `below`, on all mounts below it.
+
+        `joined` is one that join() took. With `follows`, links on the way to `subpath` are followed as if `source` were the root.
+        """
+        tree = self._joined.pop(target) if joined else self._tree(source, subpath, recursive, follows)
+        self.attach_tree(tree, target, source, attributes, recursive and below)
+
+    def attach_tree(
+        self, tree: int, target: str, source: str = "", attributes: int = 0, recursive: bool = False, strict: bool = False
+    ) -> None:
+        """Attach the detached mount `tree`, which is closed; with `strict`, refuse a target that the image made a symbolic link."""
         try:
             is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
             if attributes:
                 mounts.set_attributes(tree, attributes, recursive=recursive)
-            fd = self.target(target, directory=is_directory)
+            fd = self._strict_target(target) if strict else self.target(target, directory=is_directory)
             try:
                 self._refuse_proc(fd, target)
             except Refused:
@@ -151,6 +237,25 @@ class RootFileSystem:
             os.close(tree)
             raise
         self._attach(tree, fd)
+
+    @staticmethod
+    def _tree(source: str, subpath: str, recursive: bool, follows: bool) -> int:
+        """A detached copy of the mounts at `source`, or at `subpath` below it; others may change what lies there meanwhile."""
+        if not subpath:
+            return mounts.open_tree(source, recursive=recursive)
+        top = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        inner = -1
+        try:
+            inner = open_below(top, subpath) if not follows else _open(top, subpath, os.O_PATH, _IN_ROOT)
+            return mounts.open_tree("", recursive=recursive, dirfd=inner)
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise Refused(f"the subpath {subpath} leads out of {source}") from None
+            raise Refused(f"cannot open the subpath {subpath} of {source}: {os.strerror(error.errno or 0).lower()}") from None
+        finally:
+            if inner >= 0:
+                os.close(inner)
+            os.close(top)
 
     @staticmethod
     def _attach(tree: int, target: int) -> None:
@@ -254,10 +359,14 @@ class RootFileSystem:
 def operation_table(root: RootFileSystem) -> dict[str, Any]:
     """Name of each file system operation of a plan -> the function that does it."""
     return {
+        "join": root.join,
         "private": root.private,
         "overlay": root.overlay,
         "bind_root": root.bind_root,
         "mount": root.mount,
+        "layers": root.layers,
+        "secret": root.secret,
+        "tmpfs": root.tmpfs,
         "bind": root.bind,
         "device": root.device,
         "symlink": root.symlink,

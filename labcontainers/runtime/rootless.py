@@ -7,11 +7,10 @@ launcher joins the namespace of the containers that outlived an earlier one.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import socket
 
 from labcontainers.kernel import syscalls
+from labcontainers.kernel.lean import dumps, loads, socket
 from labcontainers.runtime.handshake import Channel, start_time, write_file
 
 
@@ -25,7 +24,7 @@ class Member:
     def register(self, bridge_fd: int = -1) -> None:
         """Tell later launchers that this process holds the namespace, and at which descriptor the bridge's network namespace."""
         entry = {"start": start_time(os.getpid()), "ids": self.ids, "bridge_fd": bridge_fd}
-        write_file(f"{self.directory}/{os.getpid()}", json.dumps(entry))
+        write_file(f"{self.directory}/{os.getpid()}", dumps(entry))
 
     def leave(self) -> None:
         """Forget this process."""
@@ -69,7 +68,7 @@ def _join(directory: str) -> tuple[str, int] | None:
     for name in sorted(os.listdir(directory)):
         try:
             with open(f"{directory}/{name}", encoding="utf-8") as file:
-                entry = json.load(file)
+                entry = loads(file.read())
             pid = int(name)
             if start_time(pid) != entry["start"]:
                 os.unlink(f"{directory}/{name}")

@@ -1,4 +1,4 @@
-"""One process per container: it starts init, keeps its output in the log, answers on a socket, and records the end.
+"""One process per container: it starts init, keeps its output in the log, answers on a socket, records the end, and starts it again.
 
 It must not import anything but what the launcher holds, and knows no store: paths and plans are given to it. It outlives the
 engine when the container is detached, and ends the container when a foreground engine goes away.
@@ -6,51 +6,92 @@ engine when the container is detached, and ends the container when a foreground 
 
 from __future__ import annotations
 
-import fcntl
 import os
-import select
-import signal
-import socket
 import time
-from collections.abc import Callable
-from typing import Any
 
 from labcontainers.kernel import syscalls
-from labcontainers.runtime import cleanup, enter
+from labcontainers.kernel.lean import signal
+from labcontainers.runtime import cleanup, enter, joining
+from labcontainers.runtime.attaching import Attaching
+from labcontainers.runtime.audience import Audience
 from labcontainers.runtime.cradle import Cradle
-from labcontainers.runtime.handshake import CHUNK_BYTES, Channel, Message, boot_id, dumps, start_time, write_file
-from labcontainers.runtime.init import become_workload, begin
+from labcontainers.runtime.execs import Execs
+from labcontainers.runtime.feed import Feed
+from labcontainers.runtime.handshake import Channel, Message, boot_id, start_time
+from labcontainers.runtime.health import Health
+from labcontainers.runtime.init import begin
+from labcontainers.runtime.journal import Journal, failure_of, take_lock
+from labcontainers.runtime.pausing import Pausing
+from labcontainers.runtime.reactor import Reactor
+from labcontainers.runtime.restart import Restarts
 from labcontainers.runtime.rootless import Member
-from labcontainers.runtime.stdio import SLOW_CLIENT_BYTES, Client, LogFile, let_go_of_standard_streams
+from labcontainers.runtime.stdio import Client, LogFile, let_go_of_standard_streams
+from labcontainers.runtime.streams import Streams
 
 
 class Shim:
-    """The life of one container, driven by poll(2) on everything that can happen."""
+    """The lives of one container: the first, and those that its restart policy gives it."""
 
     def __init__(self, request: Message, fds: list[int], member: Member | None, cradle: Cradle | None = None) -> None:
         self.request = request
         self.cradle = cradle
         self.member = member
-        self.engine = Client(Channel.from_fd(fds[0]), output=bool(request["foreground"]))
+        self.engine = Client(Channel.from_fd(fds[0]), streams=tuple(request.get("attach", (1, 2) if request["foreground"] else ())))
         self.plan = fds[1]
-        self.stdin = fds[2] if request["stdin"] else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self.listeners = fds[3 if request["stdin"] else 2 :]
+        self.stdin = fds[2] if request["stdin"] else -1
+        others = fds[3 if request["stdin"] else 2 :]
+        joined = len(request.get("joins", ()))
+        self.owners, self.listeners = others[:joined], others[joined:]
         self.directory: str = request["directory"]
-        self.state: Message = {"status": "created", "shim_pid": os.getpid(), "shim_start": start_time(os.getpid()), "boot_id": boot_id()}
-        self.clients: list[Client] = [self.engine]
-        self.handlers: dict[int, Callable[[], None]] = {}
-        self.poll = select.poll()
+        self.state: Message = {"status": "created", "shim_pid": os.getpid(), "boot_id": boot_id()}
+        self.reactor = Reactor()
+        self.audience = Audience(self.reactor, self._answer, self._on_gone, lambda full: self.streams.hold(full))
+        self.audience.add(self.engine)
+        tty = request.get("tty", False)
+        # What only some containers need is made for them alone: each kind of object touches memory that all shims share otherwise.
+        feed = Feed(self.reactor, self.audience.tell, tty=tty, once=request.get("stdin_once", False)) if request.get("open_stdin") else None
+        self.streams = Streams(self.reactor, self.audience.output, feed, tty=tty)
+        if 0 in self.engine.streams:
+            self.streams.admit(self.engine)
+        self._execs: Execs | None = None
+        self.journal = Journal("", self.state, request["event"], request["events"], request.get("network"))
+        check = request.get("health")
+        self.health = Health(check, self.reactor, self.execs, self.journal) if check else None
+        self.restarts = Restarts(request.get("restart", "no"), request.get("stop_signal", 0))
+        self.netns = -1
+        self.oom_kills = 0
+        self.waiting = False
+        self.end: Message = {}
+        self.end_told = False
         self.pid = 0
+        self.pidfd = -1
         self.status: int | None = None
         self.ready: Message = {}
         self.failure: Message | None = None
-        self.streams: dict[int, int] = {}
-        self.execs: dict[int, enter.Entered] = {}
         self.forwarder = 0
         self.awaits_engine = False
+        self.bridged = False
         self.address = ""
-        self.log: LogFile | None = None
+        self.mount_namespace = -1
         self.lock = -1
+
+    @property
+    def execs(self) -> Execs:
+        """The processes that entered the container, once there was one."""
+        if self._execs is None:
+            self._execs = Execs(self.reactor, self.audience.tell, self.journal)
+        return self._execs
+
+    @property
+    def paused(self) -> bool:
+        """Whether the container is frozen."""
+        return bool(self.state["status"] == "paused")
+
+    def _pausing(self) -> Pausing:
+        return Pausing(self.request, self.journal, self.health)
+
+    def _attaching(self) -> Attaching:
+        return Attaching(self.request, self.streams, self.audience, self.journal)
 
     # --- start
 
@@ -58,12 +99,12 @@ class Shim:
         """Everything, from the start of the container to its recorded end."""
         try:
             self._prepare()
-            self._start()
-            while self.failure is None and self.status is None:
-                self._turn()
+            self._live()
+            while self._rests():
+                self._live()
         except Exception as error:
-            number = getattr(error, "errno", None)
-            self.failure = {"operation": "clone", "about": "", "message": str(error), "errno": number, "exit_code": 125}
+            self.failure = failure_of(error)
+            self.failure["refused"] = isinstance(error, joining.OwnerEnded)
         self._finish()
 
     def _prepare(self) -> None:
@@ -77,67 +118,49 @@ class Shim:
         if self.directory:
             # Until the lock is taken, nothing of the container is this shim's to take away.
             cgroups, self.request["cgroups"] = self.request["cgroups"], {}
-            self._take_lock()
-            self.request["cgroups"] = cgroups
-            self.log = LogFile(self.directory + "/log", append=True)
+            directory, self.directory = self.directory, ""
+            self.lock = take_lock(directory)
+            self.directory, self.request["cgroups"] = directory, cgroups
+            self.journal.directory = self.directory
+            if self.request.get("log", {}) is not None:
+                self.streams.log = LogFile(self.directory + "/log", append=True, **self.request.get("log", {}))
+                self.journal.count_losses(self.streams.log)
         if self.request["socket_directory"]:
-            self._listen(self.request["socket_directory"])
-        self._watch(self.engine.channel.fileno(), lambda: self._on_client(self.engine))
+            self.audience.listen(self.request["socket_directory"])
 
-    def _take_lock(self) -> None:
-        """Be the container's only shim. Engines that ask whether there is one hold the lock for a moment."""
-        directory, self.directory = self.directory, ""
-        self.lock = os.open(directory + "/lock", os.O_RDWR | os.O_CLOEXEC)
-        for _ in range(1000):
-            try:
-                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(0.005)
-        else:
-            raise OSError(16, "another process runs this container")
-        # Who removes the container holds the lock meanwhile, so from here on the directory stays.
-        if not os.path.samestat(os.stat(directory + "/lock"), os.fstat(self.lock)):
-            raise OSError(2, "the container was removed")
-        self.directory = directory
-
-    def _listen(self, directory: str) -> None:
-        """Serve `shim.sock`, bound through a descriptor since a socket's path is limited to 108 bytes (unix(7))."""
-        folder = os.open(directory, os.O_PATH | os.O_CLOEXEC)
-        path = f"/proc/self/fd/{folder}/shim.sock"
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        server.bind(path)
-        server.listen(16)
-        os.close(folder)
-        self._watch(server.fileno(), lambda: self._on_connection(server))
+    def _live(self) -> None:
+        """One life of the container: start it, and serve until it has ended or could not be started."""
+        self._start()
+        while self.failure is None and self.status is None:
+            self.reactor.turn(last_fd=self.pidfd)  # so that what was written before the end is in the log before it
 
     def _start(self) -> None:
-        pipes = {stream: os.pipe2(os.O_CLOEXEC) for stream in (1, 2)}
+        given, self.stdin = self.stdin, -1
+        stdin, stdout, stderr = self.streams.open(given)
         ours, theirs = Channel.pair()
         cgroup = self.request["cgroup_directory"]
         cgroup_fd = os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if cgroup else -1
-        self.pid = self._clone(cgroup_fd, (self.stdin, pipes[1][1], pipes[2][1], self.plan), theirs)
+        self.pid = self._clone(cgroup_fd, (stdin, stdout, stderr, self.plan), theirs)
         theirs.close()
-        for fd in (self.plan, self.stdin, pipes[1][1], pipes[2][1], *([cgroup_fd] if cgroup_fd >= 0 else [])):
+        for fd in (stdin, stdout, stderr, *([cgroup_fd] if cgroup_fd >= 0 else [])):
             os.close(fd)
         self.pidfd = syscalls.pidfd_open(self.pid)
-        self._watch(self.pidfd, self._on_exit)
-        for stream, (fd, _) in pipes.items():
-            os.set_blocking(fd, False)
-            self.streams[stream] = fd
-            self._watch(fd, lambda stream=stream: self._on_output(stream))  # type: ignore[misc]
+        self.reactor.watch(self.pidfd, self._on_exit)
         self.init = ours
-        self._watch(ours.fileno(), self._on_init)
+        self.reactor.watch(ours.fileno(), self._on_init)
 
     def _clone(self, cgroup_fd: int, fds: tuple[int, int, int, int], status: Channel) -> int:
-        """Clone init, by the cradle if one waits in its control groups; its pid."""
+        """Clone init, by the cradle if one waits in its control groups, or into the network of its earlier life; its pid."""
         flags = self.request["clone_flags"]
+        joins, joined = self.request.get("joins", ()), self.owners
+        if self.netns >= 0:
+            joins = [*joins, {"flags": syscalls.CLONE_NEWNET, "shm": False, "owner": self.request["name"]}]
+            joined, flags = [*joined, self.netns], flags & ~syscalls.CLONE_NEWNET
+        if joins or "joins" in self.request:
+            return joining.clone(joins, joined, flags, cgroup_fd, fds, status)
         if self.cradle is not None:
-            pid = self.cradle.clone(flags, cgroup_fd, (*fds, status.fileno()))
+            cradle, self.cradle = self.cradle, None
+            pid = cradle.clone(flags, cgroup_fd, (*fds, status.fileno()))
             if pid:
                 self.state["in_cradle"] = True
                 return pid
@@ -148,26 +171,10 @@ class Shim:
 
     # --- events
 
-    def _watch(self, fd: int, handler: Callable[[], None], events: int = select.POLLIN) -> None:
-        self.handlers[fd] = handler
-        self.poll.register(fd, events)
-
-    def _forget(self, fd: int) -> None:
-        if self.handlers.pop(fd, None) is not None:
-            self.poll.unregister(fd)
-
-    def _turn(self, timeout_ms: int = -1) -> None:
-        ready = self.poll.poll(timeout_ms)
-        # The end of init comes last, so that what was written before it is in the log before it.
-        for fd, _ in sorted(ready, key=lambda item: item[0] == getattr(self, "pidfd", -1)):
-            handler = self.handlers.get(fd)
-            if handler is not None:
-                handler()
-
     def _on_init(self) -> None:
         message, fds = self.init.receive()
         if message is None:
-            self._forget(self.init.fileno())
+            self.reactor.forget(self.init.fileno())
             self.init.close()
             if self.failure is None and self.ready:
                 self._on_started()
@@ -176,223 +183,215 @@ class Shim:
                 self._ask_for_network(tuple(fds))
             elif "error" in message:
                 self.failure = message["error"]
+            elif "terminal" in message:
+                self.streams.take_terminal(*fds)
+                return
+            elif "mount_namespace" in message:
+                self.mount_namespace = fds[0]
+                return
             else:
                 self.ready = message
         for fd in fds:
             os.close(fd)
 
     def _ask_for_network(self, fds: tuple[int, ...]) -> None:
-        """Only the engine can configure the network: without it, the container ends before it began."""
+        """Only the engine can configure the network: without it, the container ends before it began. Later lives find it there."""
+        if self.netns >= 0:
+            self.init.send({"go": True})
+            return
+        self.bridged = True
+        if self.restarts.wanted:
+            self._keep_network()
         self.awaits_engine = True
         try:
             self.engine.channel.send({"network": self.pid}, fds)
         except OSError:
             self._signal(signal.SIGKILL)
 
+    def _keep_network(self) -> None:
+        """Hold the network namespace that the engine has furnished, for the container's next lives."""
+        if self.bridged and self.netns < 0:
+            self.netns = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
     def _on_started(self) -> None:
         now = time.time()
         timings = self.ready["timings_us"]
         self.state.update(status="running", pid=self.pid, pid_start=start_time(self.pid), started_at=now, timings_us=timings)
+        if self.restarts.wanted:
+            self.state.update(exit_code=0, oom_killed=False, restart_count=self.restarts.count)
+        if self.health is not None:
+            self.health.start(self.pidfd)
         if self.listeners:
             targets = [(self.address, port) for port in self.request["forward"]]
-            self.forwarder = enter.start_forwarder(self.pidfd, self.listeners, targets)
+            self.forwarder, self.state["forwarder_us"] = enter.start_forwarder(self.pidfd, self.listeners, targets)
             for fd in self.listeners:
                 os.close(fd)
             self.listeners = []
-        self._save()
-        self._event("start", now)
-        self._tell(self.engine, {"started": self.pid, "timings_us": timings, "made": self.ready["made"]})
-
-    def _on_output(self, stream: int) -> None:
-        fd = self.streams[stream]
-        try:
-            data = os.read(fd, CHUNK_BYTES)
-        except BlockingIOError:
-            return
-        if not data:
-            self._forget(fd)
-            os.close(fd)
-            del self.streams[stream]
-            return
-        if self.log is not None:
-            self.log.write(stream, data)
-        for client in self.clients:
-            if client.output:
-                client.send_stream(stream, data)
-                self._flush_later(client)
-
-    def _flush_later(self, client: Client) -> None:
-        """While a client is slow, watch for room in its socket; when it is very slow, let the container's pipes fill."""
-        if client.closed:
-            self._drop(client)
-            return
-        fd = client.channel.fileno()
-        self.poll.modify(fd, select.POLLIN | (select.POLLOUT if client.pending_bytes else 0))
-        wanted = 0 if any(other.pending_bytes > SLOW_CLIENT_BYTES for other in self.clients) else select.POLLIN
-        for stream_fd in self.streams.values():
-            self.poll.modify(stream_fd, wanted)
-
-    def _tell(self, client: Client, message: Message) -> None:
-        client.send(message)
-        if client in self.clients:
-            self._flush_later(client)
+        self.journal.save()
+        self.journal.tell_start(now, attached=bool(self.engine.streams) and not self.restarts.count)
+        self.audience.tell(self.engine, {"started": self.pid, "timings_us": timings, "made": self.ready["made"]})
 
     def _on_exit(self) -> None:
-        self._forget(self.pidfd)
-        while self.init.fileno() in self.handlers:
+        self.reactor.forget(self.pidfd)
+        while self.reactor.watches(self.init.fileno()):
             self._on_init()
         _, self.status = os.waitpid(self.pid, 0)
 
-    def _on_connection(self, server: socket.socket) -> None:
-        connection, _ = server.accept()
-        _, uid, _ = enter.peer_credentials(connection)
-        if uid != os.geteuid():
-            connection.close()
-            return
-        client = Client(Channel(connection), output=False)
-        self.clients.append(client)
-        self._watch(connection.fileno(), lambda: self._on_client(client))
-
-    def _drop(self, client: Client) -> None:
-        if client not in self.clients:
-            return
-        self._forget(client.channel.fileno())
-        self.clients.remove(client)
-        client.channel.close()
-        if client is self.engine and self.status is None and (self.request["foreground"] or self.awaits_engine):
+    def _on_gone(self, client: Client) -> None:
+        self.streams.end_input(client)
+        if self._execs is not None:
+            self._execs.detach(client)
+        bound = self.request["foreground"] and not self.restarts.wanted
+        if client is self.engine and self.status is None and (bound or self.awaits_engine):
             self._signal(signal.SIGKILL)
 
-    def _on_client(self, client: Client) -> None:
-        if client.pending_bytes:
-            client.flush()
-            self._flush_later(client)
-            if client.closed:
-                return
-        try:
-            message, fds = client.receive()
-        except BlockingIOError:
-            return
-        except (ValueError, IndexError):
-            self._drop(client)
-            return
-        if message is None:
-            self._drop(client)
-        elif isinstance(message, dict):
-            try:
-                self._answer(client, message, fds)
-            except Exception:
-                # No engine of this version speaks so; the container must not suffer from it.
-                self._drop(client)
-        for fd in fds:
-            os.close(fd)
-
     def _answer(self, client: Client, message: Message, fds: list[int]) -> None:
-        if "exec" in message:
-            self._exec(client, message["exec"], fds)
+        if "exec" in message and self.state["status"] in ("paused", "restarting"):
+            self.audience.tell(client, {"not_running": self.state["status"]})
+        elif "exec" in message:
+            self.execs.start(client, self.pidfd, message["exec"], fds)
         elif "exec_signal" in message:
-            for entered in self.execs.values():
-                if entered.client is client:
-                    entered.kill(message["exec_signal"])
+            self.execs.signal(client, message["exec_signal"])
         elif "signal" in message:
-            self._signal(message["signal"])
-            self._tell(client, {"signalled": message["signal"]})
+            self.request["remove"] = self.request["remove"] and not message.get("keep")  # a restart does not remove it
+            self._by_hand(message["signal"], message.get("stop", False))
+            self.audience.tell(client, {"signalled": message["signal"]})
+        elif "pause" in message:
+            self.audience.tell(client, {"paused": message["pause"], **self._pausing().set(message["pause"])})
+        elif "restart" in message:
+            self._change_policy(message["restart"])
+            self.audience.tell(client, {"restart": message["restart"]})
+        elif "cgroups" in message:
+            self.request["cgroups"] = message["cgroups"]
+            self.audience.tell(client, {"cgroups": True})
+        elif "rename" in message:
+            self._rename(message["rename"])
+        elif "input" in message:
+            self.streams.put(client, message["input"])
+        elif "input_end" in message:
+            self.streams.end_input(client)
+        elif "resize" in message:
+            self._attaching().resize(client, *message["resize"])
         elif "attach" in message:
-            client.output = True
+            self._attaching().attach(client, message["attach"])
+        elif "detach" in message:
+            self._attaching().detach(client, starter=client is self.engine)
         elif "go" in message or "error" in message:
             self.awaits_engine = False
             self.address = message.get("address", "")
+            self.journal.network = message.get("network")
             self.init.send(message)
 
+    def _rename(self, name: str) -> None:
+        """Be called otherwise in events and among processes."""
+        self.journal.rename(name)
+        syscalls.set_process_title(f"lab-shim {name}")
+
+    def _by_hand(self, number: int, stop: bool) -> None:
+        """Somebody sends a signal: what he wants to end is not started again, and goes on to its end if it is paused."""
+        if self.status is None and self.state["status"] in ("running", "paused"):
+            # told before the end that it may bring
+            self.journal.event("kill", time.time(), {"signal": str(number)})
+        ends = self.restarts.signalled(number, stop)
+        if self.restarts.wanted and not self.state.get("stopped_by_hand"):
+            self.state["stopped_by_hand"] = True
+            self.journal.save()
+        self._signal(number)
+        if ends and self.paused:
+            self._pausing().set(False)
+
+    def _change_policy(self, policy: str) -> None:
+        self.restarts.change(policy)
+        if self.restarts.wanted and self.state["status"] in ("running", "paused"):
+            self._keep_network()
+
     def _signal(self, number: int) -> None:
+        if self.pidfd < 0:
+            return
         try:
             syscalls.pidfd_send_signal(self.pidfd, number)
-        except (ProcessLookupError, AttributeError):
+        except ProcessLookupError:
             pass
+        if number == signal.SIGKILL and self.paused:
+            self._pausing().let_die()
 
-    # --- exec
+    # --- end, and perhaps another life
 
-    def _exec(self, client: Client, request: Message, fds: list[int]) -> None:
-        entered = enter.Entered(client)
-        try:
-            entered.start(self.pidfd, request, fds, become_workload)
-        except OSError as error:
-            self._tell(client, {"error": {"operation": "setns", "about": "", "message": str(error), "exit_code": 125}})
-            return
-        self.execs[entered.status.fileno()] = entered
-        self._watch(entered.status.fileno(), lambda: self._on_exec_status(entered))
-
-    def _on_exec_status(self, entered: enter.Entered) -> None:
-        answer = entered.on_status()
-        if answer is None:
-            return
-        self._forget(entered.status.fileno())
-        self.execs.pop(entered.status.fileno(), None)
-        entered.status.close()
-        self._tell(entered.client, answer)
-        if entered.pidfd >= 0:
-            self.execs[entered.pidfd] = entered
-            self._watch(entered.pidfd, lambda: self._on_exec_exit(entered))
-
-    def _on_exec_exit(self, entered: enter.Entered) -> None:
-        self._forget(entered.pidfd)
-        self.execs.pop(entered.pidfd, None)
-        self._tell(entered.client, {"exited": entered.reap()})
-
-    # --- end
-
-    def _finish(self) -> None:
-        """Drain the output, count what the kernel killed, take the cgroups away, write the end down, tell everyone."""
+    def _end_life(self) -> Message:
+        """Drain the output, count what the kernel killed, and make out how it ended."""
         if self.pid and self.status is None:
             self._signal(signal.SIGKILL)
             _, self.status = os.waitpid(self.pid, 0)
-        for stream in (1, 2):
-            while stream in self.streams and self._readable(self.streams[stream]):
-                self._on_output(stream)
-        for entered in list(self.execs.values()):
-            self._tell(entered.client, {"exited": entered.reap()})
-        enter.stop(self.forwarder)
-        oom_killed = cleanup.oom_kills(self.request["cgroups"]) > 0
-        cleanup.remove_cgroups(self.request["cgroups"])
-        end = self._end(oom_killed)
-        self._save()
-        if self.failure is None:
-            if oom_killed:
-                self._event("oom", end["finished_at"])
-            self._event("die", end["finished_at"], {"exitCode": str(end["exit_code"])})
-        if self.request["remove"] and self.directory:
-            cleanup.remove_container(self.directory, self.request["trash"])
-            self._event("destroy", time.time())
-        for client in self.clients:
-            client.channel.sock.settimeout(30)
-            client.finish({"error": self.failure} if self.failure is not None else {"ended": end})
-        if self.member is not None:
-            self.member.leave()
-
-    def _readable(self, fd: int) -> bool:
-        return bool(select.select([fd], [], [], 0)[0])
-
-    def _end(self, oom_killed: bool) -> Message:
-        if self.failure is None and "started_at" not in self.state:
-            message = "it was ended before the program could be executed"
+        if self.mount_namespace >= 0:
+            joining.end_stragglers(self.mount_namespace)
+            self.mount_namespace = -1
+        self.streams.drain()
+        if self.health is not None:
+            self.health.stop()
+        if self._execs is not None:
+            self._execs.finish()
+        kills = cleanup.oom_kills(self.request["cgroups"])
+        oom_killed, self.oom_kills = kills > self.oom_kills, kills
+        owner = joining.killed_with(self.request.get("joins", ()), self.owners, self.status or 0)
+        if self.failure is None and not self.ready:
+            message = f"container {owner} has ended meanwhile" if owner else "it was ended before the program could be executed"
             self.failure = {"operation": "exec", "about": "", "message": message, "exit_code": 125, "refused": True}
+        now = time.time()
         if self.failure is not None:
-            end: Message = {"exit_code": self.failure["exit_code"], "error": self.failure, "finished_at": time.time(), "oom_killed": False}
-            self.state.update(end, status="exited" if "started_at" in self.state else "created")
-            return end
-        end = {"exit_code": enter.exit_code(self.status or 0), "oom_killed": oom_killed, "finished_at": time.time()}
-        self.state.update(end, status="exited")
+            return {"exit_code": self.failure["exit_code"], "error": self.failure, "finished_at": now, "oom_killed": False}
+        end: Message = {"exit_code": enter.exit_code(self.status or 0), "oom_killed": oom_killed, "finished_at": now}
+        if owner and not oom_killed:
+            end["error"] = f"container {owner}, whose pid namespace it shared, has ended"
         return end
 
-    def _save(self) -> None:
-        if self.directory:
-            write_file(self.directory + "/state.json", dumps(self.state))
+    def _rests(self) -> bool:
+        """Where the policy wants another life, wait for it, with the network and the control groups kept; whether it comes."""
+        if not self.restarts.wanted or self.failure is not None or not self.ready:
+            return False
+        self.end = end = self._end_life()
+        delay_s = self.restarts.delay_s(end["exit_code"], end["finished_at"] - self.state["started_at"])
+        if delay_s is None:
+            return False
+        if self.paused:
+            self._pausing().let_die()
+        os.close(self.pidfd)
+        self.pid, self.pidfd = 0, -1
+        self.state.update(end, status="restarting", pid=0, restart_count=self.restarts.count)
+        self.journal.save()
+        self.journal.tell_end(end)
+        self.end_told = True
+        for client in list(self.audience.clients):
+            self.audience.tell(client, {"ended": {**end, "restarting": True}})
+        self.waiting = True
+        timer = self.reactor.later(delay_s, self._begin_again)
+        while self.waiting and not self.restarts.cancelled:
+            self.reactor.turn()
+        self.reactor.cancel(timer)
+        return not self.waiting
 
-    def _event(self, action: str, at: float, attributes: dict[str, str] | None = None) -> None:
-        """Append one line to the store's event log (store.events holds the format)."""
-        template: dict[str, Any] | None = self.request["event"]
-        if template is None:
-            return
-        event = {**template, "action": action, "time_ns": int(at * 1e9), "attributes": {**template["attributes"], **(attributes or {})}}
-        fd = os.open(self.request["events"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.write(fd, (dumps(event) + "\n").encode())
-        os.close(fd)
+    def _begin_again(self) -> None:
+        self.waiting = self.end_told = False
+        self.status, self.ready, self.end = None, {}, {}
+        self.stdin = -1
+
+    def _finish(self) -> None:
+        """Take away what the container had, write its end down, and tell everyone."""
+        end = self.end or self._end_life()
+        enter.stop(self.forwarder)
+        cleanup.remove_cgroups(self.request["cgroups"])
+        if self.engine not in self.audience.clients:  # else that does this when it closes
+            cleanup.remove_parents(self.request["cgroups"])
+        self.state.update(end, status="exited" if self.failure is None or "started_at" in self.state else "created")
+        try:
+            self.journal.save()
+        except OSError:
+            # Whoever looks next finds a container without a shim, and writes down what it was.
+            pass
+        if self.failure is None and not self.end_told:
+            self.journal.tell_end(end)
+        gone = cleanup.let_go(self.request, self.directory, self.journal, end["finished_at"])
+        self.audience.finish({"error": self.failure} if self.failure is not None else {"ended": end})
+        if gone:  # for which nobody needs to wait
+            cleanup.delete(gone)
+        if self.member is not None:
+            self.member.leave()

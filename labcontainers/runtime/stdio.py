@@ -10,11 +10,10 @@ to be read from either end.
 from __future__ import annotations
 
 import os
-import socket
 import struct
 import time
-from collections import deque
 
+from labcontainers.kernel.lean import Callable, deque, socket
 from labcontainers.runtime.handshake import Channel, Message
 
 LOG_HEADER = struct.Struct(">BxxxIQ")
@@ -31,34 +30,71 @@ def let_go_of_standard_streams() -> None:
 
 
 class LogFile:
-    """The container's log, appended to."""
+    """The container's log, appended to. Beyond `max_bytes` (0: never) it goes on in a new file, and the newest `max_files` are kept.
 
-    def __init__(self, path: str, *, append: bool) -> None:
+    The older ones are `<path>.1`, `<path>.2` …, the oldest last.
+    """
+
+    def __init__(self, path: str, *, append: bool, max_bytes: int = 0, max_files: int = 1) -> None:
         self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC), 0o600)
         self.lost_bytes = 0
+        self.on_loss: Callable[[], None] = lambda: None
+        self._path = path
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._room = max_bytes - self.size() if max_bytes else 0
+
+    def size(self) -> int:
+        """How many bytes it has now."""
+        return os.fstat(self.fd).st_size
 
     def write(self, stream: int, data: bytes) -> None:
-        """Append one record. A full disk loses the record, counts it, and never stops the container."""
+        """Append one record. A full disk loses the record, counts it (`on_loss` hears of the first), and never stops the container."""
         header = LOG_HEADER.pack(stream, len(data), time.time_ns())
         trailer = LOG_TRAILER.pack(len(data))
         whole = len(header) + len(data) + len(trailer)
+        if self._max_bytes:
+            if self._room < whole and self._room < self._max_bytes:
+                self._rotate()
+            self._room -= whole
         try:
             written = os.writev(self.fd, [header, data, trailer])
         except OSError:
-            self.lost_bytes += len(data)
-            return
+            written = 0
         if written != whole:
-            os.ftruncate(self.fd, os.fstat(self.fd).st_size - written)
+            if written:
+                os.ftruncate(self.fd, os.fstat(self.fd).st_size - written)
             self.lost_bytes += len(data)
+            if self.lost_bytes == len(data):
+                self.on_loss()
+
+    def _rotate(self) -> None:
+        """Go on in a new file, so that who follows the old one reads it to its end; on a full disk, in the old one."""
+        try:
+            fd = os.open(self._path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return
+        try:
+            for number in range(self._max_files - 1, 0, -1):
+                try:
+                    os.rename(f"{self._path}.{number - 1}" if number > 1 else self._path, f"{self._path}.{number}")
+                except FileNotFoundError:
+                    pass
+            os.rename(self._path + ".new", self._path)
+        except OSError:
+            os.close(fd)
+            return
+        os.close(self.fd)
+        self.fd, self._room = fd, self._max_bytes
 
 
 class Client:
-    """One connected engine; with `output` it gets the container's output. What it cannot take yet is kept, in order."""
+    """One connected engine, which gets the container's output of `streams`. What it cannot take yet is kept, in order."""
 
-    def __init__(self, channel: Channel, *, output: bool) -> None:
+    def __init__(self, channel: Channel, *, streams: tuple[int, ...] = ()) -> None:
         self.channel = channel
         self.channel.sock.setblocking(False)
-        self.output = output
+        self.streams = streams
         self.pending: deque[tuple[int, bytes] | Message] = deque()
         self.pending_bytes = 0
         self.closed = False
@@ -95,6 +131,7 @@ class Client:
                 return
             except OSError:
                 self.closed = True
+                self._hang_up()
                 self.pending.clear()
                 self.pending_bytes = 0
                 return
@@ -104,8 +141,12 @@ class Client:
     def finish(self, message: Message) -> None:
         """Send all that is kept and a last message, waiting for a slow client as long as its socket's timeout; then close."""
         self._send(message, 256)
+        self._hang_up()
+        self.channel.close()
+
+    def _hang_up(self) -> None:
+        """Send no more; what the client has sent may still be received."""
         try:
             self.channel.sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass
-        self.channel.close()

@@ -7,7 +7,9 @@ The launcher itself stays without them, since every shim shares its memory. The 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import select
 import signal
 import socket
 import sys
@@ -85,22 +87,35 @@ def serve(channel: Channel) -> None:
             try:
                 channel.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                work(Channel.from_fd(fds[0]), message["worker"])
+                work(Channel.from_fd(fds[0]), message["worker"], tuple(fds[1:]))
             finally:
                 os._exit(0)
         for fd in fds:
             os.close(fd)
 
 
-def work(channel: Channel, request: Message) -> None:
-    """Call `module:function` with the given arguments and send its result or its error, as JSON."""
+def _end_with(channel: Channel) -> None:
+    """Let the kernel kill this process when the other end writes no more: SIGIO, whose default action that is (fcntl(2), O_ASYNC)."""
+    fd = channel.fileno()
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    # what came before that gives no signal
+    if select.select([fd], [], [], 0)[0]:
+        os._exit(1)
+
+
+def work(channel: Channel, request: Message, fds: tuple[int, ...] = ()) -> None:
+    """Call `module:function` with the descriptors and the given arguments, and send its result or its error, as JSON."""
     syscalls.set_process_title("lab-worker")
+    if request.get("bound"):
+        _end_with(channel)
     try:
         module, _, function = request["function"].partition(":")
         if not module.startswith("labcontainers."):
             raise ValueError(f"not a function of this package: {request['function']}")
         __import__(module)
-        channel.send({"result": getattr(sys.modules[module], function)(**request["arguments"])})
+        channel.send({"result": getattr(sys.modules[module], function)(*fds, **request["arguments"])})
     except BaseException as error:
         failure = {"type": type(error).__name__, "message": str(getattr(error, "message", error)), "errno": getattr(error, "errno", None)}
         channel.send({"error": {**failure, "path": str(getattr(error, "filename", None) or ""), "hint": getattr(error, "hint", "")}})

@@ -19,7 +19,10 @@ _CHUNK = 1 << 20
 
 
 class Blobs:
-    """`blobs/sha256/<hex>`; what is being written is a scratch file, which gets its name when it is complete and synced."""
+    """`blobs/sha256/<hex>`; what is being written is a scratch file, which gets its name when it is complete and synced.
+
+    A blob may be a link to a file of another store, which is only read; who reads what it must rely on compares digests anyway.
+    """
 
     def __init__(self, directory: Path, scratch: Scratch) -> None:
         self._directory = directory
@@ -69,6 +72,19 @@ class Blobs:
             return self.path(digest).stat().st_size
         except FileNotFoundError:
             raise _not_found(digest) from None
+
+    def disk_bytes(self, digest: str) -> int:
+        """What its file takes in this store, 0 for content that is kept elsewhere; raises NotFound."""
+        path = self.path(digest)
+        return 0 if path.is_symlink() else self.size(digest)
+
+    def link(self, digest: str, file: Path) -> None:
+        """Let the content be that file, which somebody else keeps, unless it is here already."""
+        path = self.path(digest)
+        if not self.has(digest):
+            with contextlib.suppress(FileExistsError):
+                path.unlink(missing_ok=True)
+                os.symlink(file, path)
 
     def remove(self, digest: str) -> None:
         """Remove the content; absent is fine."""

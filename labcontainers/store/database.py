@@ -16,23 +16,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labcontainers.errors import Failed, LabError, Unavailable, Unsupported
+from labcontainers.store.space import no_space
 
 _BUSY_MS = 10_000
+# Connections that stay open while nobody uses them.
+_KEPT = 4
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Connection:
-    """One thread's connection; the lock keeps close() from pulling it away under a statement."""
+    """A connection; its lock is held by the thread that uses it just now, and by close() at the end."""
 
     sqlite: sqlite3.Connection
-    thread: threading.Thread
     pid: int
     lock: threading.RLock = field(default_factory=threading.RLock)
-    closed: bool = False
 
 
 class Database:
-    """The database at `path`, made if it is not there. Each thread has a connection of its own; close() closes them all.
+    """The database at `path`, made if it is not there. Each thread uses a connection alone; close() closes them all.
 
     `migrations` are scripts, one for each version of the schema: the first makes the first version. Raises Unsupported when the
     database is newer than the last one.
@@ -40,7 +41,6 @@ class Database:
 
     def __init__(self, path: Path, migrations: Sequence[str]) -> None:
         self._path = path
-        self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: list[_Connection] = []
         self._closed = False
@@ -50,39 +50,45 @@ class Database:
             self.close()
             raise
 
-    def _mine(self) -> _Connection:
-        mine: _Connection | None = getattr(self._local, "connection", None)
-        # A connection must not be used, nor closed, in a fork of the process that opened it (sqlite.org/howtocorrupt.html, 2.6).
-        if mine is None or mine.pid != os.getpid():
-            mine = self._connect()
-            self._local.connection = mine
-        return mine
-
-    def _connect(self) -> _Connection:
+    def _take(self) -> _Connection:
+        """A connection whose lock this thread holds from now on: the one that it uses already, a free one, or a new one."""
+        own = os.getpid()
         with self._lock:
             if self._closed:
                 raise _closed()
-            own = os.getpid()
-            for other in [other for other in self._connections if other.pid == own and not other.thread.is_alive()]:
-                self._connections.remove(other)
-                other.sqlite.close()
-            made = _Connection(_open(self._path), threading.current_thread(), own)
-            self._connections.append(made)
-            return made
+            for free in self._connections:
+                # One must not be used, nor closed, in a fork of the process that opened it (sqlite.org/howtocorrupt.html, 2.6).
+                if free.pid == own and free.lock.acquire(blocking=False):
+                    return free
+        made = _Connection(_open(self._path), own)
+        made.lock.acquire()
+        with self._lock:
+            if not self._closed:
+                self._connections.append(made)
+                return made
+        made.sqlite.close()
+        raise _closed()
+
+    def _give_back(self, used: _Connection) -> None:
+        with self._lock:
+            if len(self._connections) > _KEPT and not used.sqlite.in_transaction and used in self._connections:
+                # Many threads were here at once.
+                self._connections.remove(used)
+                used.sqlite.close()
+        used.lock.release()
 
     @contextlib.contextmanager
     def use(self) -> Iterator[sqlite3.Connection]:
-        """This thread's connection, with SQLite's own errors mapped; IntegrityError is for those who know what it means."""
-        mine = self._mine()
-        with mine.lock:
-            if mine.closed:
-                raise _closed()
-            try:
-                yield mine.sqlite
-            except sqlite3.IntegrityError:
-                raise
-            except sqlite3.Error as error:
-                raise _mapped(error, self._path) from error
+        """A connection for this thread alone, with SQLite's own errors mapped; IntegrityError is for those who know what it means."""
+        taken = self._take()
+        try:
+            yield taken.sqlite
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise _mapped(error, self._path) from error
+        finally:
+            self._give_back(taken)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -112,7 +118,7 @@ class Database:
             connection.execute(f"PRAGMA user_version={len(migrations)}")
 
     def close(self) -> None:
-        """Close every thread's connection, when its statement has ended. Idempotent."""
+        """Close every connection, when its statement has ended. Idempotent."""
         with self._lock:
             self._closed = True
             connections, self._connections = self._connections, []
@@ -120,7 +126,6 @@ class Database:
         for connection in connections:
             if connection.pid == own:
                 with connection.lock:
-                    connection.closed = True
                     connection.sqlite.close()
 
     def check(self) -> list[str]:
@@ -161,4 +166,6 @@ def _closed() -> Unavailable:
 def _mapped(error: sqlite3.Error, path: Path) -> LabError:
     if _is_busy(error):
         return Unavailable(f"the store's database {path} was busy for {_BUSY_MS // 1000} s", "another process is at work on it: try again")
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        return no_space(str(path))
     return Failed(f"the store's database {path} failed: {error}", "is its disk full, or read-only?")

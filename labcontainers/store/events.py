@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import html
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import FileIO
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
+
+from labcontainers.kernel.lean import dumps
+from labcontainers.store.space import FULL
 
 _POLL_S = 0.1
 _LARGEST_BYTES = 8 << 20
@@ -22,7 +28,7 @@ _LARGEST_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`type` is container, image, network or builder; `time_ns` is since the epoch."""
+    """`type` is container, image, network or volume; `time_ns` is since the epoch."""
 
     type: str
     action: str
@@ -33,7 +39,8 @@ class Event:
 
     def to_line(self) -> bytes:
         """One JSON line."""
-        return json.dumps(asdict(self), separators=(",", ":")).encode() + b"\n"
+        values = {"type": self.type, "action": self.action, "id": self.id, "name": self.name}
+        return dumps({**values, "attributes": dict(self.attributes), "time_ns": self.time_ns}).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Event | None:
@@ -49,6 +56,12 @@ class Event:
     def at(self) -> float:
         """Seconds since the epoch."""
         return self.time_ns / 1e9
+
+    def _repr_html_(self) -> str:
+        when = datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        about = ", ".join(f"{key}={value}" for key, value in self.attributes.items())
+        what = f"{html.escape(f'{self.type} {self.action}')} <b>{html.escape(self.name or self.id)}</b>"
+        return f"{when} {what} <span style='opacity:.7'>{html.escape(about)}</span>"
 
 
 class EventLog:
@@ -66,7 +79,18 @@ class EventLog:
         return self._path.with_suffix(".old.jsonl")
 
     def append(self, event: Event) -> None:
-        """Add one event."""
+        """Add one event; a full disk loses it, and what has happened has happened all the same."""
+        try:
+            self._append(event)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+
+    def append_prune(self, kind: str, reclaimed_bytes: int) -> None:
+        """Tell that everything of a kind that nobody needs was removed, and how many bytes became free."""
+        self.append(Event(kind, "prune", "", "", {"reclaimed": str(reclaimed_bytes)}, time.time_ns()))
+
+    def _append(self, event: Event) -> None:
         fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             size = os.fstat(fd).st_size
@@ -102,16 +126,33 @@ class EventLog:
                 if event is not None and (since is None or event.at >= since) and (until is None or event.at <= until):
                     yield event
 
-    def follow(self, stop: Callable[[], bool]) -> Iterator[Event]:
-        """Events appended from this call on, until `stop()` is true; blocks between them, looking ten times a second."""
+    def follow(self, stop: Callable[[], bool], since: float | None = None) -> Generator[Event, None, None]:
+        """Events appended from this call on, until `stop()` is true; blocks between them, looking ten times a second.
+
+        With `since` (seconds since the epoch), those come first that there have been since then.
+        """
         # Made here if it is not there, so that it is held before it can become the old one.
         os.close(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
         file = self._open()
-        if file is not None:
-            file.seek(0, os.SEEK_END)
-        return self._follow(file, stop)
+        if since is None:
+            if file is not None:
+                file.seek(0, os.SEEK_END)
+            return self._follow(file, stop)
+        return self._follow_since(self._old_lines(file), self._follow(file, stop), since)
 
-    def _follow(self, file: FileIO | None, stop: Callable[[], bool]) -> Iterator[Event]:
+    def _old_lines(self, current: FileIO | None) -> list[bytes]:
+        """What is in the log before `current`, which may be the old one meanwhile."""
+        with contextlib.suppress(FileNotFoundError), open(self._old, "rb") as old:
+            if current is None or not os.path.sameopenfile(old.fileno(), current.fileno()):
+                return old.readlines()
+        return []
+
+    def _follow_since(self, old: list[bytes], coming: Generator[Event, None, None], since: float) -> Generator[Event, None, None]:
+        with contextlib.closing(coming):
+            past = (event for line in old if (event := Event.from_line(line)) is not None)
+            yield from (event for event in chain(past, coming) if event.at >= since)
+
+    def _follow(self, file: FileIO | None, stop: Callable[[], bool]) -> Generator[Event, None, None]:
         rest = b""
         late = False
         try:

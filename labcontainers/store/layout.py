@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
-from labcontainers.errors import Denied, DigestMismatch, Unavailable
+from labcontainers.errors import Denied, DigestMismatch, NotFound, Unavailable
+from labcontainers.store import layer_line, mount_points
 from labcontainers.store.blobs import Blobs
+from labcontainers.store.downloads import Downloads
 from labcontainers.store.events import EventLog
 from labcontainers.store.locks import Locks
 from labcontainers.store.paths import StorePaths
@@ -18,6 +23,26 @@ from labcontainers.store.scratch import Scratch
 from labcontainers.store.snapshots import Snapshots, TreeWorker
 
 _STALE_S = 600
+
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def while_making(
+    store_of: Callable[[Any], Store],
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Decorates what makes an image, so that all of it happens in `Store.making()`; `store_of` gives the store for the first argument."""
+
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        @functools.wraps(function)
+        def wrapped(*arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
+            with store_of(arguments[0]).making():
+                return function(*arguments, **keywords)
+
+        return wrapped
+
+    return decorate
 
 
 class Store:
@@ -30,6 +55,7 @@ class Store:
         self.events = EventLog(paths.events)
         self._scratch = Scratch(paths.tmp, self.locks)
         self.blobs = Blobs(paths.blobs, self._scratch)
+        self.downloads = Downloads(paths.downloads, self.blobs, self.locks)
         self.records = Records(paths.database)
         self.snapshots = Snapshots(paths, self.records, worker, self.locks, self._scratch)
         self._recovered: list[Path] = []
@@ -43,6 +69,7 @@ class Store:
         try:
             for directory in paths.directories:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mount_points.lay(paths.mount_points)
         except OSError as error:
             raise Denied(f"cannot make the store at {paths.root}: {(error.strerror or '').lower()}", "set LABCONTAINERS_ROOT") from error
         if not os.access(paths.root, os.W_OK | os.X_OK):
@@ -56,9 +83,31 @@ class Store:
         """The name of the lock that is held while a container is created, started, removed or swept."""
         return f"container-{container_id}"
 
+    @staticmethod
+    def volume_lock(name: str) -> str:
+        """The name of the lock that is held while a volume is made, filled, given to a container or removed."""
+        return f"volume-{name}"
+
+    @contextlib.contextmanager
+    def making(self) -> Iterator[None]:
+        """While it lasts, layers and blobs that no image needs yet are not taken away, since the next image may need them."""
+        with self.locks.hold("making", shared=True):
+            yield
+
+    @contextlib.contextmanager
+    def unless_making(self) -> Iterator[bool]:
+        """Whether nobody makes an image now; then nobody begins to as long as it lasts."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.locks.hold("making", timeout_s=0))
+            except Unavailable:
+                yield False
+            else:
+                yield True
+
     def _recover(self) -> list[Path]:
         """Move what dead processes left half-made into the trash, and return where it is."""
-        return [*self.snapshots.recover(), *(self._to_trash(path) for path in self._strangers())]
+        return [*self.snapshots.recover(), *(self._to_trash(path) for path in self._strangers()), *self._half_volumes(take=True)]
 
     def _to_trash(self, path: Path) -> Path:
         gone = self.paths.trash / f"{path.name}.{secrets.token_hex(4)}"
@@ -78,9 +127,44 @@ class Store:
                         found.append(path)
         return found
 
+    def _half_volumes(self, *, take: bool = False) -> list[Path]:
+        """Volumes' directories without a row, or that are not whole (volumes.volumes), on which nobody is at work now.
+
+        With `take` they are moved into the trash while nobody can make a volume of that name anew.
+        """
+        found = []
+        known = {row.name for row in self.records.list_volumes()}
+        for path in self.paths.volumes.iterdir():
+            if path.name not in known or not (path / "users").is_dir():
+                with contextlib.suppress(Unavailable), self.locks.hold(self.volume_lock(path.name), timeout_s=0):
+                    whole = self.records.find_volume(path.name) is not None and (path / "users").is_dir()
+                    if not whole and path.is_dir():
+                        found.append(self._to_trash(path) if take else path)
+        return found
+
+    def _stray_layers(self, *, take: bool = False) -> list[Path]:
+        """Layers of containers that no line of checkpoints names, of containers on which nobody is at work now.
+
+        With `take` they are moved into the trash meanwhile.
+        """
+        found = []
+        for row in self.records.list_containers():
+            directory = self.paths.containers / row.id
+            if layer_line.strays(directory):
+                with contextlib.suppress(Unavailable), self.locks.hold(self.container_lock(row.id), timeout_s=0):
+                    strays = layer_line.strays(directory)
+                    found += [self._moved_to_trash(path) for path in strays] if take else strays
+        return found
+
+    def _moved_to_trash(self, path: Path) -> Path:
+        """As _to_trash(), for what may belong to a container's user."""
+        gone = self.paths.trash / f"{path.name}.{secrets.token_hex(4)}"
+        self.worker.call("labcontainers.store.trees:move", source=str(path), target=str(gone))
+        return gone
+
     def sweep(self) -> None:
         """Delete what dead processes left half-made. Cheap when there is nothing; safe beside living processes; calls the worker."""
-        recovered, self._recovered = [*self._recovered, *self._recover()], []
+        recovered, self._recovered = [*self._recovered, *self._recover(), *self._stray_layers(take=True)], []
         for gone in recovered:
             self._delete(gone)
         now = time.time()
@@ -89,6 +173,7 @@ class Store:
                 # What is younger is most likely being deleted right now.
                 if now - gone.lstat().st_ctime > _STALE_S:
                     self._delete(gone)
+        self.downloads.sweep()
         self.locks.sweep()
 
     def _delete(self, gone: Path) -> None:
@@ -113,12 +198,17 @@ class Store:
                 self.blobs.verify(digest)
             except DigestMismatch as error:
                 complaints.append(error.message)
+            except NotFound:
+                if (kept := self.blobs.path(digest)).is_symlink():
+                    complaints.append(f"blob {digest} is not at {os.readlink(kept)} any more")
         complaints += [f"container directory {path.name[:12]} has no row" for path in self._strangers()]
+        complaints += [text for row in self.records.list_containers() for text in layer_line.verify(self.paths.containers / row.id)]
+        complaints += [f"the directory of volume {path.name} is half-made" for path in self._half_volumes()]
         return complaints
 
     def leftovers(self) -> list[Path]:
         """What dead processes left half-made and nobody has swept yet, the trash included."""
-        return [*self.snapshots.leftovers(), *self._strangers(), *self.paths.trash.iterdir()]
+        return [*self.snapshots.leftovers(), *self._strangers(), *self._stray_layers(), *self._half_volumes(), *self.paths.trash.iterdir()]
 
     def close(self) -> None:
         """Close the database connections and give up scratch directories. Idempotent."""

@@ -6,14 +6,17 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 
 from labcontainers.errors import Unavailable
 
 _POLL_S = 0.005
+# Names that are file names as they are.
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 
 
 class Locks:
@@ -23,15 +26,20 @@ class Locks:
         self._directory = directory
 
     @contextlib.contextmanager
-    def hold(self, name: str, *, shared: bool = False, timeout_s: float | None = None) -> Iterator[None]:
-        """Hold the lock `name`; blocks until it is free. Raises Unavailable after `timeout_s` seconds, naming the lock."""
+    def hold(
+        self, name: str, *, shared: bool = False, timeout_s: float | None = None, meanwhile: Callable[[], object] | None = None
+    ) -> Iterator[None]:
+        """Hold the lock `name`; blocks until it is free. Raises Unavailable after `timeout_s` seconds, naming the lock.
+
+        While it waits it calls `meanwhile` again and again, which may raise.
+        """
         path = self._path(name)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             # An object, since an interrupt while a plain descriptor is opened would lose it, and the lock with it.
             file = FileIO(path, "ab")
             try:
-                _acquire(file.fileno(), fcntl.LOCK_SH if shared else fcntl.LOCK_EX, deadline)
+                _acquire(file.fileno(), fcntl.LOCK_SH if shared else fcntl.LOCK_EX, deadline, meanwhile)
                 if not _is_at(file.fileno(), path):
                     # sweep() took the file away while we waited for it: who comes later locks another one.
                     continue
@@ -45,31 +53,32 @@ class Locks:
     def sweep(self) -> None:
         """Remove the files of locks that nobody holds, since there is one for each container that ever was."""
         for name in os.listdir(self._directory):
-            path = self._directory / name
+            path = f"{self._directory}/{name}"
             with contextlib.suppress(FileNotFoundError):
                 fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if _is_at(fd, path):
-                        path.unlink()
+                        os.unlink(path)
                 except BlockingIOError:
                     continue
                 finally:
                     os.close(fd)
 
-    def _path(self, name: str) -> Path:
+    def _path(self, name: str) -> str:
+        if _PLAIN.fullmatch(name):
+            return f"{self._directory}/{name}"
         safe = "".join(character if character.isascii() and (character.isalnum() or character in "-_.") else "_" for character in name)
-        if safe != name or len(safe) > 100 or safe.startswith(".") or not safe:
-            safe = safe[:60].lstrip(".") + "-" + hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        return self._directory / safe
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+        return f"{self._directory}/{safe[:60].lstrip('.')}-{digest[:16]}"
 
 
 class _Late(Exception):
     """The deadline has passed."""
 
 
-def _acquire(fd: int, operation: int, deadline: float | None) -> None:
-    if deadline is None:
+def _acquire(fd: int, operation: int, deadline: float | None, meanwhile: Callable[[], object] | None) -> None:
+    if deadline is None and meanwhile is None:
         fcntl.flock(fd, operation)
         return
     while True:
@@ -77,12 +86,14 @@ def _acquire(fd: int, operation: int, deadline: float | None) -> None:
             fcntl.flock(fd, operation | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if time.monotonic() >= deadline:
+            if deadline is not None and time.monotonic() >= deadline:
                 raise _Late from None
+            if meanwhile is not None:
+                meanwhile()
             time.sleep(_POLL_S)
 
 
-def _is_at(fd: int, path: Path) -> bool:
+def _is_at(fd: int, path: str) -> bool:
     try:
         named = os.stat(path)
     except FileNotFoundError:

@@ -5,62 +5,75 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StorePaths:
-    """`root` survives reboots, `run` need not."""
+    """`root` survives reboots, `run` need not; each place is made out once, since every start asks for most of them."""
 
     root: Path
     run: Path
 
-    @property
+    @cached_property
     def blobs(self) -> Path:
         return self.root / "blobs" / "sha256"
 
-    @property
+    @cached_property
     def snapshots(self) -> Path:
         return self.root / "snapshots"
 
-    @property
+    @cached_property
+    def mount_points(self) -> Path:
+        return self.root / "mount-points"
+
+    @cached_property
     def containers(self) -> Path:
         return self.root / "containers"
 
-    @property
+    @cached_property
+    def volumes(self) -> Path:
+        return self.root / "volumes"
+
+    @cached_property
     def builds(self) -> Path:
         return self.root / "builds"
 
-    @property
+    @cached_property
+    def caches(self) -> Path:
+        return self.root / "caches"
+
+    @cached_property
+    def downloads(self) -> Path:
+        return self.root / "downloads"
+
+    @cached_property
     def database(self) -> Path:
         return self.root / "records.sqlite"
 
-    @property
+    @cached_property
     def events(self) -> Path:
         return self.root / "events.jsonl"
 
-    @property
+    @cached_property
     def locks(self) -> Path:
         return self.root / "locks"
 
-    @property
+    @cached_property
     def tmp(self) -> Path:
         return self.root / "tmp"
 
-    @property
+    @cached_property
     def trash(self) -> Path:
         return self.root / "trash"
 
-    @property
-    def run_containers(self) -> Path:
-        return self.run / "containers"
-
-    @property
+    @cached_property
     def directories(self) -> tuple[Path, ...]:
         """All directories of a store, parents first."""
         return (
-            self.root, self.root / "blobs", self.blobs, self.snapshots, self.snapshots / "l", self.containers, self.builds, self.locks,
-            self.tmp, self.trash, self.run, self.run_containers,
+            self.root, self.root / "blobs", self.blobs, self.snapshots, self.snapshots / "l", self.containers, self.volumes, self.builds,
+            self.caches, self.downloads, self.locks, self.tmp, self.trash, self.run,
         )  # fmt: skip
 
 

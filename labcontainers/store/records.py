@@ -6,10 +6,9 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
 
 from labcontainers.errors import Conflict, NotFound
-from labcontainers.store.database import Database
+from labcontainers.store.cache_rows import CacheRow, CacheRows
 
 # One script for each version of the schema; a database is brought from its user_version to the last one.
 _MIGRATIONS = (
@@ -27,6 +26,24 @@ _MIGRATIONS = (
     CREATE INDEX addresses_of_container ON addresses (container_id);
     CREATE INDEX images_of_config ON images (config_digest);
     """,
+    """
+    CREATE TABLE volumes (name TEXT PRIMARY KEY, driver TEXT NOT NULL, document TEXT NOT NULL, created_at REAL NOT NULL);
+    """,
+    """
+    ALTER TABLE layers ADD COLUMN unpacked INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE layer_blobs (diff_id TEXT PRIMARY KEY, digest TEXT NOT NULL, media_type TEXT NOT NULL, size_bytes INTEGER NOT NULL);
+    CREATE INDEX layer_blobs_by_digest ON layer_blobs (digest);
+    """,
+    """
+    ALTER TABLE manifests ADD COLUMN facts TEXT NOT NULL DEFAULT '';
+    ALTER TABLE manifests ADD COLUMN content TEXT NOT NULL DEFAULT '';
+    CREATE INDEX images_of_manifest ON images (manifest_digest);
+    CREATE TABLE layer_usage (chain_id TEXT PRIMARY KEY, disk_bytes INTEGER NOT NULL);
+    """,
+    """
+    ALTER TABLE cache ADD COLUMN uses INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE cache ADD COLUMN about TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 
@@ -42,23 +59,35 @@ class ImageRow:
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """A manifest in the store, tagged or not; `size_bytes` is that of its layers as tar."""
+    """A manifest in the store, tagged or not; `size_bytes` is that of its layers as tar, `facts` what listings tell, opaque JSON."""
 
     manifest_digest: str
     config_digest: str
     size_bytes: int
     created_at: float
+    facts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """A layer's tree in the store; `size_bytes` is that of its canonical tar."""
+    """A layer's tree in the store; `size_bytes` is that of its tar: the canonical one, unless the tree was `unpacked` from another."""
 
     chain_id: str
     diff_id: str
     parent_chain_id: str
     size_bytes: int
     created_at: float
+    unpacked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBlobRow:
+    """The stored bytes, perhaps compressed, of a layer that came from elsewhere."""
+
+    diff_id: str
+    digest: str
+    media_type: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +103,6 @@ class ContainerRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheRow:
-    """A build step's result; `result` is opaque JSON."""
-
-    key: str
-    result: str
-    created_at: float
-    used_at: float
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkRow:
     """A network; `document` is opaque JSON."""
 
@@ -93,57 +112,60 @@ class NetworkRow:
     document: str
 
 
-Row = TypeVar("Row")
+@dataclass(frozen=True, slots=True)
+class VolumeRow:
+    """A volume; `document` is opaque JSON."""
+
+    name: str
+    driver: str
+    document: str
+    created_at: float
 
 
-_SELECT: dict[type, str] = {
-    kind: f"SELECT {', '.join(column.name for column in fields(kind))} FROM {table}"
-    for kind, table in (
-        (ImageRow, "images"),
-        (ManifestRow, "manifests"),
-        (LayerRow, "layers"),
-        (ContainerRow, "containers"),
-        (CacheRow, "cache"),
-        (NetworkRow, "networks"),
-    )
+_TABLES: dict[type, str] = {
+    ImageRow: "images",
+    ManifestRow: "manifests",
+    LayerRow: "layers",
+    LayerBlobRow: "layer_blobs",
+    ContainerRow: "containers",
+    CacheRow: "cache",
+    NetworkRow: "networks",
+    VolumeRow: "volumes",
 }
 
 
-class Records:
+class Records(CacheRows):
     """All rows of the database at `path`. Thread-safe, and safe beside other processes.
 
     Every method raises Unavailable after close() or when others block the database for ten seconds, and Failed when it is broken.
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, _MIGRATIONS)
-
-    def close(self) -> None:
-        """Close every thread's connection. Idempotent."""
-        self._database.close()
-
-    def check(self) -> list[str]:
-        """What SQLite itself finds wrong with the database."""
-        return self._database.check()
-
-    def _all(self, kind: type[Row], rest: str, *values: Any) -> list[Row]:
-        with self._database.use() as connection:
-            return [kind(*row) for row in connection.execute(_SELECT[kind] + rest, values).fetchall()]
-
-    def _one(self, kind: type[Row], rest: str, *values: Any) -> Row | None:
-        with self._database.use() as connection:
-            row = connection.execute(_SELECT[kind] + rest, values).fetchone()
-        return None if row is None else kind(*row)
-
-    def _write(self, statement: str, *values: Any) -> int:
-        with self._database.use() as connection:
-            return connection.execute(statement, values).rowcount
+        super().__init__(path, _MIGRATIONS, _TABLES)
 
     # --- images
 
-    def put_manifest(self, manifest_digest: str, config_digest: str, size_bytes: int, created_at: float) -> None:
-        """Keep a manifest, whether it is tagged or not. Idempotent."""
-        self._write("INSERT OR IGNORE INTO manifests VALUES (?, ?, ?, ?)", manifest_digest, config_digest, size_bytes, created_at)
+    def put_manifest(self, digest: str, config_digest: str, size_bytes: int, created_at: float, facts: str = "", content: str = "") -> None:
+        """Keep a manifest, whether it is tagged or not; `content` is what it needs, opaque JSON. Idempotent."""
+        columns = "manifest_digest, config_digest, size_bytes, created_at, facts, content"
+        statement = f"INSERT OR IGNORE INTO manifests ({columns}) VALUES (?, ?, ?, ?, ?, ?)"
+        self._write(statement, digest, config_digest, size_bytes, created_at, facts, content)
+
+    def describe_manifest(self, manifest_digest: str, facts: str, content: str) -> None:
+        """Add what a manifest of an older store lacks."""
+        self._write("UPDATE manifests SET facts = ?, content = ? WHERE manifest_digest = ?", facts, content, manifest_digest)
+
+    def list_contents(self) -> list[tuple[str, str, str]]:
+        """Digest, config's digest and `content` of each manifest."""
+        with self._database.use() as connection:
+            return connection.execute("SELECT manifest_digest, config_digest, content FROM manifests").fetchall()
+
+    def list_named_manifests(self) -> list[tuple[ManifestRow, str]]:
+        """Every manifest with each of its references, "" for one that has none, as they are at one moment."""
+        columns = ", ".join(f"m.{column.name}" for column in fields(ManifestRow))
+        statement = f"SELECT {columns}, i.reference FROM manifests AS m LEFT JOIN images AS i USING (manifest_digest) ORDER BY i.reference"
+        with self._database.use() as connection:
+            return [(ManifestRow(*row[:-1]), row[-1] or "") for row in connection.execute(statement).fetchall()]
 
     def find_manifest(self, manifest_digest: str) -> ManifestRow | None:
         return self._one(ManifestRow, " WHERE manifest_digest = ?", manifest_digest)
@@ -164,14 +186,21 @@ class Records:
     def list_images(self) -> list[ImageRow]:
         return self._all(ImageRow, " ORDER BY reference")
 
+    def list_names(self, manifest_digest: str) -> list[ImageRow]:
+        """The references of one manifest."""
+        return self._all(ImageRow, " WHERE manifest_digest = ? ORDER BY reference", manifest_digest)
+
     def remove_image(self, reference: str) -> None:
         self._write("DELETE FROM images WHERE reference = ?", reference)
 
     # --- layers
 
-    def put_layer(self, chain_id: str, diff_id: str, parent_chain_id: str, size_bytes: int, created_at: float) -> None:
+    def put_layer(self, row: LayerRow) -> None:
         """Keep a layer. Idempotent."""
-        self._write("INSERT OR IGNORE INTO layers VALUES (?, ?, ?, ?, ?)", chain_id, diff_id, parent_chain_id, size_bytes, created_at)
+        self._write(
+            "INSERT OR IGNORE INTO layers (chain_id, diff_id, parent_chain_id, size_bytes, created_at, unpacked) VALUES (?, ?, ?, ?, ?, ?)",
+            row.chain_id, row.diff_id, row.parent_chain_id, row.size_bytes, row.created_at, row.unpacked,
+        )  # fmt: skip
 
     def find_layer(self, chain_id: str) -> LayerRow | None:
         return self._one(LayerRow, " WHERE chain_id = ?", chain_id)
@@ -186,6 +215,32 @@ class Records:
 
     def remove_layer(self, chain_id: str) -> None:
         self._write("DELETE FROM layers WHERE chain_id = ?", chain_id)
+        self._write("DELETE FROM layer_usage WHERE chain_id = ?", chain_id)
+
+    def put_layer_usage(self, chain_id: str, disk_bytes: int) -> None:
+        """Note what a layer's tree takes on disk, which never changes."""
+        self._write("INSERT OR REPLACE INTO layer_usage VALUES (?, ?)", chain_id, disk_bytes)
+
+    def list_layer_usage(self) -> dict[str, int]:
+        """Bytes on disk of the layers that were measured."""
+        with self._database.use() as connection:
+            return dict(connection.execute("SELECT chain_id, disk_bytes FROM layer_usage").fetchall())
+
+    def put_layer_blob(self, row: LayerBlobRow) -> None:
+        """Note which blob holds a layer; one that is known already counts no longer."""
+        self._write("INSERT OR REPLACE INTO layer_blobs VALUES (?, ?, ?, ?)", row.diff_id, row.digest, row.media_type, row.size_bytes)
+
+    def find_layer_blob(self, diff_id: str) -> LayerBlobRow | None:
+        return self._one(LayerBlobRow, " WHERE diff_id = ?", diff_id)
+
+    def holds_layer(self, digest: str) -> bool:
+        """Whether a tree in the store was unpacked from this blob, which alone can give the layer's tar back."""
+        statement = "SELECT 1 FROM layer_blobs AS b JOIN layers AS l ON l.diff_id = b.diff_id WHERE b.digest = ? AND l.unpacked LIMIT 1"
+        with self._database.use() as connection:
+            return connection.execute(statement, (digest,)).fetchone() is not None
+
+    def remove_layer_blob(self, digest: str) -> None:
+        self._write("DELETE FROM layer_blobs WHERE digest = ?", digest)
 
     # --- containers
 
@@ -222,27 +277,13 @@ class Records:
         if not changed:
             raise NotFound(f"no such container: {container_id[:12]}", "`ps -a` lists all containers")
 
+    def rewrite_container(self, container_id: str, document: str) -> None:
+        """Keep another document for a container; raises NotFound when there is no such container."""
+        if not self._write("UPDATE containers SET document = ? WHERE id = ?", document, container_id):
+            raise NotFound(f"no such container: {container_id[:12]}", "`ps -a` lists all containers")
+
     def remove_container(self, container_id: str) -> None:
         self._write("DELETE FROM containers WHERE id = ?", container_id)
-
-    # --- build cache
-
-    def put_cache(self, key: str, result: str, created_at: float) -> None:
-        """Keep a step's result under its key."""
-        self._write("INSERT OR REPLACE INTO cache VALUES (?, ?, ?, ?)", key, result, created_at, created_at)
-
-    def find_cache(self, key: str) -> CacheRow | None:
-        return self._one(CacheRow, " WHERE key = ?", key)
-
-    def touch(self, key: str, used_at: float) -> None:
-        """Note that a result was used."""
-        self._write("UPDATE cache SET used_at = ? WHERE key = ?", used_at, key)
-
-    def list_cache(self) -> list[CacheRow]:
-        return self._all(CacheRow, " ORDER BY used_at")
-
-    def remove_cache(self, key: str) -> None:
-        self._write("DELETE FROM cache WHERE key = ?", key)
 
     # --- networks
 
@@ -276,8 +317,29 @@ class Records:
     def release_addresses(self, container_id: str) -> None:
         self._write("DELETE FROM addresses WHERE container_id = ?", container_id)
 
+    def find_address(self, container_id: str) -> str | None:
+        """The container's address in its network, or None; quick, since it is asked at the end of every container."""
+        with self._database.use() as connection:
+            row = connection.execute("SELECT address FROM addresses WHERE container_id = ?", (container_id,)).fetchone()
+        return None if row is None else str(row[0])
+
     def list_addresses(self, network_id: str) -> dict[str, str]:
         """Address -> id of the container that has it."""
         query = "SELECT address, container_id FROM addresses WHERE network_id = ?"
         with self._database.use() as connection:
             return dict(connection.execute(query, (network_id,)).fetchall())
+
+    # --- volumes
+
+    def put_volume(self, row: VolumeRow) -> None:
+        """Keep a volume; one of its name that was there is forgotten."""
+        self._write("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?)", row.name, row.driver, row.document, row.created_at)
+
+    def find_volume(self, name: str) -> VolumeRow | None:
+        return self._one(VolumeRow, " WHERE name = ?", name)
+
+    def list_volumes(self) -> list[VolumeRow]:
+        return self._all(VolumeRow, " ORDER BY name")
+
+    def remove_volume(self, name: str) -> None:
+        self._write("DELETE FROM volumes WHERE name = ?", name)

@@ -48,6 +48,10 @@ class TarWriter:
         Raises OSError, InvalidArgument for a name that a layer cannot hold, Failed for a tree that is no plain upper directory.
         """
         self._directories(os.open(tree, _DIRECTORY))
+        return self._end()
+
+    def _end(self) -> int:
+        """The end of the archive; its size in bytes."""
         self._emit(b"\0" * (2 * _BLOCK))
         self._emit(b"\0" * (-self._written % _RECORD))
         return self._written
@@ -62,7 +66,7 @@ class TarWriter:
         # A directory is in the list before anything of it is read, so that it is closed whatever happens then.
         open_ones = [(fd, b"", nothing)]
         try:
-            if _attributes(fd, b"/").opaque:
+            if attributes_of(fd, b"/").opaque:
                 self._marker(_OPAQUE)
             open_ones[-1] = (fd, b"", iter(_entries(fd, b"")))
             while open_ones:
@@ -80,7 +84,7 @@ class TarWriter:
                         open_ones[-1] = (inner, path, iter(_entries(inner, path)))
                         break
                     else:
-                        self._file(fd, prefix, entry)
+                        self._leaf(prefix + entry.name, entry.status, (fd, entry.name), entry.attributes.records)
                 else:
                     open_ones.pop()
                     os.close(fd)
@@ -88,10 +92,10 @@ class TarWriter:
             for fd, _, _ in open_ones:
                 os.close(fd)
 
-    def _file(self, fd: int, prefix: bytes, entry: _Entry) -> None:
-        status, records = entry.status, entry.attributes.records
+    def _leaf(self, path: bytes, status: os.stat_result, place: tuple[int, bytes], records: dict[bytes, bytes]) -> None:
+        """What is no directory. `place` is the open directory that holds it, and its name there."""
+        fd, name = place
         mode = status.st_mode
-        path = prefix + entry.name
         if stat.S_ISSOCK(mode):
             return
         if status.st_nlink > 1:
@@ -101,9 +105,9 @@ class TarWriter:
                 return
         if stat.S_ISREG(mode):
             self._header(path, status, b"0", size=status.st_size, records=records)
-            self._content(fd, entry.name, path, status.st_size)
+            self._content(fd, name, path, status.st_size)
         elif stat.S_ISLNK(mode):
-            self._header(path, status, b"2", link=os.fsencode(os.readlink(entry.name, dir_fd=fd)))
+            self._header(path, status, b"2", link=os.fsencode(os.readlink(name, dir_fd=fd)))
         elif stat.S_ISFIFO(mode):
             self._header(path, status, b"6", records=records)
         else:
@@ -166,22 +170,42 @@ class TarWriter:
         )
 
     def _pax(self, records: dict[bytes, bytes]) -> None:
-        body = b"".join(pax_record(key, records[key]) for key in sorted(records))
-        self._block(b"PaxHeaders/0", b"x", 0o644, 0, 0, len(body), 0, b"", (0, 0))
-        self._emit(body + b"\0" * (-len(body) % _BLOCK))
+        self._emit(_pax_header(records))
 
     def _block(
         self, name: bytes, kind: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, link: bytes, device: tuple[int, int]
     ) -> None:
-        """One header of 512 bytes; its checksum is the sum of all bytes, with blanks in place of the checksum."""
-        before = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (name[:_LONGEST_NAME].ljust(_LONGEST_NAME, b"\0"), mode, uid, gid, size, mtime)
-        after = b"%s%s%s%07o\0%07o\0" % (kind, link[:_LONGEST_NAME].ljust(_LONGEST_NAME, b"\0"), _MAGIC, *device)
-        total = sum(before) + sum(after) + 8 * 0x20
-        self._emit(b"%s%06o\0 %s%s" % (before, total, after, _PADDING))
+        self._emit(_header_block(name, kind, mode, uid, gid, size, mtime, link, device))
+
+
+def file_header(name: str, size: int = 0) -> bytes:
+    """What stands before the content of a file of root's, of time 0; of a directory where the name ends with a slash."""
+    path = name.encode()
+    records = _name_records(path, b"")
+    if size > _LARGEST_NUMBER:
+        records[b"size"] = b"%d" % size
+    kind, mode = (b"5", 0o755) if name.endswith("/") else (b"0", 0o644)
+    block = _header_block(path, kind, mode, 0, 0, min(size, _LARGEST_NUMBER), 0, b"", (0, 0))
+    return (_pax_header(records) if records else b"") + block
+
+
+def _pax_header(records: dict[bytes, bytes]) -> bytes:
+    body = b"".join(pax_record(key, records[key]) for key in sorted(records))
+    return _header_block(b"PaxHeaders/0", b"x", 0o644, 0, 0, len(body), 0, b"", (0, 0)) + body + b"\0" * (-len(body) % _BLOCK)
+
+
+def _header_block(
+    name: bytes, kind: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, link: bytes, device: tuple[int, int]
+) -> bytes:
+    """One header of 512 bytes; its checksum is the sum of all bytes, with blanks in place of the checksum."""
+    before = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (name[:_LONGEST_NAME].ljust(_LONGEST_NAME, b"\0"), mode, uid, gid, size, mtime)
+    after = b"%s%s%s%07o\0%07o\0" % (kind, link[:_LONGEST_NAME].ljust(_LONGEST_NAME, b"\0"), _MAGIC, *device)
+    total = sum(before) + sum(after) + 8 * 0x20
+    return b"%s%06o\0 %s%s" % (before, total, after, _PADDING)
 
 
 @dataclass(slots=True)
-class _Attributes:
+class Attributes:
     """What the extended attributes of one file say; `records` are those to be kept."""
 
     records: dict[bytes, bytes] = field(default_factory=dict)
@@ -189,7 +213,7 @@ class _Attributes:
     whiteout: bool = False
 
 
-_NONE = _Attributes()
+_NONE = Attributes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +222,7 @@ class _Entry:
 
     name: bytes
     status: os.stat_result
-    attributes: _Attributes
+    attributes: Attributes
     is_gone: bool
 
     @property
@@ -223,11 +247,12 @@ def _entry(fd: int, name: bytes, prefix: bytes) -> _Entry:
     if stat.S_ISCHR(mode) and status.st_rdev == 0:
         return _Entry(name, status, _NONE, True)
     # For the attributes of a name in an open directory there is no way but through /proc.
-    attributes = _NONE if stat.S_ISLNK(mode) else _attributes(b"/proc/self/fd/%d/%s" % (fd, name), prefix + name)
+    attributes = _NONE if stat.S_ISLNK(mode) else attributes_of(b"/proc/self/fd/%d/%s" % (fd, name), prefix + name)
     return _Entry(name, status, attributes, attributes.whiteout and stat.S_ISREG(mode) and status.st_size == 0)
 
 
-def _attributes(where: int | bytes, path: bytes) -> _Attributes:
+def attributes_of(where: int | bytes, path: bytes) -> Attributes:
+    """The extended attributes of a descriptor or a path, whose last part is not followed; `path` is for messages."""
     follow = isinstance(where, int)
     try:
         names = os.listxattr(where, follow_symlinks=follow)
@@ -237,7 +262,7 @@ def _attributes(where: int | bytes, path: bytes) -> _Attributes:
         names = []
     if not names:
         return _NONE
-    found = _Attributes()
+    found = Attributes()
     for name in names:
         if name.startswith(_OVERLAY):
             _read_overlay(found, where, name, path)
@@ -247,7 +272,7 @@ def _attributes(where: int | bytes, path: bytes) -> _Attributes:
     return found
 
 
-def _read_overlay(found: _Attributes, where: int | bytes, name: str, path: bytes) -> None:
+def _read_overlay(found: Attributes, where: int | bytes, name: str, path: bytes) -> None:
     key = name.partition(".overlay.")[2]
     if key == "opaque":
         found.opaque = os.getxattr(where, name, follow_symlinks=isinstance(where, int)) == b"y"

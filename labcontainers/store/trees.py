@@ -11,13 +11,17 @@ import hashlib
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from typing import Any
 
+from labcontainers.errors import Failed
 from labcontainers.kernel.files import remove_tree
 from labcontainers.store.tar_writer import TarWriter
+from labcontainers.store.tree_times import settle_times
 
 _BUFFER = 1 << 20
 _SHALLOW = 100
+_OVERLAYS = ("trusted.overlay.", "user.overlay.")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -28,26 +32,29 @@ def measure(tree: str) -> dict[str, Any]:
     return {"diff_id": "sha256:" + digest.hexdigest(), "size_bytes": size}
 
 
-def write_tar(tree: str, path: str) -> dict[str, Any]:
-    """Write the canonical tar of `tree` to the new file `path`, synced; its digest and size as of measure()."""
+def stream_tar(fd: int, tree: str) -> dict[str, Any]:
+    """Write the canonical tar of `tree` to the descriptor of a pipe or file, which is closed; its digest and size as of measure()."""
+    digest, size = stream(fd, lambda take: TarWriter(take).write(tree), "the layer")
+    return {"diff_id": digest, "size_bytes": size}
+
+
+def stream(fd: int, write: Callable[[Callable[[bytes | memoryview], object]], int], what: str) -> tuple[str, int]:
+    """Write to the descriptor of a pipe or file, which is closed, all that `write` takes; the digest of it, and what `write` returns.
+
+    Raises Failed when nobody reads `what` any more.
+    """
     digest = hashlib.sha256()
     try:
-        with open(path, "xb", buffering=_BUFFER) as file:
+        with open(fd, "wb", buffering=_BUFFER) as file:
 
             def take(data: bytes | memoryview) -> None:
                 digest.update(data)
                 file.write(data)
 
-            size = TarWriter(take).write(tree)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        raise
-    return {"diff_id": "sha256:" + digest.hexdigest(), "size_bytes": size}
+            size = write(take)
+    except BrokenPipeError:
+        raise Failed(f"nobody reads {what} any more") from None
+    return "sha256:" + digest.hexdigest(), size
 
 
 def remove(path: str) -> None:
@@ -91,11 +98,33 @@ def _make_shallow(path: str) -> bool:
         os.close(top)
 
 
-def settle(source: str, target: str) -> dict[str, Any]:
-    """Measure a tree and rename it to `target`: here, since moving a directory to another parent needs the rights on itself."""
+def settle(source: str, target: str, newest_s: int | None = None) -> dict[str, Any]:
+    """Measure a tree and rename it to `target`: here, since moving a directory to another parent needs the rights on itself.
+
+    What is in it and is newer than `newest_s` gets that time before (store.tree_times).
+    """
+    if newest_s is not None:
+        settle_times(source, newest_s)
     measured = measure(source)
     os.rename(source, target)
     return measured
+
+
+def move(source: str, target: str) -> None:
+    """Rename a tree; here, for the same reason as in settle()."""
+    os.rename(source, target)
+
+
+def dress(source: str, target: str) -> None:
+    """Give the directory `target` mode, owner, times and attributes of the directory `source`, but for what overlay notes there."""
+    status = os.stat(source)
+    os.chown(target, status.st_uid, status.st_gid)
+    for name in os.listxattr(source):
+        if not name.startswith(_OVERLAYS):
+            with contextlib.suppress(PermissionError):
+                os.setxattr(target, name, os.getxattr(source, name))
+    os.chmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def usage(path: str) -> dict[str, int]:

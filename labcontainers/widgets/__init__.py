@@ -1,4 +1,4 @@
-"""What a cell shows: the container card and the build progress. The light door, which loads nothing until it is asked for.
+"""What a cell shows: container cards, the progress of builds and transfers, the layer explorer. The light door, which loads all that late.
 
 It must not start, stop or build anything by itself: it shows, and passes on what a reader clicks.
 """
@@ -11,11 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labcontainers.widgets.card import show_container
+    from labcontainers.widgets.layer_explorer import show_image
     from labcontainers.widgets.progress import BuildProgress, build_progress
+    from labcontainers.widgets.transfer import TransferProgress, transfer_progress
 
-__all__ = ["BuildProgress", "available", "build_progress", "close_all", "show_container"]
+__all__ = [
+    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_image", "transfer_progress",
+]  # fmt: skip
 
-_HOMES = {"show_container": "card", "BuildProgress": "progress", "build_progress": "progress"}
+_HOMES = {
+    "show_container": "card",
+    "BuildProgress": "progress",
+    "build_progress": "progress",
+    "show_image": "layer_explorer",
+    "TransferProgress": "transfer",
+    "transfer_progress": "transfer",
+}
 
 
 def __getattr__(name: str) -> Any:

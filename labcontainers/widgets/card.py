@@ -1,5 +1,6 @@
 """The container card: reads a container while somebody looks, sends what changed at most ten times a second, and does what buttons say.
 
+All cards of a kernel share two threads: `lab-cards` beats, and `lab-stats` samples what runs. Each lives only while somebody looks.
 It must not know comms or HTML: those are plumbing's and snapshot's.
 """
 
@@ -11,16 +12,20 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from labcontainers.errors import LabError
+from labcontainers.containers.usage.sampler import Sampler
+from labcontainers.errors import Conflict
+from labcontainers.kernel.interrupts import begin_thread
 from labcontainers.widgets.log_tail import LogTail
 from labcontainers.widgets.messages import Facts, Failure, Sample, State, failure_of
-from labcontainers.widgets.pulse import Pulse
+from labcontainers.widgets.rounds import Rounds
 from labcontainers.widgets.snapshot import Snapshot, card_snapshot
 from labcontainers.widgets.source import CardSource, ContainerSource
 from labcontainers.widgets.watchers import Watchers
 
 if TYPE_CHECKING:
     from labcontainers.containers.container import Container
+    from labcontainers.containers.usage.sampler import Subscription
+    from labcontainers.containers.usage.stats import StatsSample
     from labcontainers.widgets.plumbing import LiveWidget
 
 # eight updates a second leave room for the answers to clicks, which are sent at once, below ten
@@ -32,6 +37,11 @@ SAMPLES_KEPT = 120
 LINES_PER_BEAT = 20_000
 SNAPSHOT_LINES = 20
 
+ROUNDS = Rounds("lab-cards", BEAT_S)
+# a daemon, so that a kernel ends at once: with the last card that is closed its thread is joined, at the latest when the kernel ends
+SAMPLER = Sampler(SAMPLE_EVERY_S, daemon=True)
+SAMPLER.start()
+
 
 class Surface(Protocol):
     """Where a card's data go; LiveWidget is one."""
@@ -42,7 +52,7 @@ class Surface(Protocol):
 
 
 class ContainerCard:
-    """One container's card. All methods may be called from any thread, and none but `close` blocks."""
+    """One container's card. All methods may be called from any thread, and none but `close` blocks. `sampler` must have been started."""
 
     role = "card"
 
@@ -52,7 +62,8 @@ class ContainerCard:
         *,
         busy: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
-        beat_s: float = BEAT_S,
+        rounds: Rounds = ROUNDS,
+        sampler: Sampler = SAMPLER,
     ) -> None:
         self._source = source
         self._clock = clock
@@ -61,14 +72,18 @@ class ContainerCard:
         self._facts: Facts = source.facts()
         self._state: State = source.state()
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
-        self._last: Any = None
+        self._last: StatsSample | None = None
+        # what the sampler's thread left for the next beat; None when there will be no more
+        self._taken: deque[StatsSample | Failure | None] = deque(maxlen=SAMPLES_KEPT)
+        self._sampler = sampler
+        self._subscription: Subscription | None = None
         self._log = LogTail()
         self._acting = ""
         self._failure: Failure | None = None
         self._pending: dict[str, Any] = {}
         self._due = {"state": 0.0, "sample": 0.0, "keep": clock() + KEEP_EVERY_S}
         self._watchers = Watchers(busy, time.monotonic)
-        self._pulse = Pulse(f"lab-card-{self._facts['id'][:12]}", self.beat, beat_s)
+        self._rounds = rounds
         self._worker: threading.Thread | None = None
         self._closed = False
 
@@ -95,16 +110,16 @@ class ContainerCard:
             if self._surface is not None:
                 self._surface.resend(self.everything())
         self._watchers.expect()
-        self._pulse.start()
+        self._wake()
 
     def shown(self) -> None:
         self._watchers.expect()
-        self._pulse.start()
+        self._wake()
 
     def watch(self, page: str, views: int) -> None:
         self._watchers.tell(page, views)
         if views > 0:
-            self._pulse.start()
+            self._wake()
             with self._lock:
                 # an answer, so that the page knows that somebody is here
                 self._pending.setdefault("state", self._state)
@@ -116,9 +131,10 @@ class ContainerCard:
                 return
             self._set(acting=action, failure=None)
             self.flush()
-            self._worker = threading.Thread(target=self._act, args=(action,), name=f"lab-card-act-{self._facts['id'][:12]}", daemon=True)
-            self._worker.start()
-        self._pulse.start()
+            name = f"lab-card-act-{self._facts['id'][:12]}"
+            self._worker = threading.Thread(target=self._act, args=(action,), name=name, daemon=True)
+            begin_thread(self._worker)
+        self._wake()
 
     def snapshot(self) -> Snapshot:
         with self._lock:
@@ -129,7 +145,8 @@ class ContainerCard:
     def close(self) -> None:
         """Stop reading, wait for what a button began, send the rest."""
         self._closed = True
-        self._pulse.stop()
+        self._rounds.stop(self.beat)
+        self._look(wanted=False, wait=True)
         worker = self._worker
         if worker is not None and worker is not threading.current_thread():
             worker.join()
@@ -139,22 +156,37 @@ class ContainerCard:
 
     # --- the beat
 
+    def _wake(self) -> None:
+        if not self._closed:
+            self._rounds.start(self.beat)
+
     def beat(self) -> bool:
         """Read what is new and send it; False when nobody looks any more."""
-        now = self._clock()
+        if self._closed:
+            return False
+        now, looked_at = self._clock(), False
+        try:
+            self._read(now)
+            self.flush()
+            if self._is_due("keep", KEEP_EVERY_S, now) and self._surface is not None:
+                self._surface.keep(in_output=False)
+            looked_at = self._watchers.anyone()
+        finally:
+            # where nothing can be sent any more, nothing is sampled either
+            running = self._state["status"] == "running"
+            self._look(wanted=looked_at and running and (self._subscription is not None or now >= self._due["sample"]))
+        return looked_at
+
+    def _read(self, now: float) -> None:
         try:
             with self._lock:
                 self._log.add(self._source.new_lines(LINES_PER_BEAT))
                 if self._is_due("state", STATE_EVERY_S, now):
                     self._read_state()
-                if self._is_due("sample", SAMPLE_EVERY_S, now):
-                    self._read_sample()
-        except (LabError, OSError) as error:
+                self._take_samples(now)
+        except Exception as error:
+            # whatever went wrong is the reader's to see, and must not end the beats
             self._set(failure=failure_of(error))
-        self.flush()
-        if self._is_due("keep", KEEP_EVERY_S, now) and self._surface is not None:
-            self._surface.keep(in_output=False)
-        return self._watchers.anyone()
 
     def flush(self) -> bool:
         """Send what changed, as one message; whether there was anything."""
@@ -194,15 +226,46 @@ class ContainerCard:
         if ended and self._surface is not None:
             self._surface.keep(in_output=True)
 
-    def _read_sample(self) -> None:
-        raw = self._source.sample() if self._state["status"] == "running" else None
-        if raw is None:
-            self._last = None
-            return
-        sample = sample_of(raw, self._last)
-        self._last = raw
-        self._samples.append(sample)
-        self._pending.setdefault("samples", []).append(sample)
+    def _look(self, *, wanted: bool, wait: bool = False) -> None:
+        """Be among those that the sampler asks, or not."""
+        with self._lock:
+            subscription = self._subscription
+            if wanted and subscription is None:
+                self._taken.clear()
+                # a key of its own, so that every card gets its own samples
+                self._subscription = self._sampler.subscribe(f"{self._facts['id']} {id(self):x}", self._measure, self._taken.append)
+            elif not wanted:
+                # a rate across a pause would be no rate of now
+                self._subscription = self._last = None
+        if subscription is not None and not wanted:
+            self._sampler.unsubscribe(subscription, wait=wait)
+
+    def _measure(self, _: StatsSample | None) -> StatsSample:
+        """One sample, in the sampler's thread, which must not wait for a card that is being read."""
+        try:
+            taken = self._source.sample()
+        except Exception as error:
+            self._taken.append(failure_of(error))
+            raise
+        if taken is None:
+            raise Conflict(f"container {self._facts['name']} is not running", "start it first")
+        return taken
+
+    def _take_samples(self, now: float) -> None:
+        """Take over what the sampler's thread left."""
+        while self._taken:
+            taken = self._taken.popleft()
+            if taken is None:
+                # it is asked again, if it runs then
+                self._due["sample"] = now + SAMPLE_EVERY_S
+                self._look(wanted=False)
+            elif isinstance(taken, dict):
+                self._set(failure=taken)
+            else:
+                sample = sample_of(taken, self._last)
+                self._last = taken
+                self._samples.append(sample)
+                self._pending.setdefault("samples", []).append(sample)
 
     def _act(self, action: str) -> None:
         failure = None

@@ -6,7 +6,7 @@ It must not know how they are carried. Times are seconds since the epoch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Message = dict[str, Any]
 
@@ -31,8 +31,18 @@ class Facts(TypedDict):
     ports: list[PortLink]
 
 
+class Point(TypedDict):
+    """A checkpoint of a container; `parent` is the one before it, 0 for the image. `current`: its files come from this one."""
+
+    number: int
+    label: str
+    parent: int
+    created_at: float
+    current: bool
+
+
 class State(TypedDict):
-    """How a container is now; `status` is Docker's word or "removed"."""
+    """How a container is now; `status` is Docker's word or "removed". `checkpoints` are oldest first."""
 
     status: str
     exit_code: int
@@ -41,6 +51,7 @@ class State(TypedDict):
     started_at: float | None
     finished_at: float | None
     warnings: list[str]
+    checkpoints: NotRequired[list[Point]]
 
 
 class Sample(TypedDict):
@@ -74,11 +85,23 @@ class Failure(TypedDict):
     hint: str
 
 
-StepStatus = Literal["waiting", "running", "cached", "done", "failed"]
+StepStatus = Literal["waiting", "running", "cached", "done", "failed", "cancelled"]
+
+
+class Lane(TypedDict):
+    """Where a step stands among the lanes of stages: its own, those that go on above and below it, and those that join its own."""
+
+    own: int
+    above: list[bool]
+    below: list[bool]
+    joins: list[int]
 
 
 class Step(TypedDict):
-    """One build step; `line` counts from 1 in the Dockerfile, 0 when not known; `reason` says why it was not in the cache."""
+    """One build step; `line` counts from 1 in the Dockerfile, 0 when not known; `reason` says why it was not in the cache.
+
+    `lane` is None where there is only one stage.
+    """
 
     index: int
     total: int
@@ -91,6 +114,7 @@ class Step(TypedDict):
     layer_size_bytes: int | None
     message: str
     reason: str
+    lane: Lane | None
 
 
 class BuildFailure(Failure):
@@ -101,9 +125,10 @@ class BuildFailure(Failure):
 
 
 class BuildState(TypedDict):
-    """How the build is now."""
+    """How the build is now; while it is `cancelling`, somebody has pressed the button."""
 
-    status: Literal["running", "done", "failed"]
+    status: Literal["running", "done", "failed", "cancelled"]
+    cancelling: bool
     started_at: float
     duration_s: float | None
     image_id: str
@@ -117,6 +142,107 @@ class StepOutput(TypedDict):
     index: int
     skipped: int
     text: str
+
+
+TransferPhase = Literal[
+    "waiting", "preparing", "downloading", "unpacking", "pushing", "loading", "importing", "done", "exists", "mounted", "stopped"
+]
+
+
+class TransferLayer(TypedDict):
+    """One layer on its way: `current` of `total` bytes of what is stored (-1: unknown), `rate` in bytes per second, `source` of a mount."""
+
+    id: str
+    phase: TransferPhase
+    current: int
+    total: int
+    rate: float
+    source: str
+
+
+class TransferState(TypedDict):
+    """A pull, push, load or import as a whole; `rate` is that of all its layers, at the end the average."""
+
+    verb: Literal["pull", "push", "load", "import"]
+    name: str
+    status: Literal["running", "done", "failed", "interrupted"]
+    started_at: float
+    duration_s: float | None
+    rate: float
+    failure: Failure | None
+
+
+class ExploredLayer(TypedDict):
+    """One layer of an image; `index` counts from the bottom up."""
+
+    index: int
+    diff_id: str
+    size_bytes: int
+    created_by: str
+    created: str
+
+
+class ExploredImage(TypedDict):
+    """What does not change about an image, and the `others` that it can be compared with."""
+
+    id: str
+    name: str
+    size_bytes: int
+    layers: list[ExploredLayer]
+    others: list[str]
+
+
+ChangeCounts = tuple[int, int, int]  # added, modified, removed
+
+
+class WastedFiles(TypedDict):
+    """What no one sees of an image; `files` are the largest, as (path, bytes, what became of it), of `count`."""
+
+    size_bytes: int
+    total_bytes: int
+    count: int
+    files: list[tuple[str, int, str]]
+
+
+class ComparedImages(TypedDict):
+    """How an image differs from the one named `other`; `config` has (field, before, after)."""
+
+    other: str
+    shared_layers: int
+    other_layers: int
+    size_bytes: int
+    changes: ChangeCounts
+    config: list[tuple[str, str, str]]
+
+
+class Question(TypedDict, total=False):
+    """What a page asks about files, as JSON in the action of an act.
+
+    `source` is "layer 3" or "diff NAME". `ask` is "folder" (what the directory in `row` holds from number `start` on, -1 for the top),
+    "search" (files by a part of their path or a pattern, of these `changes`) or "compare" (with `other`).
+    """
+
+    ask: str
+    source: str
+    row: int
+    start: int
+    text: str
+    changes: list[str]
+    other: str
+
+
+# row, name (or path, for a search), kind, permissions, owner, bytes (below zero: what is gone), change, link, changes below it, by what it
+# differs
+FileRow = tuple[int, str, str, str, str, int, str, str, ChangeCounts, list[str]]
+
+
+class Answer(TypedDict):
+    """What was found for a question, which is repeated word for word; `total` counts what was left out as well."""
+
+    question: str
+    rows: list[FileRow]
+    total: int
+    failure: Failure | None
 
 
 def code(hash: str, text: str) -> Message:

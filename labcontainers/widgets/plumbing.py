@@ -122,7 +122,7 @@ CELLS = Cells()
 OPEN = OpenWidgets()
 
 
-class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]
+class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
     """A widget whose code comes from the kernel by message and whose data come as numbered updates.
 
     A notebook keeps of it the loader (below 2 kB) and the snapshot. `_first` carries the code and the first data in the
@@ -141,6 +141,7 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self._seq = 0
         self._display_id = secrets.token_hex(8)
         self._displayed = False
+        self._kept = 0
         first = {"code": js.code, "replay": {"seq": 0, "now": time.time(), "data": owner.everything()}}
         super().__init__(_esm=js.loader, _role=owner.role, _snapshot=owner.snapshot().html, _first=first)
         self._first = None
@@ -172,6 +173,7 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]
         # outside the door: the owner has a lock of its own, and whoever holds that may want the door
         data, metadata = LiveWidget._repr_mimebundle_(self)
         with self._door:
+            self._kept += 1
             if data["text/html"] != self._snapshot:
                 self._snapshot = data["text/html"]
             if in_output and self._displayed:
@@ -215,9 +217,20 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]
         """Show it under a display id, so that the last snapshot can take the place of the first."""
         CELLS.follow(get_ipython())
         self._owner.shown()
-        self._displayed = True
+        while not self._show_first():
+            pass
+
+    def _show_first(self) -> bool:
+        """Show it, unless a snapshot was kept meanwhile: that would have found no output to renew, and this one is older."""
+        with self._door:
+            kept = self._kept
         data, metadata = LiveWidget._repr_mimebundle_(self)
-        publish_display_data(data, metadata, transient={"display_id": self._display_id})
+        with self._door:
+            if kept != self._kept:
+                return False
+            publish_display_data(data, metadata, transient={"display_id": self._display_id})
+            self._displayed = True
+        return True
 
     def close(self) -> None:
         """Stop what feeds it, leave the last snapshot in its outputs, and close the comm. Idempotent."""

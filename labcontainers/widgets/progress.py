@@ -6,23 +6,20 @@ It must not know how a build works: it goes by the names of the events, which ar
 from __future__ import annotations
 
 import codecs
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from labcontainers.errors import StepFailed
-from labcontainers.widgets.messages import BuildState, Step, StepOutput, failure_of, hint_beside_output
-from labcontainers.widgets.pulse import Pulse
+from labcontainers.build.cancelling import Cancel
+from labcontainers.errors import Cancelled, StepFailed
+from labcontainers.widgets.live import BEAT_S, LiveProgress
+from labcontainers.widgets.messages import BuildState, Lane, Step, StepOutput, StepStatus, failure_of, hint_beside_output
 from labcontainers.widgets.snapshot import Snapshot, build_snapshot
 
 if TYPE_CHECKING:
     from labcontainers.build.progress import BuildEvent
     from labcontainers.build.result import Build
-    from labcontainers.widgets.card import Surface
-    from labcontainers.widgets.plumbing import LiveWidget
 
-BEAT_S = 0.125
 OUTPUT_KEPT = 32 * 1024
 OUTPUT_PER_BEAT = 32 * 1024
 
@@ -58,32 +55,29 @@ class Output:
         return {"index": index, "skipped": self.dropped, "text": self.text}
 
 
-class BuildProgress:
+class BuildProgress(LiveProgress):
     """One build, live: give `on_event` to the builder, display this, and call `finish` at the end. Every method is thread-safe."""
 
     role = "progress"
 
     def __init__(self, tags: Sequence[str] = (), *, clock: Callable[[], float] = time.time, beat_s: float = BEAT_S) -> None:
-        self._clock = clock
-        self._lock = threading.RLock()
-        self._surface: Surface | None = None
+        super().__init__("lab-build-progress", clock, beat_s)
         self._steps: dict[int, Step] = {}
         self._outputs: dict[int, Output] = {}
         self._changed: set[int] = set()
         self._changed_build = False
         self._build: BuildState = {
             "status": "running",
+            "cancelling": False,
             "started_at": clock(),
             "duration_s": None,
             "image_id": "",
             "tags": list(tags),
             "failure": None,
         }
-        self._pulse = Pulse("lab-build-progress", self.beat, beat_s)
 
-    def show_on(self, surface: Surface) -> None:
-        """Send to `surface` from now on."""
-        self._surface = surface
+        self.cancel = Cancel()
+        """Give it to the build: the button says it."""
 
     # --- what a build says
 
@@ -105,13 +99,18 @@ class BuildProgress:
                 self._build["status"] = "done"
                 self._build["image_id"] = outcome.image.id
                 self._build["tags"] = list(outcome.image.tags)
-        self._pulse.stop()
-        self.flush()
-        if self._surface is not None:
-            self._surface.keep(in_output=True)
+        self._end()
 
     def _fail(self, error: BaseException) -> None:
         failure = failure_of(error)
+        if isinstance(error, KeyboardInterrupt | Cancelled):
+            for step in self._steps.values():
+                if step["status"] == "running":
+                    self._change(step["index"], status="cancelled")
+            said = "cancelled" if isinstance(error, Cancelled) else failure["message"]
+            self._build["status"] = "cancelled"
+            self._build["failure"] = {"message": said, "hint": "what was finished is kept: build again to go on", "line": 0, "source": ""}
+            return
         if isinstance(error, StepFailed):
             # which step, and what it said, is in its own row
             hint = hint_beside_output(error.hint, error.output)
@@ -126,22 +125,35 @@ class BuildProgress:
         line = line or (failed["line"] if failed else 0)
         self._build["failure"] = {**failure, "line": line, "source": getattr(error, "source", "") or (failed["text"] if failed else "")}
 
+    def _on_BuildPlanned(self, event: Any) -> None:
+        total = len(event.steps)
+        for row in event.steps:
+            lane = row.lane
+            drawn: Lane = {"own": lane.own, "above": list(lane.above), "below": list(lane.below), "joins": list(lane.joins)}
+            self._put(row, total, "waiting", drawn if row.count != total else None)
+
     def _on_StepStarted(self, event: Any) -> None:
-        many_stages = getattr(event, "count", 0) not in (0, event.total)
-        self._steps[event.index] = {
-            "index": event.index,
-            "total": event.total,
-            "stage": event.stage if many_stages else "",
-            "text": event.text,
-            "line": event.line,
-            "status": "running",
-            "started_at": self._clock(),
+        known = self._steps.get(event.index)
+        self._put(event, event.total, "running", known["lane"] if known else None)
+        self._change(event.index, started_at=self._clock())
+
+    def _put(self, step: Any, total: int, status: StepStatus, lane: Lane | None) -> None:
+        many_stages = getattr(step, "count", 0) not in (0, total)
+        self._steps[step.index] = {
+            "index": step.index,
+            "total": total,
+            "stage": step.stage if many_stages else "",
+            "text": step.text,
+            "line": step.line,
+            "status": status,
+            "started_at": None,
             "duration_s": None,
             "layer_size_bytes": None,
             "message": "",
             "reason": "",
+            "lane": lane,
         }
-        self._changed.add(event.index)
+        self._changed.add(step.index)
 
     def _on_StepCached(self, event: Any) -> None:
         self._change(event.index, status="cached", layer_size_bytes=getattr(event, "layer_size_bytes", 0) or None)
@@ -157,10 +169,16 @@ class BuildProgress:
         self._change(event.index, status="done", duration_s=round(event.duration_s, 3), layer_size_bytes=size)
 
     def _on_StepFailedEvent(self, event: Any) -> None:
+        self._end_early(event, "failed")
+
+    def _end_early(self, event: Any, status: StepStatus) -> None:
         step = self._steps.get(event.index)
         started_at = step["started_at"] if step else None
         took = None if started_at is None else round(self._clock() - started_at, 3)
-        self._change(event.index, status="failed", message=event.message, duration_s=took)
+        self._change(event.index, status=status, message=event.message, duration_s=took)
+
+    def _on_StepCancelled(self, event: Any) -> None:
+        self._end_early(event, "cancelled")
 
     def _on_BuildFinished(self, event: Any) -> None:
         self._build["image_id"], self._build["tags"] = event.image_id, list(event.tags)
@@ -169,92 +187,49 @@ class BuildProgress:
     def _change(self, index: int, **changes: Any) -> None:
         step = self._steps.get(index)
         if step is not None:
-            self._steps[index] = {**step, **changes}  # type: ignore[typeddict-item]
+            self._steps[index] = {**step, **changes}  # type: ignore[typeddict-item]  # the names of the changes are known to the callers
             self._changed.add(index)
 
-    # --- what a page or a display says (plumbing.Owner)
+    # --- what is sent and shown
 
     def everything(self) -> dict[str, Any]:
         with self._lock:
             output = [output.everything(index) for index, output in self._outputs.items()]
             return {"build": dict(self._build), "steps": [dict(step) for step in self._steps.values()], "output": output}
 
-    def replay(self) -> None:
-        with self._lock:
-            self.flush()
-            if self._surface is not None:
-                self._surface.resend(self.everything())
-
-    def act(self, action: str) -> None:
-        """There is nothing to press."""
-
-    def watch(self, page: str, views: int) -> None:
-        """While the build goes on the cell sends anyway; afterwards an answer says that the kernel is there."""
-        with self._lock:
-            self._changed_build = True
-        self.flush()
-
-    def shown(self) -> None:
-        self._pulse.start()
-
     def snapshot(self) -> Snapshot:
         with self._lock:
             tails = {index: output.text for index, output in self._outputs.items()}
             return build_snapshot(self._build, list(self._steps.values()), tails, self._clock())
 
-    def close(self) -> None:
-        """Stop sending; blocks until the thread has ended."""
-        self._pulse.stop()
-
-    # --- the beat
-
-    def beat(self) -> bool:
-        """Send what changed; False once the build is over."""
-        self.flush()
-        return self._build["status"] == "running"
-
-    def flush(self) -> None:
-        """Send what changed, as one message."""
+    def act(self, action: str) -> None:
+        """The button: stop the build at once, as an interrupt does."""
         with self._lock:
-            if self._surface is None:
+            if action != "cancel" or not self.running or self._build["cancelling"]:
                 return
-            data: dict[str, Any] = {}
-            if self._changed_build:
-                data["build"] = dict(self._build)
-            if self._changed:
-                data["steps"] = [dict(self._steps[index]) for index in sorted(self._changed)]
-            output = [part for index, out in self._outputs.items() if (part := out.take(index)) is not None]
-            if output:
-                data["output"] = output
-            self._changed.clear()
-            self._changed_build = False
-            if data:
-                self._surface.update(data)
-
-    # --- how it is shown
+            self._build["cancelling"] = self._changed_build = True
+        self.flush()
+        self.cancel.cancel()
 
     @property
-    def widget(self) -> LiveWidget | None:
-        """The widget it is shown by, None where only its text is."""
-        from labcontainers.widgets.plumbing import LiveWidget
+    def running(self) -> bool:
+        return self._build["status"] == "running"
 
-        return self._surface if isinstance(self._surface, LiveWidget) else None
+    def _touch(self) -> None:
+        self._changed_build = True
 
-    def __repr__(self) -> str:
-        return self.snapshot().text
-
-    def _repr_html_(self) -> str:
-        return self.snapshot().html
-
-    def _ipython_display_(self, **_: object) -> None:
-        widget = self.widget
-        if widget is not None:
-            widget._ipython_display_()
-        else:
-            from IPython.display import display
-
-            snapshot = self.snapshot()
-            display({"text/plain": snapshot.text, "text/html": snapshot.html}, raw=True)
+    def _take_changes(self) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        if self._changed_build:
+            data["build"] = dict(self._build)
+        if self._changed:
+            data["steps"] = [dict(self._steps[index]) for index in sorted(self._changed)]
+        output = [part for index, out in self._outputs.items() if (part := out.take(index)) is not None]
+        if output:
+            data["output"] = output
+        self._changed.clear()
+        self._changed_build = False
+        return data
 
 
 def build_progress(tags: Sequence[str] = ()) -> BuildProgress:

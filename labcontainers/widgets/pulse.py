@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from labcontainers.kernel.interrupts import begin_thread
+
 
 class Pulse:
     """Calls `work` every `interval_s` seconds in a thread named `name` until it returns False or `stop` is called."""
@@ -34,7 +36,7 @@ class Pulse:
             if self._thread is None and not self._closed:
                 # a daemon, so that a kernel that ends without closing its widgets is not held up
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                begin_thread(self._thread)
 
     def stop(self) -> None:
         """End for good, and wait for the work in hand unless called from within it."""

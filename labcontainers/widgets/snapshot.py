@@ -11,14 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_age, format_bytes, format_duration, format_memory
-from labcontainers.widgets.messages import BuildState, Facts, Sample, State, Step
+from labcontainers.widgets.messages import BuildState, Facts, Point, Sample, State, Step, TransferLayer, TransferState
 
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0b-\x1f\x7f]")
 _BOX = "border:1px solid rgba(128,128,128,.35);border-radius:8px;padding:10px 14px;font-family:sans-serif;font-size:13px"
 _PRE = "margin:8px 0 0;padding:0;background:none;color:inherit;font-family:monospace;font-size:12px;line-height:1.45;white-space:pre-wrap"
 _TONES = {"good": "#2da44e", "bad": "#d1242f", "calm": "#7d8590"}
-_MARKS = {"waiting": " ", "running": ">", "cached": "=", "done": "+", "failed": "!"}
+_MARKS = {"waiting": " ", "running": ">", "cached": "=", "done": "+", "failed": "!", "cancelled": "x"}
+_LAYER_MARKS = {"waiting": " ", "done": "+", "mounted": "+", "exists": "=", "stopped": "!"}
+_LAYER_TONES = {"waiting": "calm", "exists": "calm", "stopped": "bad", "done": "good", "mounted": "good"}
+_DONE = {"pull": "pulled", "push": "pushed", "load": "loaded", "import": "imported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ def card_snapshot(
         of = f" of {format_memory(limit)}" if (limit := last["memory_limit_bytes"]) else ""
         rows.append(("CPU", f"{last['cpu_percent']:.1f} %"))
         rows.append(("memory", f"{format_memory(last['memory_bytes'])}{of}"))
+    rows.append(("checkpoints", ", ".join(_point_words(point) for point in state.get("checkpoints", ()))))
     rows += [("warning", warning) for warning in state["warnings"]]
     if state["error"]:
         rows.append(("error", state["error"]))
@@ -73,11 +78,16 @@ def card_snapshot(
         f'<td style="text-align:left">{escape(value)}</td></tr>'
         for name, value in rows
     )
-    html = f'<div style="{_BOX}">{_heading(facts["name"], state["status"], tone, f"as of {at}")}'
+    html = f'<div {NO_FORMULAS} style="{_BOX}">{_heading(facts["name"], state["status"], tone, f"as of {at}")}'
     html += f'<table style="margin:6px 0 0;border:0">{body}</table>'
     if log:
         html += f'<pre style="{_PRE}">{escape(chr(10).join([*([more] if more else []), *log]))}</pre>'
     return Snapshot("\n".join(text), html + "</div>")
+
+
+def _point_words(point: Point) -> str:
+    """A checkpoint in one line with the others."""
+    return f"{point['number']}{' ' if point['label'] else ''}{point['label']}{' (now)' if point['current'] else ''}"
 
 
 def build_snapshot(build: BuildState, steps: Sequence[Step], tails: dict[int, str], now: float) -> Snapshot:
@@ -90,13 +100,13 @@ def build_snapshot(build: BuildState, steps: Sequence[Step], tails: dict[int, st
     for step in steps:
         # why the build failed is said at the end, once
         said = "" if build["failure"] else step["message"]
-        words, row = _step_forms(step, tails.get(step["index"], ""), said)
+        words, row = _step_forms(step, tails.get(step["index"], ""), said, build["status"] != "running")
         text += words
         rows.append(row)
     ending = _ending(build)
     text += [f"  {line}" for line in ending]
     tone = {"done": "good", "failed": "bad"}.get(build["status"], "calm")
-    html = f'<div style="{_BOX}">{_heading(title, build["status"], tone, format_duration(duration_s))}'
+    html = f'<div {NO_FORMULAS} style="{_BOX}">{_heading(title, build["status"], tone, format_duration(duration_s))}'
     html += f'<table style="margin:6px 0 0;border:0;width:100%">{"".join(rows)}</table>'
     html += "".join(f'<pre style="{_PRE}">{escape(line)}</pre>' for line in ending)
     return Snapshot("\n".join(text), html + "</div>")
@@ -117,19 +127,26 @@ def _ending(build: BuildState) -> list[str]:
     return [where + failure["message"], *([failure["hint"]] if failure["hint"] else [])]
 
 
-def _step_forms(step: Step, tail: str, said: str) -> tuple[list[str], str]:
-    """A step as lines of text and as rows of an HTML table."""
+def _title(reason: str) -> str:
+    return f' title="{escape(reason)}"' if reason else ""
+
+
+def _step_forms(step: Step, tail: str, said: str, over: bool) -> tuple[list[str], str]:
+    """A step as lines of text and as rows of an HTML table; `over` says that the build is."""
     number = f"{step['index']}/{step['total']}" if step["total"] else str(step["index"])
     took = format_duration(step["duration_s"]) if step["duration_s"] is not None and step["status"] != "cached" else ""
     size = format_bytes(step["layer_size_bytes"]) if step["layer_size_bytes"] else ""
-    about = "  ".join(part for part in (step["status"], took, size) if part)
+    status = "not begun" if step["status"] == "waiting" and over else step["status"]
+    about = "  ".join(part for part in (status, took, size) if part)
     first = step["text"].split("\n", 1)[0]
+    if step["stage"]:
+        first = f"[{step['stage']}] {first}"
     text = [f"  {_MARKS[step['status']]} {number:>5}  {first}  [{about}]"]
     colour = _TONES["bad" if step["status"] == "failed" else "good" if step["status"] == "done" else "calm"]
     row = f'<tr><td style="opacity:.7;padding:1px 12px 1px 0">{number}</td>'
-    row += f'<td style="text-align:left"><code>{escape(first)}</code></td>'
+    row += f'<td style="text-align:left"{_title(step["reason"])}><code>{escape(first)}</code></td>'
     row += f'<td style="text-align:right;color:{colour};padding-left:12px;white-space:nowrap">{escape(about)}</td></tr>'
-    if step["status"] in ("running", "failed"):
+    if step["status"] in ("running", "failed", "cancelled"):
         lines = [visible(line) for line in tail.splitlines()[-20:]]
         if said:
             lines.append((f"Dockerfile line {step['line']}: " if step["line"] else "") + said)
@@ -138,3 +155,58 @@ def _step_forms(step: Step, tail: str, said: str) -> tuple[list[str], str]:
             body = f'<pre style="{_PRE}">{escape(chr(10).join(lines))}</pre>'
             row += f'<tr><td></td><td colspan="2" style="text-align:left">{body}</td></tr>'
     return text, row
+
+
+def transfer_snapshot(transfer: TransferState, layers: Sequence[TransferLayer], now: float) -> Snapshot:
+    """A pull, push, load or import as it is at `now`: a line for each layer, and one for all."""
+    took = format_duration(transfer["duration_s"] if transfer["duration_s"] is not None else max(0.0, now - transfer["started_at"]))
+    title = f"{transfer['verb']} {transfer['name']}".strip()
+    status = _DONE[transfer["verb"]] if transfer["status"] == "done" else transfer["status"]
+    text, rows = [f"{title}: {status}, {took}"], []
+    for layer in layers:
+        words, amount = layer_words(transfer, layer), _layer_amount(layer)
+        about = "  ".join(part for part in (words, amount) if part)
+        text.append(f"  {_LAYER_MARKS.get(layer['phase'], '>')} {layer['id']}{'  ' if layer['id'] else ''}{about}")
+        row = f'<tr><td style="text-align:left;padding:1px 12px 1px 0"><code>{escape(layer["id"])}</code></td>'
+        row += f'<td style="text-align:left;color:{_TONES[_LAYER_TONES.get(layer["phase"], "calm")]}">{escape(words)}</td>'
+        rows.append(f'{row}<td style="text-align:right;padding-left:12px;white-space:nowrap">{escape(amount)}</td></tr>')
+    ending = [transfer_words(transfer, layers)]
+    if transfer["failure"] is not None:
+        ending += [transfer["failure"]["message"], transfer["failure"]["hint"]]
+    ending = [line for line in ending if line]
+    tone = {"done": "good", "failed": "bad", "interrupted": "bad"}.get(transfer["status"], "calm")
+    html = f'<div {NO_FORMULAS} style="{_BOX}">{_heading(title, status, tone, took)}'
+    html += f'<table style="margin:6px 0 0;border:0">{"".join(rows)}</table>'
+    html += "".join(f'<pre style="{_PRE}">{escape(line)}</pre>' for line in ending)
+    return Snapshot("\n".join([*text, *(f"  {line}" for line in ending)]), html + "</div>")
+
+
+def layer_words(transfer: TransferState, layer: TransferLayer) -> str:
+    """What happens to a layer, or has happened."""
+    if layer["phase"] == "done":
+        return _DONE[transfer["verb"]]
+    return {"exists": "exists already", "mounted": f"mounted from {layer['source']}"}.get(layer["phase"], layer["phase"])
+
+
+def _layer_amount(layer: TransferLayer) -> str:
+    if layer["phase"] in ("exists", "mounted"):
+        return ""
+    if layer["phase"] == "done" or layer["total"] < 0:
+        return format_bytes(layer["current"]) if layer["current"] else ""
+    return f"{format_bytes(layer['current'])} of {format_bytes(layer['total'])}"
+
+
+def transfer_words(transfer: TransferState, layers: Sequence[TransferLayer]) -> str:
+    """How far all layers are together."""
+    named = [layer for layer in layers if layer["id"]]
+    moved = [layer for layer in layers if layer["phase"] not in ("exists", "mounted")]
+    ready = sum(layer["phase"] in ("done", "exists", "mounted") for layer in named)
+    current = sum(layer["current"] for layer in moved if layer["phase"] != "preparing")
+    total = sum(layer["total"] for layer in moved) if all(layer["total"] >= 0 for layer in moved) else -1
+    amount = format_bytes(current) + (f" of {format_bytes(total)}" if total > current else "")
+    parts = (
+        f"{ready} of {len(named)} layer{'s' if len(named) > 1 else ''}" if named else "",
+        amount if moved and current else "",
+        f"{format_bytes(transfer['rate'])}/s" if transfer["rate"] else "",
+    )
+    return ", ".join(part for part in parts if part)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
+from labcontainers.containers.files.checkpoint import name_of
 from labcontainers.containers.logs import LogReader
 from labcontainers.errors import Conflict, InvalidArgument, NotFound
 from labcontainers.widgets.log_tail import Line
@@ -18,7 +19,7 @@ from labcontainers.widgets.messages import Facts, PortLink, State
 
 if TYPE_CHECKING:
     from labcontainers.containers.container import Container
-    from labcontainers.containers.stats import StatsSample
+    from labcontainers.containers.usage.stats import StatsSample
     from labcontainers.networks.ports import PortBinding
 
 
@@ -38,7 +39,7 @@ class CardSource(Protocol):
         """At most `limit` lines of its output that were not returned before; [] when there are none yet."""
 
     def act(self, action: str) -> None:
-        """ "stop", "restart" (or start) or "remove" (by force); blocks. Raises LabError."""
+        """ "stop", "restart" (or start), "remove" (by force) or "rollback" with a space and a number; blocks. Raises LabError."""
 
     def close(self) -> None:
         """Let go of open files."""
@@ -49,6 +50,7 @@ class ContainerSource:
 
     def __init__(self, container: Container) -> None:
         self._container = container
+        self._meter = container.meter()
         self._reader: LogReader | None = None
         self._reading: Iterator[Line] = iter(())
 
@@ -67,6 +69,7 @@ class ContainerSource:
         try:
             state = self._container.state
             warnings = list(self._container.warnings)
+            points = self._container.checkpoints
         except NotFound:
             return removed()
         return {
@@ -77,11 +80,21 @@ class ContainerSource:
             "started_at": state.started_at,
             "finished_at": state.finished_at,
             "warnings": warnings,
+            "checkpoints": [
+                {
+                    "number": one.number,
+                    "label": name_of(one),
+                    "parent": one.parent,
+                    "created_at": one.created_at,
+                    "current": one.current,
+                }
+                for one in points
+            ],
         }
 
     def sample(self) -> StatsSample | None:
         try:
-            sample: StatsSample = self._container.stats()
+            sample: StatsSample = self._meter.sample()
         except (Conflict, NotFound):
             return None
         return sample
@@ -104,6 +117,10 @@ class ContainerSource:
             "restart": self._container.restart,
             "remove": lambda: self._container.remove(force=True),
         }
+        word, _, step = action.partition(" ")
+        if word == "rollback" and step.isdecimal():
+            self._container.rollback(int(step))
+            return
         if action not in actions:
             raise InvalidArgument(f"a card cannot do this: {action!r}")
         actions[action]()

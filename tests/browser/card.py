@@ -19,6 +19,12 @@ class Card:
 
     def __init__(self, root: Locator) -> None:
         self.root = root
+        self.name = root.locator(".labc-name")
+        self.image = root.locator(".labc-about .labc-image")
+        self.id = root.locator(".labc-about .labc-id")
+        self.command = root.locator(".labc-about .labc-command")
+        self.uptime = root.locator(".labc-uptime")
+        self.ports = root.locator(".labc-ports")
         self.badge = root.locator(".labc-badge")
         self.rows = root.locator(".labc-row")
         self.search = root.locator(".labc-search-input")
@@ -54,6 +60,12 @@ class Card:
 
     def style(self, name: str) -> Any:
         return self.root.evaluate("(card, name) => getComputedStyle(card)[name]", name)
+
+
+def wait_for_change(element: Locator) -> None:
+    """Wait until the text of `element` is another than now."""
+    before = element.inner_text()
+    element.page.wait_for_function("([element, before]) => element.innerText !== before", arg=[element.element_handle(), before])
 
 
 def brightness(colour: str) -> float:

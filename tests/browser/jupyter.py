@@ -186,8 +186,9 @@ class NotebookPage:
         self._ready()
         # what failed before a cell could run is the application's own: Notebook 7.6 reads a schema that it has not loaded
         self.errors.clear()
-        if dark:
-            self.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
+        # the server keeps the theme that another page has chosen
+        if (self.page.locator("body").get_attribute("data-jp-theme-light") == "false") != dark:
+            self.command("apputils:change-theme", {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"})
 
     def _note(self, url: str) -> None:
         if not url.startswith((self.server.address, "blob:", "data:", self.server.address.replace("http", "ws"))):

@@ -7,15 +7,23 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.card import Card, brightness
+from tests.browser.card import Card, brightness, wait_for_change
 from tests.browser.conftest import Open
 from tests.browser.jupyter import NotebookPage, Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("chromium")
 
 LOAD = "%load_ext labcontainers"
 CLOCK = "trap 'echo goodbye; exit 0' TERM; n=0; while true; do n=$((n + 1)); echo tick $n; sleep 0.2; done"
 RUN_CLOCK = f'%container run -d --name clock lab/base sh -c "{CLOCK}"'
+RUN_PUBLISHED = f'%container run -d --name clock -p 127.0.0.1::8080 -p 9090 lab/base sh -c "{CLOCK}"'
+FIVE = """from labcontainers.session import current_engine
+from IPython.display import display
+for number in range(5):
+    display(current_engine().containers.run("lab/base", ["sleep", "1000"], detach=True))"""
+SHARED_THREADS = """import threading
+print(*sorted(thread.name for thread in threading.enumerate() if thread.name.startswith(("lab-card", "lab-stats"))))"""
 PAINTER = r"""from labcontainers.session import current_engine
 script = r'''
 printf '\033[32mgreen\033[0m and \033[1;38;2;10;20;30mink\033[0m\n'
@@ -45,6 +53,53 @@ CUT_OFF = """card => {
 
 def card_of(page: NotebookPage) -> Card:
     return Card(page.locator(".labc-card"))
+
+
+def test_card_tells_name_image_ports_and_how_long_it_has_been_up(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, RUN_PUBLISHED, GET_CLOCK])
+    page.run_all()
+    card = card_of(page)
+    card.wait_line("tick 3")
+    expect(card.name).to_have_text("clock")
+    expect(card.image).to_have_text(re.compile("^lab/base(:latest)?$"))
+    expect(card.id).to_have_text(page.output_of("print(clock.short_id)"))
+    expect(card.command).to_have_text(re.compile("^sh -c 'trap "))
+    expect(card.root).to_have_attribute("aria-label", "Container clock")
+
+    ports = page.output_of("print(*(port.host_port for port in sorted(clock.ports, key=lambda port: port.container_port)))").split()
+    links = card.ports.get_by_role("link")
+    expect(links).to_have_text([f"{ports[0]} → 8080/tcp", f"{ports[1]} → 9090/tcp"])
+    for link, port in zip(links.all(), ports, strict=True):
+        # the second is open everywhere, and so where the page comes from
+        expect(link).to_have_attribute("href", f"http://127.0.0.1:{port}/")
+        expect(link).to_have_attribute("target", "_blank")
+
+    expect(card.uptime).to_have_text(re.compile(r"^up \d+ [smh]"))
+    wait_for_change(card.uptime)
+    expect(card.uptime).to_have_text(re.compile(r"^up \d+ [smh]"))
+    card.press("stop")
+    card.wait_state(r"exited \(0\)")
+    expect(card.uptime).to_have_text(re.compile(r"^\d+ [smh].* ago$"))
+
+
+def test_card_without_published_ports_has_no_room_for_them(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, RUN_CLOCK])
+    page.run_all()
+    card = card_of(page)
+    card.wait_line("tick 3")
+    expect(card.ports).to_be_hidden()
+
+
+def test_five_cards_share_two_threads_which_end_with_the_last_view(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, FIVE])
+    page.run_all()
+    cards = page.locator(".labc-card")
+    expect(cards).to_have_count(5)
+    for number in range(5):
+        expect(cards.nth(number).locator(".labc-memory .labc-value")).to_have_text(re.compile(r"^[\d.]+ [KMG]?i?B$"))
+    assert page.output_of(SHARED_THREADS) == "lab-cards lab-stats"
+    page.clear_output_of(1)
+    until(lambda: page.output_of(SHARED_THREADS) == "", "the threads end with the last view")
 
 
 def test_restart_starts_it_again_and_remove_asks_before_it_removes(lab: Server, open_notebook: Open) -> None:
@@ -165,3 +220,35 @@ show_source(FakeContainer(fails_to="stop", warnings=("no memory limit: <b>read-o
     expect(card.notes).to_contain_text("try again, or look at its log")
     card.wait_state("running")
     expect(card.root.locator("[data-action=stop]")).to_be_enabled()
+
+
+def test_keys_that_are_pressed_in_a_card_are_none_of_the_notebooks(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, RUN_CLOCK])
+    page.run_all()
+    card = card_of(page)
+    card.wait_line("tick 1")
+    card.follow.focus()
+    # for the notebook: delete this cell, and make one below it
+    for key in ("d", "d", "b"):
+        page.page.keyboard.press(key)
+    assert page.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == 2
+
+
+def test_the_line_of_checkpoints_is_shown_and_a_click_rolls_back(lab: Server, open_notebook: Open) -> None:
+    work = """from labcontainers.session import current_engine
+web = current_engine().containers.create("lab/base", ["sh", "-c", "date >> /f"], name="web")
+for label in ("first", "second"):
+    web.start(); web.wait(); web.checkpoint(label)
+web.start(); web.wait()"""
+    page = open_notebook(lab, [LOAD, work, "web"])
+    page.run_all()
+    card = card_of(page)
+    points = card.root.locator(".labc-point")
+    expect(points).to_have_text(["image", "1 first", "2 second"])
+    expect(card.root.locator("[aria-current]")).to_have_text("2 second")
+    points.nth(1).click()
+    expect(card.root.locator("[aria-current]")).to_have_text("1 first")
+    expect(points).to_have_text(["image", "1 first", "2 second", "3 before a rollback"])
+    card.press("restart")
+    card.wait_state(r"exited \(0\)")
+    assert card.root.evaluate(CUT_OFF) == []

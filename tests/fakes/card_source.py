@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from labcontainers.containers.logs import LogLine
-from labcontainers.containers.stats import StatsSample
+from labcontainers.containers.usage.stats import StatsSample
 from labcontainers.errors import LabError
 from labcontainers.widgets.messages import Facts, PortLink, State
 from labcontainers.widgets.source import removed

@@ -47,7 +47,7 @@ def _become(request: RunRequest, stdout: int, stderr: int) -> None:
         root = request.scratch / "root"
         root.mkdir()
         upper, work = str(request.scratch / "fs"), str(request.scratch / "work")
-        mounts.overlay([str(path) for path in request.lower_paths], upper, work, str(root), userxattr=False)
+        mounts.overlay(list(request.lower_paths), upper, work, str(root), userxattr=False)
         os.chroot(root)
         os.chdir(request.working_dir)
         environment = dict(entry.partition("=")[::2] for entry in request.environment)

@@ -55,6 +55,7 @@ class FakeEngine:
         self.image_names = ["docker.io/lab/base:latest", "docker.io/me/app:1", "docker.io/library/redis:latest"]
         records = SimpleNamespace(
             list_containers=lambda: [SimpleNamespace(name=name) for name in self.container_names],
+            list_volumes=lambda: [SimpleNamespace(name=name) for name in ("data", "db-data")],
             list_images=lambda: [SimpleNamespace(reference=name) for name in self.image_names],
         )
         self.store = SimpleNamespace(records=records)

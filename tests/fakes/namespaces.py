@@ -46,7 +46,7 @@ class Namespace:
 
     def start(self, command: Sequence[str], **options: object) -> subprocess.Popen[str]:
         """Start a command in it, its output piped."""
-        return subprocess.Popen([*self._enter(), *command], stdout=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
+        return subprocess.Popen([*self._enter(), *command], stdout=subprocess.PIPE, text=True, **options)
 
     def run(self, *command: str) -> str:
         """Run a command in it; what it printed."""

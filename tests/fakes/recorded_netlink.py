@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from labcontainers.errors import Conflict, KernelFailed
 from labcontainers.kernel.netlink import Link
+from labcontainers.kernel.notes import Notes
 
 
 class RecordedNetlink:
@@ -48,7 +49,9 @@ class RecordedNetlink:
     def networks_in_use(self, *, fd: int | None = None) -> tuple[str, ...]:
         return (*self.outside, *self.addresses.values())
 
-    def ensure_bridge(self, name: str, address: str, prefix_length: int, *, mac: str, fd: int | None = None) -> int:
+    def ensure_bridge(
+        self, name: str, address: str, prefix_length: int, *, mac: str, fd: int | None = None, notes: Notes | None = None
+    ) -> int:
         self._check("ensure_bridge")
         self.calls.append(("ensure_bridge", name, address, prefix_length, fd))
         link = self.links.get(name)
@@ -64,7 +67,7 @@ class RecordedNetlink:
         self.calls.append(("add_veth", name, peer, peer_pid, bridge, peer_mac, fd))
         self._add(name, "", "veth", bridge)
 
-    def configure(self, fd: int, interface: str, address: str, prefix_length: int, gateway: str) -> str:
+    def configure(self, fd: int, interface: str, address: str, prefix_length: int, gateway: str, *, notes: Notes | None = None) -> str:
         self._check("configure")
         self.calls.append(("configure", fd, interface, address, prefix_length, gateway))
         return ""

@@ -61,13 +61,13 @@ def until_killed(root: str, label: str) -> None:
         say("doing", "layer", name + "/above")
         above, _ = commit(store, "above", (diff,))
         say("done", "layer", name + "/above", "yes", above)
-        change(f"container {name}", True, lambda row=row: store.records.put_container(row))  # type: ignore[misc]
+        change(f"container {name}", True, lambda row=row: store.records.put_container(row))
         store.events.append(Event("container", "create", name, name, {}, number))
         if number % 2:
             store.records.rename_container(name, f"{name}-renamed")
-            change(f"layer {name}/above", False, lambda above=above: store.snapshots.remove(above))  # type: ignore[misc]
-            change(f"layer {name}", False, lambda chain=chain: store.snapshots.remove(chain))  # type: ignore[misc]
-            change(f"container {name}", False, lambda name=name: store.records.remove_container(name))  # type: ignore[misc]
+            change(f"layer {name}/above", False, lambda above=above: store.snapshots.remove(above))
+            change(f"layer {name}", False, lambda chain=chain: store.snapshots.remove(chain))
+            change(f"container {name}", False, lambda name=name: store.records.remove_container(name))
 
 
 def among_others(root: str, label: str, times: str) -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from labcontainers import Engine
 from labcontainers.build.result import Build
-from labcontainers.errors import DockerfileError, Unsupported
+from labcontainers.errors import DockerfileError, LabError, Unsupported
+from tests.conftest import ABILITIES
 
 
 def modes(engine: Engine, build: Build) -> dict[str, int]:
     """The modes of the regular files of the last layer."""
-    top = engine.store.snapshots.lower_paths(build.image.diff_ids)[0]
+    top = Path(engine.store.snapshots.lower_paths(build.image.diff_ids)[0])
     return {str(path.relative_to(top)): stat.S_IMODE(path.lstat().st_mode) for path in sorted(top.rglob("*")) if path.is_file()}
 
 
@@ -30,9 +31,23 @@ def test_a_fault_that_a_worker_finds_is_said_once_with_its_line(engine: Engine, 
 def test_what_a_step_writes_to_etc_stays_except_for_what_only_the_build_needs(engine: Engine, tmp_path: Path) -> None:
     text = "FROM lab/base\nRUN for name in hostname hosts resolv.conf other; do echo mine >> /etc/$name; done; cat /etc/hosts"
     build = engine.images.build(tmp_path, dockerfile_text=text, network="none")
-    top = engine.store.snapshots.lower_paths(build.image.diff_ids)[0]
+    top = Path(engine.store.snapshots.lower_paths(build.image.diff_ids)[0])
     assert {path.name: path.read_text() for path in top.rglob("*") if path.is_file()} == {"hostname": "mine\n", "other": "mine\n"}
     assert build.steps[-1].output.splitlines()[-1] == "mine"
+
+
+def test_a_step_runs_as_the_images_user_with_its_environment_and_once_only(engine: Engine, tmp_path: Path) -> None:
+    text = 'FROM lab/base\nENV A=1\nUSER lab\nRUN ["sh", "-c", "id -un; echo $A"]'
+    if ABILITIES["single id"][0]():
+        with pytest.raises(LabError, match=r"Dockerfile:4: .*user"):
+            engine.images.build(tmp_path, dockerfile_text=text, network="none")
+        text = text.replace("USER lab", "USER root")
+    user = "root" if "USER root" in text else "lab"
+    first = engine.images.build(tmp_path, dockerfile_text=text, network="none")
+    assert (first.steps[-1].output, first.steps[-1].cached) == (f"{user}\n1\n", False)
+    second = engine.images.build(tmp_path, dockerfile_text=text, network="none")
+    assert [step.cached for step in second.steps] == [True] * 4
+    assert second.image.id == first.image.id
 
 
 def test_setuid_bits_of_copies_and_archives_stay(engine: Engine, tmp_path: Path) -> None:
@@ -81,3 +96,10 @@ def test_an_owner_that_this_user_has_not_is_refused_at_its_line(engine: Engine, 
 def test_a_working_directory_is_roots_where_there_is_one_id_only(engine: Engine, tmp_path: Path) -> None:
     text = "FROM lab/base\nUSER lab\nWORKDIR /w\nUSER root\nRUN stat -c %u /w"
     assert engine.images.build(tmp_path, dockerfile_text=text, network="none").steps[-1].output == "0\n"
+
+
+def test_copied_files_can_be_packed_into_a_zip_archive(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("print('packed')\n")
+    pack = "python3 -m zipapp /src --output /app.pyz && TZ=America/Adak python3 /app.pyz"
+    text = f"FROM lab/python\nCOPY app.py /src/__main__.py\nRUN {pack}\n"
+    assert engine.images.build(tmp_path, dockerfile_text=text, network="none").steps[-1].output == "packed\n"

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from labcontainers.build.builder import Builder, BuildRequest
-from labcontainers.build.progress import BuildEvent, BuildFinished, StepCached, StepFailedEvent, StepMissed, StepStarted
+from labcontainers.build.builder import Builder
+from labcontainers.build.progress import BuildEvent, BuildFinished, StepCached, StepCancelled, StepFailedEvent, StepMissed, StepStarted
+from labcontainers.build.request import BuildRequest
 from labcontainers.build.result import Build
 from labcontainers.build.steps import RunRequest, StepRunner
 from labcontainers.errors import DockerfileError, InvalidArgument, LabError, NotFound, StepFailed
 from labcontainers.images.catalog import Catalog
+from labcontainers.images.image import Image
 from labcontainers.store.layout import Store
 from labcontainers.store.paths import StorePaths
 from tests.fakes.chroot_runner import ChrootRunner, NotingRunner
@@ -25,6 +27,8 @@ from tests.fakes.forking_worker import ForkingWorker
 
 pytestmark = pytest.mark.needs("root")
 
+# the time of copied files where none is said: 1980
+OLDEST_IN_ZIP_S = 315_619_200
 OnOutput = Callable[[int, bytes], None]
 
 
@@ -53,7 +57,11 @@ class Bench:
 
     def top(self, build: Build) -> Path:
         """The tree of the image's last layer."""
-        return self.store.snapshots.lower_paths(build.image.diff_ids)[0]
+        return self.layers(build)[0]
+
+    def layers(self, build: Build) -> list[Path]:
+        """The trees of the image's layers, the last one first."""
+        return [Path(path) for path in self.store.snapshots.lower_paths(build.image.diff_ids)]
 
 
 @pytest.fixture
@@ -86,19 +94,19 @@ class TestCopying:
         os.chown(bench.context / "src/a", 12, 34)
         build = bench.build("FROM scratch\nCOPY src /app/")
         assert listing(bench.top(build)) == {
-            "app": ("d", stat.S_IMODE((bench.context / "src").stat().st_mode), 0, 0, 0),
-            "app/a": ("A", 0o755, 0, 0, 0),
-            "app/sub": ("d", 0o755, 0, 0, 0),
-            "app/sub/b": ("B", 0o640, 0, 0, 0),
-            "app/link": ("../nowhere", 0o777, 0, 0, 0),
-            "app/empty": ("d", 0o700, 0, 0, 0),
+            "app": ("d", stat.S_IMODE((bench.context / "src").stat().st_mode), 0, 0, OLDEST_IN_ZIP_S),
+            "app/a": ("A", 0o755, 0, 0, OLDEST_IN_ZIP_S),
+            "app/sub": ("d", 0o755, 0, 0, OLDEST_IN_ZIP_S),
+            "app/sub/b": ("B", 0o640, 0, 0, OLDEST_IN_ZIP_S),
+            "app/link": ("../nowhere", 0o777, 0, 0, OLDEST_IN_ZIP_S),
+            "app/empty": ("d", 0o700, 0, 0, OLDEST_IN_ZIP_S),
         }
 
     def test_owner_mode_and_time_are_as_asked(self, bench: Bench) -> None:
         bench.write("a")
         text = "FROM lab/base\nCOPY --chown=lab:tty --chmod=u=rw,go= a /new/dir/\nWORKDIR /made/here"
         build = bench.build(text, build_args={"SOURCE_DATE_EPOCH": "1000"})
-        layers = bench.store.snapshots.lower_paths(build.image.diff_ids)
+        layers = bench.layers(build)
         assert listing(layers[1])["new/dir/a"] == ("x", 0o600, 1000, 5, 1000)
         assert listing(layers[1])["new"] == ("d", 0o755, 1000, 5, 1000)
         assert listing(layers[0])["made/here"] == ("d", 0o755, 0, 0, 1000)
@@ -108,7 +116,7 @@ class TestCopying:
         bench.write("etc/new", "n")
         (bench.context / "etc").chmod(0o700)
         bench.build("FROM lab/base")
-        below = bench.store.snapshots.lower_paths(bench.catalog.get("lab/base").diff_ids)[0]
+        below = Path(bench.store.snapshots.lower_paths(bench.catalog.get("lab/base").diff_ids)[0])
         build = bench.build("FROM lab/base\nCOPY etc /etc")
         assert listing(bench.top(build))["etc"] == listing(below)["etc"]
 
@@ -132,7 +140,7 @@ class TestCopying:
             "FROM scratch\nCOPY --from=one /d/ /out/\nCOPY --from=0 /d/l /followed\nCOPY --from=lab/base /etc/p*wd /from-image/\n"
         )
         build = bench.build(text)
-        image, followed, out = bench.store.snapshots.lower_paths(build.image.diff_ids)
+        image, followed, out = bench.layers(build)
         found = listing(out)
         assert found["out/f"][:4] == ("hi\n", 0o644, 7, 8)
         assert found["out/l"][0] == "f"
@@ -209,7 +217,7 @@ class TestCopying:
 
     def test_a_working_directory_of_a_user_whom_the_image_lacks_is_roots(self, bench: Bench) -> None:
         build = bench.build("FROM lab/base\nUSER ghost\nWORKDIR /w\nUSER lab:tty\nWORKDIR /x")
-        assert listing(bench.store.snapshots.lower_paths(build.image.diff_ids)[1])["w"][1:4] == (0o755, 0, 0)
+        assert listing(bench.layers(build)[1])["w"][1:4] == (0o755, 0, 0)
         assert listing(bench.top(build))["x"][1:4] == (0o755, 1000, 5)
 
     REFUSED = (
@@ -265,7 +273,7 @@ class TestRunning:
         bench = Bench(place, NotingRunner(act))
         with pytest.raises(KeyboardInterrupt):
             bench.build("FROM lab/base\nRUN go\nRUN stop")
-        assert bench.events[-1] == StepFailedEvent(3, "interrupted")
+        assert bench.events[-1] == StepCancelled(3, "interrupted")
         assert list(bench.store.paths.tmp.iterdir()) == []
         assert [step.cached for step in bench.build("FROM lab/base\nRUN go").steps] == [True, True]
         assert bench.store.verify() == []
@@ -306,11 +314,11 @@ class TestCache:
         assert sum(isinstance(event, StepCached) for event in bench.events) == len(second.steps)
 
     CHANGES = (
-        (lambda bench: bench.write("a", "other"), TEXT, {}, ["the files: a changed", "a step before it changed the files it builds on"]),
-        (lambda bench: bench.write("a", "x", 0o755), TEXT, {}, ["the files: a changed", "a step before it changed the files it builds on"]),
-        (lambda bench: None, TEXT, {"v": "2"}, ["the environment: v changed"]),
-        (lambda bench: None, TEXT.replace("e=1", "e=2"), {}, ["the environment: e changed"]),
-        (lambda bench: None, TEXT.replace("cat /a", "cat  /a"), {}, ["the command changed"]),
+        (lambda bench: bench.write("a", "other"), TEXT, {}, ["COPY: a changed", "step 4 before it changed: COPY a /a"]),
+        (lambda bench: bench.write("a", "x", 0o755), TEXT, {}, ["COPY: a has another mode", "step 4 before it changed: COPY a /a"]),
+        (lambda bench: None, TEXT, {"v": "2"}, ["ARG v changed"]),
+        (lambda bench: None, TEXT.replace("e=1", "e=2"), {}, ["ENV e changed"]),
+        (lambda bench: None, TEXT.replace("cat /a", "cat  /a"), {}, ["RUN: the command changed"]),
         (lambda bench: None, TEXT.replace("CMD", "ENTRYPOINT"), {}, []),
         (lambda bench: bench.write("unrelated"), TEXT, {"HTTP_PROXY": "p"}, []),
         (lambda bench: os.chown(bench.context / "a", 5, 5), TEXT, {}, []),
@@ -337,15 +345,58 @@ class TestCache:
         assert self.reasons(bench) == []
         (bench.context / "dir/sub").chmod(0o700)
         bench.build("FROM scratch\nCOPY dir /d/")
-        assert self.reasons(bench) == ["the files: dir/sub changed"]
+        assert self.reasons(bench) == ["COPY: dir/sub changed"]
 
     def test_without_cache_everything_is_done_again_and_found_the_next_time(self, bench: Bench) -> None:
         bench.write("a")
         bench.build(self.TEXT)
         bench.events.clear()
         bench.build(self.TEXT, no_cache=True)
-        assert self.reasons(bench) == ["the cache is off", "the cache is off"]
+        assert self.reasons(bench) == ["--no-cache", "--no-cache"]
         assert all(step.cached for step in bench.build(self.TEXT).steps)
+
+    def test_stages_of_a_filter_alone_are_done_anew_and_one_that_is_not_there_is_told(self, bench: Bench) -> None:
+        text = "FROM lab/base AS one\nCOPY <<E /1\n1\nE\nFROM lab/base AS two\nRUN touch /2\nFROM two\nCOPY --from=one /1 /"
+        bench.build(text)
+        bench.events.clear()
+        built = bench.builder.build(BuildRequest(bench.context, text, no_cache_stages=("ONE", "tow")), bench.events.append)
+        assert self.reasons(bench) == ["--no-cache-filter"]
+        assert [step.cached for step in built.steps] == [True, False, True, True, True, True]
+        assert [warning.message for warning in built.warnings] == ["--no-cache-filter: no stage is named tow (did you mean two?)"]
+
+    def test_a_base_that_moved_is_named(self, bench: Bench) -> None:
+        bench.build("FROM lab/base\nRUN touch /1", tags=("mine",))
+        text = "FROM mine AS one\nCOPY a /\nFROM one\nRUN cat /a"
+        bench.write("a")
+        bench.build(text)
+        bench.build("FROM lab/base\nRUN touch /2", tags=("mine",))
+        bench.events.clear()
+        built = bench.build(text)
+        assert self.reasons(bench) == ["base moved (mine is another image now)"] * 2
+        assert [step.reason for step in built.steps] == ["", *self.reasons(bench)[:1], "", *self.reasons(bench)[1:]]
+
+    def test_a_base_is_asked_for_anew_where_that_is_wanted(self, bench: Bench) -> None:
+        bench.build("FROM lab/base\nRUN touch /1", tags=("mine",))
+        other = bench.build("FROM lab/base\nRUN touch /2").image
+        asked: list[str] = []
+
+        def pull(name: str) -> Image | None:
+            asked.append(name)
+            return other if name == "mine" else None
+
+        request = BuildRequest(bench.context, "FROM mine\nRUN touch /3\nCOPY --from=lab/base /bin/sh /x", pull=pull)
+        built = bench.builder.build(request, bench.events.append)
+        assert asked == ["mine", "lab/base"]
+        assert built.image.diff_ids[:-2] == other.diff_ids
+
+    def test_what_was_pruned_is_told(self, bench: Bench) -> None:
+        bench.build("FROM lab/base\nRUN touch /1\nCMD x")
+        bench.events.clear()
+        for row in bench.store.records.list_cache_from("step:"):
+            bench.store.records.remove_cache(row.key)
+        built = bench.build("FROM lab/base\nRUN touch /1\nCMD x")
+        assert self.reasons(bench) == ["pruned: what it made was removed"]
+        assert [step.reason for step in built.steps] == ["", *self.reasons(bench) * 2]
 
     def test_a_layer_that_was_removed_is_made_again(self, bench: Bench) -> None:
         bench.write("a")

@@ -51,7 +51,9 @@ def start(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Pope
 
     def begin(*words: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "labcontainers", *words]
-        started.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment))
+        # without a buffer, from which `communicate` would not take what `readline` left there
+        process = subprocess.Popen(command, 0, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        started.append(process)
         return started[-1]
 
     yield begin
@@ -76,7 +78,7 @@ FAILURES = [
     (("run", "-v", "/no/such:/x", "lab/base"), 125, "/no/such"),
     (("logs", "nosuch"), 1, "no such container: nosuch"),
     (("exec", "nosuch", "true"), 1, "no such container: nosuch"),
-    (("inspect", "nosuch"), 1, "no such container or image: nosuch"),
+    (("inspect", "nosuch"), 1, "no such container, image, network or volume: nosuch"),
     (("build", "/no/such"), 1, "/no/such"),
 ]
 
@@ -84,7 +86,8 @@ FAILURES = [
 def test_a_failure_is_one_line_with_dockers_exit_code(terminal: Terminal) -> None:
     for words, exit_code, said in FAILURES:
         done = terminal(*words)
-        assert (words, done.returncode, done.stdout) == (words, exit_code, b"")
+        # inspect lists what it found, as Docker's does
+        assert (words, done.returncode, done.stdout) == (words, exit_code, b"[]\n" if words[0] == "inspect" else b"")
         lines = done.stderr.decode().splitlines()
         assert len(lines) == 1
         assert lines[0].startswith("labcontainers: ")
@@ -147,8 +150,8 @@ def test_a_detached_container_from_its_start_to_its_removal(terminal: Terminal) 
     assert terminal("kill", "-s", "KILL", "web").stdout == b"web\n"
     assert terminal("wait", "web").stdout == b"137\n"
     done = terminal("rm", "-f", "web", "nosuch")
-    assert (done.stdout, done.returncode) == (b"web\n", 1)
-    assert done.stderr.startswith(b"labcontainers: no such container: nosuch")
+    assert (done.stdout, done.returncode) == (b"web\n", 0)
+    assert done.stderr == b"no such container: nosuch\n"
     assert terminal("ps", "-aq").stdout == b""
 
 
@@ -177,8 +180,8 @@ def ready(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize(
     ("number", "trap", "exit_code"),
-    [(signal.SIGINT, "INT", 7), (signal.SIGTERM, "TERM", 8)],
-    ids=["INT", "TERM"],
+    [(signal.SIGINT, "INT", 7), (signal.SIGTERM, "TERM", 8), (signal.SIGUSR1, "USR1", 9)],
+    ids=["INT", "TERM", "USR1"],
 )
 def test_a_signal_passes_to_the_container_whose_exit_code_counts(
     start: Callable[..., subprocess.Popen[bytes]], number: int, trap: str, exit_code: int
@@ -199,6 +202,26 @@ def test_a_second_interrupt_kills_a_container_that_ignores_the_first(start: Call
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 137
+
+
+def test_a_signal_that_interrupts_nothing_passes_as_often_as_it_comes(start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    process = start(*RUN, "sh", "-c", "n=0; trap 'n=$((n+1)); echo $n' USR1; echo up; while [ $n -lt 3 ]; do sleep 0.05; done")
+    ready(process)
+    assert process.stdout is not None
+    for number in (b"1\n", b"2\n", b"3\n"):
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.readline() == number
+    process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+
+
+def test_without_sig_proxy_an_interrupt_leaves_the_container_running(engine: Engine, start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    process = start(*RUN[:1], "--sig-proxy=false", "--name", "it", *RUN[1:], "sh", "-c", "echo up; sleep 100")
+    ready(process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    assert (out, err, process.returncode) == (b"", b"", 130)
+    assert engine.containers.get("it").status == "running"
 
 
 def test_an_interrupt_passes_to_what_exec_runs_and_not_to_the_container(
@@ -258,3 +281,29 @@ def test_events_of_another_process_are_followed_and_filtered(engine: Engine, sta
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
+
+
+def test_a_context_on_standard_input_is_told_from_a_dockerfile_by_its_content(terminal: Terminal, place: Path) -> None:
+    for name, content in {"Dockerfile": "FROM scratch\nCOPY f /\n", "Other": "FROM scratch\nCOPY f /o\n", "f": "f"}.items():
+        (place / "c").mkdir(exist_ok=True)
+        (place / "c" / name).write_text(content)
+    subprocess.run(["tar", "-czf", "../c.tgz", "."], cwd=place / "c", check=True)
+    data = (place / "c.tgz").read_bytes()
+    image = terminal("build", "-q", "c").stdout
+    assert image.startswith(b"sha256:")
+    assert terminal("build", "-q", "-", stdin=data).stdout == image
+    other = terminal("build", "-q", "-f", "Other", "-", stdin=data)
+    assert other.stdout not in (b"", image)
+    assert terminal("build", "--check", "-", stdin=data).returncode == 0
+    for words, said, told in (
+        (("-f", "Other", "-"), b"FROM scratch\n", b"--file: standard input is a Dockerfile"),
+        (("-f", "-", "-"), b"", b"--file: - and the context -"),
+        (("-",), b"\xff\xfe", b"neither an archive nor a Dockerfile"),
+        (("c.tgz",), b"", b"build - < c.tgz"),
+        (("https://",), b"", b"not an address"),
+        (("--build-context", "x=target:y", "c"), b"", b"bake"),
+    ):
+        done = terminal("build", *words, stdin=said)
+        assert (done.returncode != 0, told in done.stderr) == (True, True), done
+    named = terminal("build", "-q", "--build-context", "x=c", "-", stdin=b"FROM scratch\nCOPY --from=x f /\n")
+    assert (named.returncode, named.stdout.startswith(b"sha256:")) == (0, True)

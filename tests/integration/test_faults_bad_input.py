@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from labcontainers import Engine
+from labcontainers import Container, Engine
+from labcontainers.commands.table import COMMANDS as COMMANDS_BY_NAME
+from labcontainers.commands.table import execute, understand
 from labcontainers.errors import (
     Conflict,
     ContainerExit,
+    Denied,
     InvalidArgument,
     InvalidReference,
     LabError,
@@ -20,6 +25,8 @@ from labcontainers.errors import (
     StartFailed,
     Unsupported,
 )
+from tests import leaks
+from tests.data.wrong_values import ANY_TEXT, WRONG
 
 BASE = "lab/base"
 
@@ -38,7 +45,7 @@ IMAGES: list[tuple[str, type[LabError], str]] = [
 ]
 OPTIONS: list[tuple[dict[str, Any], type[LabError], str]] = [
     ({"nosuch": 1}, InvalidArgument, "nosuch"),
-    ({"privileged": True}, Unsupported, "privileged"),
+    ({"links": {"a": "b"}}, Unsupported, "links"),
     ({"name": "x"}, InvalidArgument, "'x'"),
     ({"name": "../escape"}, InvalidArgument, "../escape"),
     ({"name": "-flag"}, InvalidArgument, "-flag"),
@@ -46,7 +53,7 @@ OPTIONS: list[tuple[dict[str, Any], type[LabError], str]] = [
     ({"mem_limit": "lots"}, InvalidArgument, "lots"),
     ({"mem_limit": "1m"}, InvalidArgument, "1m"),
     ({"mem_limit": -5}, InvalidArgument, "-5"),
-    ({"cpus": "0"}, InvalidArgument, "'0'"),
+    ({"cpus": "-1"}, InvalidArgument, "-1"),
     ({"cpus": "many"}, InvalidArgument, "many"),
     ({"cpus": "nan"}, InvalidArgument, "nan"),
     ({"cpus": "1e9"}, InvalidArgument, "1e9"),
@@ -57,9 +64,11 @@ OPTIONS: list[tuple[dict[str, Any], type[LabError], str]] = [
     ({"ports": "80:0"}, InvalidArgument, "80:0"),
     ({"ports": "1:2:3:4"}, InvalidArgument, "1:2:3:4"),
     ({"ports": "300.1.1.1:80:80"}, InvalidArgument, "300.1.1.1"),
-    ({"ports": "80-90:80"}, InvalidArgument, "80-90:80"),
+    ({"ports": "80-90:80-81"}, InvalidArgument, "80-90:80-81"),
     ({"ports": "80:80/xyz"}, InvalidArgument, "xyz"),
     ({"ports": "80:80", "network": "none"}, InvalidArgument, "none"),
+    ({"ports": "80:80", "network": "host"}, InvalidArgument, "host"),
+    ({"mac_address": "02:42:0a:0b:0c:0d", "network": "host"}, InvalidArgument, "mac-address and the network mode"),
     ({"network": "nosuch"}, Unsupported, "nosuch"),
     ({"volumes": "/nosuch-folder:/data"}, InvalidArgument, "/nosuch-folder"),
     ({"volumes": "/tmp:relative"}, InvalidArgument, "relative"),
@@ -68,9 +77,9 @@ OPTIONS: list[tuple[dict[str, Any], type[LabError], str]] = [
     ({"volumes": "/tmp:/data:rx"}, InvalidArgument, "rx"),
     ({"volumes": ":/data"}, InvalidArgument, ":/data"),
     ({"volumes": "/tmp:/data:ro:more"}, InvalidArgument, "more"),
-    ({"volumes": "named:/data"}, Unsupported, "named"),
+    ({"volumes": "na med:/data"}, InvalidArgument, "na med"),
     ({"tmpfs": ["relative"]}, InvalidArgument, "relative"),
-    ({"tmpfs": ["/x:exec,suid"]}, InvalidArgument, "exec"),
+    ({"tmpfs": ["/x:exec,sudi"]}, InvalidArgument, "sudi"),
     ({"hostname": "bad_host!"}, InvalidArgument, "bad_host!"),
     ({"user": "a b"}, InvalidArgument, "a b"),
     ({"user": "-1"}, InvalidArgument, "-1"),
@@ -134,6 +143,81 @@ def test_every_wrong_option_is_named_before_anything_is_made(engine: Engine) -> 
     nothing_is_left(engine)
 
 
+def uses(name: str) -> Iterator[tuple[list[str], str, str]]:
+    """(words of a command line, the flag whose value is wrong, what of it the message must show)."""
+    arguments, wrong = WRONG[name]
+    for flag, values in wrong.items():
+        for value in values:
+            text, told = value if isinstance(value, tuple) else (value, value)
+            yield [*name.split(), f"{flag}={text}", *arguments], flag, told
+    for switch in COMMANDS_BY_NAME[name].flags:
+        if switch.kind == "switch":
+            for spelling in switch.names:
+                yield [*name.split(), f"{spelling}=maybe", *arguments], spelling, "maybe"
+
+
+def state_of(engine: Engine, folder: Path) -> list[Any]:
+    """All that a command might have made or changed: records, directories, images, volumes and files beside it."""
+    containers = [(one.id, one.name, one.inspect()) for one in engine.containers.list(all=True)]
+    places = (engine.paths.containers, engine.paths.volumes, engine.paths.tmp, folder)
+    return [
+        containers,
+        [(image.id, image.tags) for image in engine.images.list(all=True)],
+        [volume.name for volume in engine.volumes.list()],
+        [sorted(os.listdir(place)) if place.is_dir() else [] for place in places],
+    ]
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_flags_wrong_value_is_refused_by_flag_value_and_hint_before_anything_is_made(
+    engine: Engine, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM lab/base\nRUN true\n")
+    engine.containers.create(BASE, ["true"], name="web", network="none")
+    engine.volumes.create("data")
+    before = state_of(engine, tmp_path)
+    for words, flag, told in uses(name):
+        words = [str(tmp_path) if word == "IMAGE" else word for word in words]
+        with pytest.raises(LabError) as caught:
+            execute(lambda: engine, understand(words), folder=tmp_path, on_output=lambda stream, data: None)
+        assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", caught.value.message), (words, caught.value)
+        assert told in caught.value.message, (words, caught.value)
+        assert caught.value.hint, (words, caught.value)
+        assert "\n" not in str(caught.value), words
+    assert state_of(engine, tmp_path) == before
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_table_of_wrong_values_has_every_flag_that_takes_one(name: str) -> None:
+    flags = [flag for flag in COMMANDS_BY_NAME[name].flags if flag.kind != "switch"]
+    named = WRONG[name][1].keys() | ANY_TEXT
+    assert [flag.names for flag in flags if not named & set(flag.names)] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"), [("export -o /sys/kernel/x web", "--output"), ("create --cidfile /sys/kernel/x lab/base", "--cidfile")]
+)
+def test_folder_that_nobody_may_write_in_is_told_by_flag_and_path(engine: Engine, words: str, flag: str) -> None:
+    web = engine.containers.create(BASE, ["true"], name="web", network="none")
+    with pytest.raises(Denied) as caught:
+        execute(lambda: engine, understand(words.split()))
+    assert caught.value.message == f"{flag}: /sys/kernel/x: permission denied"
+    assert caught.value.hint
+    assert engine.containers.list(all=True) == [web]
+
+
+def test_id_file_of_an_earlier_build_does_not_outlive_a_build_that_fails(engine: Engine, tmp_path: Path) -> None:
+    said = understand(["build", "--iidfile", "id"])
+    built = execute(lambda: engine, said, folder=tmp_path, body="FROM lab/base\n")
+    assert (tmp_path / "id").read_text() == built.image.id
+    with pytest.raises(LabError):
+        execute(lambda: engine, said, folder=tmp_path, body="FROM nosuch\n")
+    assert not (tmp_path / "id").exists()
+    (tmp_path / "id").symlink_to("/dev/null")
+    execute(lambda: engine, said, folder=tmp_path, body="FROM lab/base\n")
+    assert (tmp_path / "id").is_symlink()
+
+
 @pytest.mark.parametrize(("command", "kind"), COMMANDS)
 def test_command_that_is_no_list_of_words(engine: Engine, command: Any, kind: type[LabError]) -> None:
     with pytest.raises(kind):
@@ -158,6 +242,71 @@ def test_command_that_cannot_start_tells_dockers_exit_code_and_stays_created_unl
         assert value in container.state.error
         container.remove()
     nothing_is_left(engine)
+
+
+# (command, options that fail at different places of a start, exit code, what the reason says)
+FAILED_STARTS: list[tuple[list[str], dict[str, Any], int, str]] = [
+    (["nosuchprogram"], {}, 127, "executable file not found"),
+    (["nosuchprogram"], {"init": True, "tty": True}, 127, "executable file not found"),
+    (["true"], {"user": "nobody-here"}, 125, "nobody-here"),
+    (["true"], {"sysctls": {"net.no.such": "1"}}, 125, "net.no.such"),
+    (["true"], {"ports": True}, 125, "already in use"),
+]
+
+
+def traces_of(container: Container) -> list[str]:
+    """What there is of a container outside of its directory: control groups, processes, its place in the network."""
+    groups = [path for path in leaks.cgroups([]) if container.id in path]
+    processes = [
+        text for text in map(leaks.describe, leaks.descendants()) if text.startswith((f"lab-shim {container.name}", "lab-forward"))
+    ]
+    endpoint = container._lifecycle.networks.find_endpoint(container.id)
+    return [*groups, *processes, *([str(endpoint)] if endpoint else [])]
+
+
+@pytest.mark.parametrize(("command", "options", "exit_code", "reason"), FAILED_STARTS)
+def test_failed_start_takes_back_all_that_it_had_made_and_keeps_the_record_with_its_reason(
+    engine: Engine, command: list[str], options: dict[str, Any], exit_code: int, reason: str
+) -> None:
+    engine.containers.run(BASE, ["true"], remove=True)
+    before = leaks.Traces.take()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if not options.get("ports"):
+            server.close()
+        wanted = {"ports": [f"127.0.0.1:{port}:80"], "mem_limit": "64m", "volumes": ["named:/named", "/nameless"]}
+        with pytest.raises((StartFailed, Conflict), match=reason):
+            engine.containers.run(BASE, command, detach=True, name="box", **{**options, **wanted})
+    container = engine.containers.get("box")
+    # an unused bridge is taken down a little later
+    assert leaks.wait_for_nothing(lambda: [*traces_of(container), *sorted(leaks.Traces.take().links - before.links)], 20) == []
+    assert leaks.Traces.take().mounts <= before.mounts
+    socket.create_server(("127.0.0.1", port)).close()
+    state = container.inspect()["State"]
+    assert (state["Status"], state["ExitCode"], state["Pid"]) == ("created", exit_code, 0)
+    assert reason in state["Error"]
+    assert [container.summary() for container in engine.containers.list(all=True)] == ["Created"]
+    container.remove(v=True)
+    assert [volume.name for volume in engine.volumes.list()] == ["named"]
+    nothing_is_left(engine)
+
+
+def test_reason_of_a_failed_start_is_the_last_ones_and_gone_once_it_starts(engine: Engine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        container = engine.containers.create(BASE, ["/late"], ports=[f"127.0.0.1:{server.getsockname()[1]}:80"])
+        with pytest.raises(Conflict):
+            container.start()
+        assert "already in use" in container.state.error
+    with pytest.raises(StartFailed):
+        container.start()
+    assert (container.state.exit_code, "/late: no such file" in container.state.error) == (127, True)
+    with socket.create_server(("127.0.0.1", container._record.options.ports[0].host_port)), pytest.raises(Conflict):
+        container.start()
+    assert (container.state.exit_code, "already in use" in container.state.error) == (127, True)
+    (container._record.directory / "upper" / "late").write_text("#!/bin/sh\nexit 4\n")
+    (container._record.directory / "upper" / "late").chmod(0o755)
+    assert container.start().wait(30) == 4
+    assert container.state.error == ""
 
 
 def test_program_that_the_machine_cannot_execute_is_126(engine: Engine) -> None:

@@ -17,6 +17,7 @@ from jupyter_client.manager import KernelManager
 
 from labcontainers import Engine
 from labcontainers.errors import StartFailed
+from tests import leaks
 from tests.integration.test_faults_killed_kernel import wait_until
 
 OBEYS = "trap 'echo interrupted; exit 3' INT; echo up; while :; do sleep 0.05; done"
@@ -28,7 +29,7 @@ class Notebook:
 
     def __init__(self, place: Path) -> None:
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.kernel_cmd = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]  # type: ignore[misc]
+        self.manager.kernel_cmd = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         environment = {**os.environ, "LABCONTAINERS_ROOT": str(place / "s"), "LABCONTAINERS_RUN": str(place / "r")}
         environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         environment["IPYTHONDIR"] = environment["JUPYTER_RUNTIME_DIR"] = str(place / "ipython")
@@ -67,11 +68,27 @@ class Notebook:
 
 
 @pytest.fixture
-def notebook(place: Path) -> Iterator[Notebook]:
+def notebook(place: Path, make_engine: Callable[[], Engine]) -> Iterator[Notebook]:
+    """With the extension, on the store of `make_engine`, which has to be there before the extension's engine makes one."""
     made = Notebook(place)
     assert made.run("%load_ext labcontainers")["status"] == "ok"
     yield made
     made.close()
+
+
+@pytest.mark.may_leak("threads", "descriptors")
+def test_the_extension_starts_the_launcher_before_any_container_is_asked_for(notebook: Notebook) -> None:
+    def launchers() -> list[str]:
+        below = Path(f"/proc/{notebook.manager.provisioner.pid}/task").glob("*/children")
+        pids = [pid for path in below for pid in path.read_text().split()]
+        return [pid for pid in pids if leaks.describe(int(pid)).startswith("lab-launcher")]
+
+    wait_until(lambda: len(launchers()) == 1, "the launcher is a child of the kernel")
+    before = launchers()
+    assert notebook.run("%container run --rm --network none lab/base true")["status"] == "ok"
+    assert launchers() == before, "the container came from another launcher"
+    assert notebook.run("%unload_ext labcontainers")["status"] == "ok"
+    wait_until(lambda: launchers() == [], "it ends with the extension")
 
 
 def runs(engine: Engine, name: str) -> bool:

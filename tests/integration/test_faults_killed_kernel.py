@@ -130,7 +130,7 @@ def test_foreground_container_ends_with_its_kernel_whenever_that_is_killed(
         with make_engine() as engine:
             assert engine.verify() == []
             for container in engine.containers.list(all=True):
-                wait_until(lambda container=container: ended(container), f"{container} ended")  # type: ignore[misc]
+                wait_until(lambda container=container: ended(container), f"{container} ended")
                 check_ended(container, removed=work == "foreground_rm")
             assert engine.containers.list(all=True) == []
             assert engine.verify() == []
@@ -168,7 +168,7 @@ def test_detached_container_is_adopted_or_was_never_started_whenever_its_kernel_
             assert engine.verify() == []
             for container in engine.containers.list(all=True):
                 # Its start may still be going on.
-                wait_until(lambda container=container: settled(container), "it runs, or not")  # type: ignore[misc]
+                wait_until(lambda container=container: settled(container), "it runs, or not")
                 if container.state.running:
                     adopted += 1
                     check_adopted(container)

@@ -52,7 +52,7 @@ def test_engine_goes_on_after_its_launcher_was_killed_and_containers_do_not_noti
         killed = processes("lab-launcher")
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda killed=killed: all(map(is_dead, killed)), "they are dead")  # type: ignore[misc]
+        wait_until(lambda killed=killed: all(map(is_dead, killed)), "they are dead")
         assert engine.containers.run(BASE, ["echo", str(number)], network="none", remove=True).stdout == f"{number}\n"
         assert container.exec(["echo", "here"]).stdout == "here\n"
     container.stop()
@@ -187,7 +187,7 @@ def test_shim_killed_at_any_instant_of_a_start_leaves_nothing_running(engine: En
             killer.join(20)
             stop.set()
         container = engine.containers.get(f"box-{trial}")
-        wait_until(lambda container=container: not shim_alive(container._record.directory), "the shim is dead")  # type: ignore[misc]
+        wait_until(lambda container=container: not shim_alive(container._record.directory), "the shim is dead")
         assert container.status in ("created", "exited")
         container.remove()
     assert engine.verify() == []

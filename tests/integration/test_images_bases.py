@@ -20,6 +20,7 @@ from labcontainers.images import certificates
 from labcontainers.images.bases import find_static_busybox
 from tests.fakes.elf_file import elf_file
 
+pytestmark = pytest.mark.empty_store
 HOUSE = Path(__file__).resolve().parents[2]
 SYSTEM = ("/usr/local/bin", "/usr/bin", "/bin")
 EVERYDAY = """

@@ -9,6 +9,7 @@ import pytest
 
 import labcontainers
 from labcontainers import Build, Container, Engine, ExecResult, Image, RunResult
+from labcontainers.commands.table import execute, understand
 from labcontainers.errors import Conflict, InvalidArgument, LabError, NotFound, Unsupported
 
 NASTY = "<script>alert('&')</script>"
@@ -52,12 +53,12 @@ def test_a_lesson_in_docker_pys_words(engine: Engine, place: Path) -> None:
     [
         (lambda engine: engine.containers.run("lab/base", comand="x"), InvalidArgument, "unknown option 'comand'", ""),
         (lambda engine: engine.containers.run("lab/base", enviroment={}), InvalidArgument, "'enviroment'", "did you mean environment?"),
-        (lambda engine: engine.containers.create("lab/base", privileged=True), Unsupported, "'privileged'", "leave it out"),
+        (lambda engine: engine.containers.create("lab/base", links={}), Unsupported, "'links'", "leave it out"),
         (lambda engine: engine.images.build(".", tagz="x"), InvalidArgument, "'tagz'", "did you mean tag?"),
         (lambda engine: engine.images.build(".", buildargs={}), InvalidArgument, "'buildargs'", "did you mean build_args?"),
-        (lambda engine: engine.images.build(".", pull=True), Unsupported, "'pull'", "leave it out"),
+        (lambda engine: engine.images.build(".", squash=True), Unsupported, "--squash: True", "leave it out"),
         (lambda engine: engine.containers.list(filters={"lable": "x"}), InvalidArgument, "'lable'", "did you mean label?"),
-        (lambda engine: engine.containers.list(filters={"health": "x"}), Unsupported, "'health'", "filters are"),
+        (lambda engine: engine.containers.list(filters={"is-task": "x"}), Unsupported, "'is-task'", "filters are"),
         (lambda engine: engine.containers.list(filters={"status": "up"}), InvalidArgument, "'status=up'", "running"),
         (lambda engine: engine.containers.list(filters={"name": "("}), InvalidArgument, "'name=('", "regular expression"),
         (lambda engine: engine.containers.list(filters={"exited": "x"}), InvalidArgument, "'exited=x'", "exited=0"),
@@ -76,12 +77,29 @@ def test_whatever_stands_in_an_object_its_html_is_escaped(engine: Engine) -> Non
     build = engine.images.build(dockerfile_text=f'FROM lab/base\nLABEL x="{NASTY}"\nRUN echo "{NASTY}"\nENV A="{NASTY}"\n', tag="nasty")
     container = engine.containers.run("nasty", ["sh", "-c", f'echo "{NASTY}"', NASTY], detach=True, network="none", hostname="box")
     container.wait()
-    shown: list[Any] = [build, build.image, container, container.logs(), container.explain(), engine.doctor()]
-    shown.append(engine.containers.run("nasty", ["sh", "-c", "exit 3", NASTY], network="none"))
-    for each in shown:
-        html = each._repr_html_()
-        assert "<script" not in html, type(each)
-        assert repr(each), type(each)
+    result = engine.containers.run("nasty", ["sh", "-c", "exit 3", NASTY], network="none")
+    volume = engine.volumes.create("data", labels={"x": NASTY})
+    event = next(event for event in engine.events.read() if event.type == "volume")
+    shown: dict[str, list[Any]] = {
+        "nasty": [build, build.image],
+        container.name: [container, next(event for event in engine.events.read() if event.id == container.id)],
+        "alert": [container.logs(), container.explain()],
+        "exit code 3": [result],
+        "overlay": [engine.doctor()],
+        "data": [volume, event],
+        "bridge": [engine.networks.get("bridge")],
+        labcontainers.__version__: [engine.version()],
+    }
+    for name, things in shown.items():
+        for each in things:
+            assert name in repr(each), type(each)
+            html = each._repr_html_()
+            assert name in html, type(each)
+            assert "<script" not in html, type(each)
+    # who shows a command or a text of the user's keeps MathJax away from what is between two dollars; `pre` does by itself
+    listing = execute(lambda: engine, understand(["ps", "--all"]))
+    for each in (build, build.image, container, container.explain(), result, volume, listing):
+        assert "mathjax_ignore" in each._repr_html_(), type(each)
     assert "&lt;script&gt;" in container._repr_html_()
     assert "&lt;script&gt;" in container.logs()._repr_html_()
     assert "&lt;script&gt;" in container.explain()._repr_html_()
@@ -92,4 +110,4 @@ def test_the_front_door_names_everything_that_it_opens() -> None:
     for name in labcontainers.__all__:
         assert getattr(labcontainers, name).__doc__ or name == "__version__"
     with pytest.raises(AttributeError, match="nosuch"):
-        labcontainers.nosuch  # noqa: B018
+        labcontainers.nosuch  # noqa: B018  # raises

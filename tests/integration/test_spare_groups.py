@@ -38,7 +38,7 @@ def wait_until(true: Callable[[], bool]) -> bool:
 def with_spare(engine: Engine) -> Engine:
     """The engine, once a spare group with a process in it is there."""
     engine.containers.run(BASE, ["true"], network="none", remove=True).check()
-    assert wait_until(lambda: bool(spares()) and bool(cgroups.detect().find(spares()[0]).processes()))  # type: ignore[union-attr]
+    assert wait_until(lambda: bool(spares()) and bool(cgroups.detect().find(spares()[0]).processes()))
     time.sleep(0.05)
     return engine
 
@@ -121,3 +121,12 @@ def test_a_spare_of_an_engine_that_is_no_more_is_swept(engine: Engine) -> None:
 
 def start_of_this_process() -> int:
     return int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+
+
+def test_one_with_a_chosen_cpu_moves_only_where_no_group_was_made_ahead(engine: Engine) -> None:
+    container = sleeping(with_spare(engine), cpuset_cpus="0")
+    assert in_cradle(container)
+    assert own_groups(container) == {f"/labcontainers/{container.id}"}
+    assert f"cpuset:/labcontainers/{container.id}" in Path(f"/proc/{container.state.pid}/cgroup").read_text()
+    container.remove(force=True)
+    assert container.id not in cgroups.detect().list()

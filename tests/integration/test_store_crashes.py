@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -17,6 +14,7 @@ from labcontainers.store.layout import Store
 from labcontainers.store.paths import StorePaths
 from labcontainers.store.records import ContainerRow
 from tests.fakes.in_process_worker import InProcessWorker
+from tests.killing import killed_at_line
 
 ROW = ContainerRow("1" * 64, "one", "lab/base", "i", "{}", 1.0)
 
@@ -104,32 +102,11 @@ def content_of(store: Store) -> Content:
     return len(store.records.list_layers()), len(list(store.blobs.list())), names, len(store.records.list_addresses("net"))
 
 
-def killed_at_line(number: int, root: Path, prepare: tuple[Callable[[Store], None], ...], change: Callable[[Store], None]) -> bool:
-    """Make the change in a process that kills itself before so many lines of the store's code have run; False when it has fewer."""
-    pid = os.fork()
-    if pid:
-        return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
-    try:
-        left = number
-        store = open_store(root)
-        for work in prepare:
-            work(store)
-
-        def trace(frame: FrameType, event: str, argument: Any) -> Any:
-            nonlocal left
-            # What measures a tree only reads, and would be most of the lines.
-            file = frame.f_code.co_filename
-            if "/labcontainers/store/" not in file or file.endswith("tar_writer.py"):
-                return None
-            left -= event == "line"
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return trace
-
-        sys.settrace(trace)
-        change(store)
-    finally:
-        os._exit(0)
+def prepared_change(root: Path, prepare: tuple[Callable[[Store], None], ...], change: Callable[[Store], None]) -> Callable[[], None]:
+    store = open_store(root)
+    for work in prepare:
+        work(store)
+    return partial(change, store)
 
 
 @pytest.mark.parametrize(("prepare", "change"), CHANGES, ids=lambda value: getattr(value, "__name__", "after") if callable(value) else "")
@@ -147,7 +124,8 @@ def test_a_change_is_made_or_not_made_wherever_its_process_is_killed(
     while True:
         number += 1
         root = place / str(number % 2)
-        was_killed = killed_at_line(number, root, prepare, change)
+        # what measures a tree only reads, and would be most of the lines
+        was_killed = killed_at_line(number, partial(prepared_change, root, prepare, change), but="tar_writer.py")
         store = open_store(root)
         try:
             where = f"killed at line {number}"

@@ -13,6 +13,7 @@ import pytest
 
 from labcontainers.errors import Failed
 from labcontainers.store import trees
+from tests.fakes.written_tar import write_tar
 
 pytestmark = pytest.mark.needs("root")
 
@@ -23,7 +24,7 @@ LARGE = 3_000_000
 
 def members(tree: Path, archive: Path) -> list[tarfile.TarInfo]:
     archive.unlink(missing_ok=True)
-    trees.write_tar(str(tree), str(archive))
+    write_tar(tree, archive)
     with tarfile.open(archive) as opened:
         return opened.getmembers()
 
@@ -61,7 +62,7 @@ def test_capabilities_are_kept_and_labels_of_this_host_are_not(tree: Path) -> No
         os.setxattr(tree / "ping", "trusted.host", b"mine")
     except OSError:
         pytest.skip("this file system has no extended attributes")
-    trees.write_tar(str(tree), str(tree.parent / "tar"))
+    write_tar(tree, tree.parent / "tar")
     with tarfile.open(tree.parent / "tar", errors="surrogateescape") as archive:
         keys = [key for key in archive.getmember("ping").pax_headers if key.startswith("SCHILY")]
     assert keys == ["SCHILY.xattr.security.capability"]
@@ -81,7 +82,7 @@ def test_gnu_tar_makes_the_same_tree_of_devices_and_owners(tree: Path) -> None:
     os.chown(tree / "dir" / "file", LARGE, LARGE)
     os.chmod(tree / "dir" / "file", 0o4755)
     os.chown(tree / "dir", 1, 2)
-    first = trees.write_tar(str(tree), str(tree.parent / "tar"))
+    first = write_tar(tree, tree.parent / "tar")
     (tree.parent / "out").mkdir()
     subprocess.run(["tar", "--numeric-owner", "-xpf", str(tree.parent / "tar"), "-C", str(tree.parent / "out")], check=True)
     assert trees.measure(str(tree.parent / "out")) == first

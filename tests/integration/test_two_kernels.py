@@ -31,7 +31,7 @@ def test_two_busy_kernels_never_corrupt_the_store_and_never_fail_but_for_each_ot
         kernels.go(process)
     complaints: list[str] = []
     lines: list[str] = []
-    readers = [threading.Thread(target=lambda process=process: lines.extend(read(process.stdout))) for process in busy]  # type: ignore[misc]
+    readers = [threading.Thread(target=lambda process=process: lines.extend(read(process.stdout))) for process in busy]
     for reader in readers:
         reader.start()
     while any(reader.is_alive() for reader in readers):
@@ -53,7 +53,7 @@ def test_two_busy_kernels_never_corrupt_the_store_and_never_fail_but_for_each_ot
     assert not list(engine.paths.containers.iterdir())
 
 
-def read(stream) -> list[str]:  # type: ignore[no-untyped-def]
+def read(stream) -> list[str]:
     return [line.decode().rstrip("\n") for line in stream]
 
 
@@ -95,7 +95,8 @@ def test_what_one_kernel_does_the_other_hears_at_once(kernels: Kernels, make_eng
     kernels.kill(process)
     stop.set()
     follower.join(20)
-    assert heard == [f"{action} from-afar" for action in ("create", "start", "die", "stop", "destroy")]
+    entered = ("exec_create: echo hello", "exec_start: echo hello", "exec_die")
+    assert heard == [f"{action} from-afar" for action in ("create", "start", *entered, "kill", "die", "stop", "destroy")]
 
 
 def test_name_wanted_by_both_goes_to_one(make_engine: Callable[[], Engine]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from labcontainers.errors import Failed, KernelFailed, Unavailable
 from labcontainers.runtime.process import LauncherProcess
 from tests import leaks
+from tests.waiting import until
 
 USAGE = "labcontainers.store.trees:usage"
 
@@ -78,3 +79,21 @@ def test_what_a_worker_raises_is_raised_here_and_harms_no_other(launcher: Launch
     with pytest.raises(Failed, match="ModuleNotFoundError"):
         launcher.call("labcontainers.nothing:at_all")
     assert launcher.call(USAGE, path=str(tmp_path))["inodes"] == 0
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_bound_work_is_killed_when_it_is_stopped(launcher: LauncherProcess, tmp_path: Path, begun: bool) -> None:
+    """The worker opens a pipe into which nobody writes."""
+    os.mkfifo(tmp_path / "pipe")
+    errand = launcher.begin_bound("labcontainers.build.copying:copy", request=str(tmp_path / "pipe"))
+    if begun:
+        until(lambda: any(leaks.describe(pid).startswith("lab-worker") for pid in leaks.descendants()), "the worker is at work")
+    errand.stop()
+    with pytest.raises(Failed, match="a worker ended without an answer"):
+        errand.result()
+    until(lambda: not any(leaks.describe(pid).startswith("lab-worker") for pid in leaks.descendants()), "the worker is gone")
+    errand.stop()
+
+
+def test_bound_work_that_is_not_stopped_answers(launcher: LauncherProcess, tmp_path: Path) -> None:
+    assert launcher.begin_bound(USAGE, path=str(tmp_path)).result()["inodes"] == 0

@@ -1,24 +1,33 @@
-"""Every lesson is executed from top to bottom, and is kept in the form in which a reader should first open it.
+"""Every lesson is executed from top to bottom, and is kept in the form in which a reader should first open it; so is `make demo`.
 
 It must not know what a lesson teaches: each checks itself.
 """
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from scripts.demo import LESSON
 from scripts.lesson import report_name, run_lesson, store_of_its_own
 
-LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]-*.ipynb"))
+HOUSE = Path(__file__).resolve().parents[2]
+LESSONS = sorted((HOUSE / "notebooks").glob("[0-9][0-9]-*.ipynb"))
+# what `make demo` promises to show
+SHOWN_BY_THE_DEMO = {"image built", "container run", "isolation verified"}
 
 
 def test_there_are_lessons() -> None:
     assert LESSONS
 
 
+# the client of the kernel keeps threads and sockets in this process
+@pytest.mark.may_leak("threads", "descriptors")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_lesson_runs_from_top_to_bottom(lesson: Path) -> None:
@@ -43,3 +52,17 @@ def test_lesson_checks_itself_and_reports_what_it_showed(lesson: Path) -> None:
     notebook = nbformat.read(lesson, as_version=4)
     assert any("assert " in cell.source for cell in notebook.cells if cell.cell_type == "code")
     assert [cell.id for cell in notebook.cells if report_name(cell)]
+
+
+def test_the_lesson_of_the_demo_reports_what_the_demo_promises() -> None:
+    reported = [report_name(cell) for cell in nbformat.read(LESSON, as_version=4).cells]
+    assert {name for name in reported if name} >= SHOWN_BY_THE_DEMO
+
+
+@pytest.mark.timeout(600)
+def test_the_demo_ends_well_and_shows_each_with_its_time() -> None:
+    done = subprocess.run([sys.executable, "scripts/demo.py"], cwd=HOUSE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = re.findall(r"^  ✓ (.+?)  +(?:\d+ ms|\d+\.\d\d s)(?:  (.*))?$", done.stdout, re.MULTILINE)
+    assert {name for name, _ in rows} >= SHOWN_BY_THE_DEMO, done.stdout
+    assert dict(rows)["container run"] == "hello from inside a container"

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from labcontainers import Engine
 from labcontainers.errors import ContainerExit
@@ -138,8 +139,151 @@ def limits_are_written_into_the_group(engine: Engine, who: str) -> None:
     texts = {name: (group / name).read_text().strip() for name in ("memory.max", "cpu.max", "pids.max", "memory.swap.max")}
     wanted = {"memory.max": str(64 << 20), "cpu.max": "50000 100000", "pids.max": "9"}
     assert wanted.items() <= texts.items(), texts
-    assert texts["memory.swap.max"] == "0", texts
+    assert texts["memory.swap.max"] == str(64 << 20), texts
     container.remove(force=True)
+
+
+def every_limit_is_written_into_the_group(engine: Engine, who: str) -> None:
+    options = {
+        "mem_limit": "64m", "memswap_limit": "96m", "mem_reservation": "32m", "cpu_period": 50000, "cpu_quota": 25000, "cpu_shares": 512,
+        "pids_limit": 30,
+    }  # fmt: skip
+    container = engine.containers.run(BASE, ["sleep", "100"], detach=True, **options, **NONE)
+    assert container.warnings == (), container.warnings
+    group = group_of(container.state.pid)
+    wanted = {"memory.max": 64 << 20, "memory.swap.max": 32 << 20, "memory.low": 32 << 20, "cpu.max": "25000 50000", "cpu.weight": 20}
+    texts = {name: (group / name).read_text().strip() for name in wanted}
+    assert texts == {name: str(value) for name, value in wanted.items()}, texts
+    container.remove(force=True)
+
+
+def what_version_2_does_not_have_is_told(engine: Engine, who: str) -> None:
+    result = engine.containers.run(BASE, ["true"], mem_limit="64m", mem_swappiness=5, oom_kill_disable=True, remove=True, **NONE)
+    assert result.exit_code == 0, result
+    assert len(result.warnings) == 2, result.warnings
+    assert all("version 2" in text for text in result.warnings), result.warnings
+
+
+def cpus_are_chosen(engine: Engine, who: str) -> None:
+    container = engine.containers.run(BASE, ["sleep", "100"], detach=True, cpuset_cpus="0", **NONE)
+    if "cpuset" in cgroups.detect().controllers:
+        assert container.warnings == (), container.warnings
+        assert (group_of(container.state.pid) / "cpuset.cpus").read_text().strip() == "0"
+        assert container.exec(["nproc"]).stdout == "1\n"
+    else:
+        assert any("set of CPUs is not enforced" in text for text in container.warnings), container.warnings
+    container.remove(force=True)
+
+
+def a_rate_of_a_block_device_is_in_the_group_or_told(engine: Engine, who: str) -> None:
+    disks = sorted(name for name in os.listdir("/sys/block") if os.path.exists(f"/dev/{name}"))
+    if not disks:
+        return
+    numbers = Path(f"/sys/block/{disks[0]}/dev").read_text().strip()
+    container = engine.containers.run(BASE, ["sleep", "100"], detach=True, device_read_bps=[f"/dev/{disks[0]}:1mb"], **NONE)
+    limit = group_of(container.state.pid) / "io.max"
+    written = limit.exists() and f"{numbers} rbps={1 << 20}" in limit.read_text()
+    assert written != bool(container.warnings), (written, container.warnings)
+    container.remove(force=True)
+
+
+def limits_change_while_it_runs(engine: Engine, who: str) -> None:
+    container = engine.containers.run(BASE, ["sleep", "100"], detach=True, mem_limit="64m", **NONE)
+    group = group_of(container.state.pid)
+    for size in (256, 32):
+        told = container.update(mem_limit=f"{size}m", cpus=0.25, pids_limit=size)
+        assert told == {"Warnings": []}, told
+        wanted = {"memory.max": size << 20, "memory.swap.max": size << 20, "cpu.max": "25000 100000", "pids.max": size}
+        texts = {name: (group / name).read_text().strip() for name in wanted}
+        assert texts == {name: str(value) for name, value in wanted.items()}, texts
+    assert container.update(memswap_limit="80m", mem_reservation="16m", cpu_shares=512) == {"Warnings": []}
+    wanted = {"memory.max": 32 << 20, "memory.swap.max": 48 << 20, "memory.low": 16 << 20, "cpu.weight": 20}
+    texts = {name: (group / name).read_text().strip() for name in wanted}
+    assert texts == {name: str(value) for name, value in wanted.items()}, texts
+    container.update(pids_limit=-1, memswap_limit=-1)
+    assert (group / "pids.max").read_text().strip() == "max"
+    assert (group / "memory.swap.max").read_text().strip() == "max"
+    if "cpuset" in cgroups.detect().controllers:
+        container.update(cpuset_cpus="0")
+        assert (group / "cpuset.cpus").read_text().strip() == "0"
+    container.remove(force=True)
+
+
+def a_device_is_there_and_privileged_lifts_the_filter(engine: Engine, who: str) -> None:
+    script = ["sh", "-c", "head -c 3 /dev/mine | wc -c; grep Seccomp: /proc/self/status"]
+    for privileged, seccomp in ((False, "2"), (True, "0")):
+        result = engine.containers.run(BASE, script, devices=["/dev/zero:/dev/mine"], privileged=privileged, remove=True, **NONE)
+        assert result.stdout.split() == ["3", "Seccomp:", seccomp], result
+
+
+def devices_are_held_by_a_program_of_the_group(engine: Engine, who: str) -> None:
+    """The device is that of tunnels, which root may open without a capability, and which no container has by default."""
+    assert os.stat("/dev/net/tun").st_rdev == os.makedev(10, 200)
+    make, look, refused = (
+        "mknod /dev/mine c 10 200; ",
+        "(: </dev/mine) 2>&1 && echo read; (: >/dev/mine) 2>&1 && echo written; true",
+        "not permitted",
+    )
+
+    def told(script: str, **options: Any) -> list[str]:
+        result = engine.containers.run(BASE, ["sh", "-c", script], remove=True, **options, **NONE)
+        assert result.exit_code == 0, result
+        return [refused if refused in line else line for line in result.stdout.splitlines()]
+
+    assert told(make + look, cap_add=["MKNOD"]) == [refused, refused]
+    assert told(make + look, cap_add=["MKNOD"], device_cgroup_rules=["c 10:* rwm"]) == ["read", "written"]
+    assert told(make + look, cap_add=["MKNOD"], device_cgroup_rules=["c 10:200 r"]) == ["read", refused]
+    assert told(look, devices=["/dev/net/tun:/dev/mine:r"]) == ["read", refused]
+    assert told(look, devices=["/dev/net/tun:/dev/mine"]) == ["read", "written"]
+    assert told(look.replace("mine", "net/tun"), privileged=True) == ["read", "written"]
+    container = engine.containers.run(BASE, ["sleep", "100"], detach=True, volumes=["/dev:/host"], **NONE)
+    result = container.exec(["sh", "-c", ": </host/net/tun"])
+    assert refused in result.stderr, result
+    container.remove(force=True)
+
+
+def a_paused_container_does_nothing_until_it_is_let_go_or_killed(engine: Engine, who: str) -> None:
+    container = engine.containers.run(BASE, ["sh", "-c", "while :; do echo line; sleep 0.02; done"], detach=True, **NONE)
+    group = group_of(container.state.pid)
+    wait_for(lambda: container.logs().text)
+    container.pause()
+    assert (container.status, (group / "cgroup.freeze").read_text()) == ("paused", "1\n"), container.state
+    time.sleep(0.2)
+    before = len(container.logs().text)
+    time.sleep(0.5)
+    assert len(container.logs().text) == before
+    container.unpause()
+    wait_for(lambda: len(container.logs().text) > before)
+    container.pause()
+    container.kill()
+    wait_for(lambda: container.status == "exited")
+    assert container.state.exit_code == 137, container.state
+    wait_for(lambda: not group.exists())
+    container.remove()
+
+
+def a_container_whose_shim_was_killed_ends_and_is_started_again_by_its_policy(engine: Engine, who: str) -> None:
+    for policy in ("no", "always"):
+        container = engine.containers.run(BASE, ["sh", "-c", "sleep 1000 & wait"], detach=True, restart=policy, **NONE)
+        pid, group = container.state.pid, group_of(container.state.pid)
+        os.kill(json.loads((engine.paths.containers / container.id / "state.json").read_bytes())["shim_pid"], signal.SIGKILL)
+        if policy == "no":
+            wait_for(lambda container=container: container.status == "exited")
+            assert (container.state.exit_code, container.state.error) == (137, "its shim died"), container.state
+            wait_for(lambda group=group: not group.exists())
+        else:
+            wait_for(lambda container=container, pid=pid: container.state.pid not in (0, pid))
+            assert container.exec(["true"]).ok
+        container.remove(force=True)
+
+
+def number_1_of_init_is_locked_and_passes_signals_on(engine: Engine, who: str) -> None:
+    container = engine.containers.run(BASE, ["sleep", "100"], detach=True, init=True, **NONE)
+    said = container.exec(["sh", "-c", "cat /proc/1/comm; readlink /proc/1/exe || echo locked"])
+    assert said.stdout == "lab-init\nlocked\n", said
+    container.stop(timeout_s=60)
+    assert container.state.exit_code == 143, container.state
+    container.remove()
 
 
 def limits_that_cannot_be_enforced_are_told(engine: Engine, who: str) -> None:
@@ -166,7 +310,7 @@ def stats_come_from_the_group(engine: Engine, who: str) -> None:
     assert second.pids == 2, second
     if options:
         assert second.memory_limit_bytes == 64 << 20, second
-        assert second.cpu_ns <= cgroups.Cgroup(str(group_of(container.state.pid)), {}).read().cpu_ns, second  # type: ignore[operator]
+        assert second.cpu_ns <= cgroups.Cgroup(str(group_of(container.state.pid)), {}).read().cpu_ns, second
     container.remove(force=True)
 
 
@@ -226,6 +370,16 @@ CHECKS: tuple[Check, ...] = (
     group_is_killed_at_once_by_cgroup_kill,
     memory_limit_kills_and_says_so,
     limits_are_written_into_the_group,
+    every_limit_is_written_into_the_group,
+    what_version_2_does_not_have_is_told,
+    cpus_are_chosen,
+    a_rate_of_a_block_device_is_in_the_group_or_told,
+    limits_change_while_it_runs,
+    a_device_is_there_and_privileged_lifts_the_filter,
+    devices_are_held_by_a_program_of_the_group,
+    a_paused_container_does_nothing_until_it_is_let_go_or_killed,
+    a_container_whose_shim_was_killed_ends_and_is_started_again_by_its_policy,
+    number_1_of_init_is_locked_and_passes_signals_on,
     limits_that_cannot_be_enforced_are_told,
     pids_limit_holds,
     stats_come_from_the_group,
@@ -242,6 +396,14 @@ NOT_FOR: dict[str, tuple[str, ...]] = {
     "group_is_killed_at_once_by_cgroup_kill": WITHOUT_GROUPS,
     "memory_limit_kills_and_says_so": WITHOUT_GROUPS,
     "limits_are_written_into_the_group": WITHOUT_GROUPS,
+    "every_limit_is_written_into_the_group": WITHOUT_GROUPS,
+    "what_version_2_does_not_have_is_told": WITHOUT_GROUPS,
+    "cpus_are_chosen": WITHOUT_GROUPS,
+    "a_rate_of_a_block_device_is_in_the_group_or_told": WITHOUT_GROUPS,
+    "limits_change_while_it_runs": WITHOUT_GROUPS,
+    "devices_are_held_by_a_program_of_the_group": ("user", "single-id"),
+    "a_paused_container_does_nothing_until_it_is_let_go_or_killed": WITHOUT_GROUPS,
+    "a_container_whose_shim_was_killed_ends_and_is_started_again_by_its_policy": WITHOUT_GROUPS,
     "pids_limit_holds": WITHOUT_GROUPS,
     "limits_that_cannot_be_enforced_are_told": ("root", "user"),
 }

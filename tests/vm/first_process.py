@@ -80,7 +80,7 @@ def run_checks(who: str, write: object) -> None:
 
     environment = {"PATH": os.environ["PATH"], "HOME": f"/homes/{who}", "PYTHONPATH": "/lab", "LANG": "C.UTF-8"}
     arguments = [sys.executable, "/lab/checks.py", who]
-    child = subprocess.Popen(arguments, env=environment, cwd="/", preexec_fn=become, stdout=write, stderr=subprocess.PIPE, text=True)  # type: ignore[call-overload]
+    child = subprocess.Popen(arguments, env=environment, cwd="/", preexec_fn=become, stdout=write, stderr=subprocess.PIPE, text=True)
     try:
         said = child.communicate(timeout=CHECKS_TIMEOUT_S)[1]
     except subprocess.TimeoutExpired:
@@ -91,7 +91,7 @@ def run_checks(who: str, write: object) -> None:
 
 
 def tell(write: object, value: object) -> None:
-    print(json.dumps(value), file=write, flush=True)  # type: ignore[call-overload]
+    print(json.dumps(value), file=write, flush=True)
 
 
 def main() -> None:

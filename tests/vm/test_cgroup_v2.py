@@ -16,7 +16,7 @@ import pytest
 from labcontainers.images.bases import find_static_busybox
 from tests.vm import checks, debian_kernel, first_process, machine, system
 
-pytestmark = [pytest.mark.needs("virtual machine"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.needs("x86_64", "virtual machine"), pytest.mark.timeout(600)]
 
 MODULES = ("virtio_pci", "virtio_blk", "overlay", "veth", "bridge", "tun", "nft_masq", "nft_chain_nat")
 PROGRAM = "/usr/local/bin/python3 /lab/first_process.py"

@@ -2,7 +2,8 @@
 
 import { Channel, type Model } from "./channel.ts";
 import { Chart } from "./chart.ts";
-import { every, h, icon, perFrame, setAttribute, setText } from "./dom.ts";
+import { CheckpointLine } from "./checkpoints.ts";
+import { every, h, icon, keepKeys, perFrame, setAttribute, setText } from "./dom.ts";
 import { formatBytes, formatPercent, formatUptime } from "./format.ts";
 import { LogLines } from "./log_lines.ts";
 import { type LogChoices, LogView } from "./log_view.ts";
@@ -70,7 +71,12 @@ export function badge(state: ContainerState): { text: string; tone: string } {
   return { text: state.status, tone: state.status === "dead" ? "bad" : "calm" };
 }
 
-const ACTING: Record<string, string> = { stop: "stopping …", restart: "starting …", remove: "removing …" };
+const ACTING: Record<string, string> = {
+  stop: "stopping …",
+  restart: "starting …",
+  remove: "removing …",
+  rollback: "rolling back …",
+};
 
 class CardView {
   private readonly root = h("article", { class: "labc labc-card", "data-lm-suppress-shortcuts": "true", tabindex: -1 });
@@ -79,6 +85,7 @@ class CardView {
   private readonly uptime = h("span", { class: "labc-muted labc-uptime" });
   private readonly about = h("div", { class: "labc-about" });
   private readonly ports = h("div", { class: "labc-ports" });
+  private readonly points: CheckpointLine;
   private readonly notes = h("div", { class: "labc-notes", "aria-live": "polite" });
   private readonly confirm: HTMLElement;
   private readonly buttons: { stop: HTMLButtonElement; restart: HTMLButtonElement; remove: HTMLButtonElement };
@@ -96,6 +103,7 @@ class CardView {
     this.cpu = new Meter("CPU", "labc-cpu", (sample) => sample.cpu_percent, formatPercent, signal);
     this.memory = new Meter("Memory", "labc-memory", (sample) => sample.memory_bytes, formatBytes, signal);
     this.logs = new LogView(store.log, store.choices, signal);
+    this.points = new CheckpointLine((number) => this.act(`rollback ${number}`), signal);
     this.buttons = {
       stop: this.button("stop", "Stop", () => this.act("stop")),
       restart: this.button("restart", "Restart", () => this.act("restart")),
@@ -122,6 +130,7 @@ class CardView {
           h("div", { class: "labc-line" }, this.name, this.badge, this.uptime),
           this.about,
           this.ports,
+          this.points.element,
         ),
         h("div", { class: "labc-head-actions" }, actions, this.confirm),
       ),
@@ -133,6 +142,7 @@ class CardView {
     el.replaceChildren(this.root);
     el.classList.add("labc-host");
     this.signal.addEventListener("abort", () => this.root.remove());
+    keepKeys(this.root, this.signal);
     this.keepFocus();
   }
 
@@ -250,7 +260,9 @@ class CardView {
 
   private showState(state: ContainerState, now: number): void {
     const { acting } = this.store;
-    const { text, tone } = acting ? { text: ACTING[acting] ?? acting, tone: "busy" } : badge(state);
+    const { text, tone } = acting
+      ? { text: ACTING[acting.split(" ", 1)[0] ?? ""] ?? acting, tone: "busy" }
+      : badge(state);
     setText(this.badge, text);
     setAttribute(this.badge, "data-tone", tone);
     setAttribute(this.root, "data-status", state.status);
@@ -265,6 +277,7 @@ class CardView {
     stop.disabled = !running || acting !== "";
     restart.disabled = removed || acting !== "";
     remove.disabled = removed || acting !== "";
+    this.points.show(removed ? [] : (state.checkpoints ?? []), !running && acting === "", now);
     const word = running ? "Restart" : "Start";
     if (restart.textContent !== word) restart.replaceChildren(icon(running ? "restart" : "start"), h("span", {}, word));
     if (removed) this.root.classList.remove("labc-asking");

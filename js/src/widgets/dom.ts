@@ -54,6 +54,16 @@ export function onResize(element: Element, work: () => void, signal: AbortSignal
   signal.addEventListener("abort", () => observer.disconnect());
 }
 
+/**
+ * Keep the keys that are pressed in `root` from JupyterLab, for which `d d` deletes a cell. It looks for this attribute from the focused element
+ * upwards, but no further than to what its shortcuts are for, and many are for `:focus`.
+ */
+export function keepKeys(root: HTMLElement, signal: AbortSignal): void {
+  const mark = ({ target }: Event) =>
+    target instanceof Element && target.setAttribute("data-lm-suppress-shortcuts", "true");
+  root.addEventListener("focusin", mark, { signal });
+}
+
 /** Put the style sheet into the document, once for each text. */
 export function useStyle(name: string, text: string): void {
   const kept = document.getElementById(name);

@@ -21,6 +21,20 @@ export function formatBytes(bytes: number): string {
   return `${text} ${byteUnits[unit]}`;
 }
 
+const sizeUnits = ["B", "kB", "MB", "GB", "TB"];
+
+/** Bytes in powers of 1000 with three digits, as Docker prints the sizes of images: 1536 is "1.54 kB". */
+export function formatSize(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < sizeUnits.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${trim(value, digits)} ${sizeUnits[unit]}`;
+}
+
 function trim(value: number, digits: number): string {
   const text = value.toFixed(digits);
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;

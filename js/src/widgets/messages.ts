@@ -20,6 +20,16 @@ export interface Facts {
   ports: PortLink[];
 }
 
+/** A checkpoint of a container's files; `parent` is the one before it, 0 for the image. */
+export interface Point {
+  number: number;
+  label: string;
+  parent: number;
+  created_at: number;
+  /** Whether the files that the container has now come from this one. */
+  current: boolean;
+}
+
 export interface ContainerState {
   status: string;
   exit_code: number;
@@ -28,6 +38,8 @@ export interface ContainerState {
   started_at: number | null;
   finished_at: number | null;
   warnings: string[];
+  /** Oldest first. */
+  checkpoints?: Point[];
 }
 
 /** cpu_percent: 100 is one full processor. Rates are bytes per second; null where the host cannot tell. */
@@ -61,7 +73,7 @@ export interface CardParts {
   state?: ContainerState;
   samples?: Sample[];
   log?: LogBatch;
-  /** What a button set going: "stop", "restart", "remove", or "" when nothing is. */
+  /** What a button set going: "stop", "restart", "remove", "rollback" and a number, or "" when nothing is. */
   acting?: string;
   failure?: Failure | null;
 }
@@ -70,7 +82,15 @@ export interface CardReplay extends Required<CardParts> {
   facts: Facts;
 }
 
-export type StepStatus = "waiting" | "running" | "cached" | "done" | "failed";
+export type StepStatus = "waiting" | "running" | "cached" | "done" | "failed" | "cancelled";
+
+/** Where a step stands among the lanes of stages: its own, those that go on above and below it, and those that join its own. */
+export interface Lane {
+  own: number;
+  above: boolean[];
+  below: boolean[];
+  joins: number[];
+}
 
 export interface Step {
   index: number;
@@ -86,10 +106,14 @@ export interface Step {
   message: string;
   /** Why the step was not in the cache, "" when not known. */
   reason: string;
+  /** Null where there is only one stage. */
+  lane: Lane | null;
 }
 
 export interface BuildState {
-  status: "running" | "done" | "failed";
+  status: "running" | "done" | "failed" | "cancelled";
+  /** Somebody has pressed the button. */
+  cancelling: boolean;
   started_at: number;
   duration_s: number | null;
   image_id: string;
@@ -108,6 +132,46 @@ export interface BuildParts {
   build?: BuildState;
   steps?: Step[];
   output?: StepOutput[];
+}
+
+export type TransferPhase =
+  | "waiting"
+  | "preparing"
+  | "downloading"
+  | "unpacking"
+  | "pushing"
+  | "loading"
+  | "importing"
+  | "done"
+  | "exists"
+  | "mounted"
+  | "stopped";
+
+/** One layer on its way: bytes as they are stored (total -1: unknown), rate in bytes per second. */
+export interface TransferLayer {
+  id: string;
+  phase: TransferPhase;
+  current: number;
+  total: number;
+  rate: number;
+  /** The repository that a layer was mounted from. */
+  source: string;
+}
+
+export interface TransferState {
+  verb: "pull" | "push" | "load" | "import";
+  name: string;
+  status: "running" | "done" | "failed" | "interrupted";
+  started_at: number;
+  duration_s: number | null;
+  /** Of all layers together; at the end the average. */
+  rate: number;
+  failure: Failure | null;
+}
+
+export interface TransferParts {
+  transfer?: TransferState;
+  layers?: TransferLayer[];
 }
 
 /** From the kernel. Updates are numbered; one that is missing makes the browser ask for everything again. */

@@ -2,10 +2,11 @@
 
 import { parseLine, plain, type Style } from "./ansi.ts";
 import { Channel, type Model } from "./channel.ts";
-import { every, h, perFrame, setAttribute, setText } from "./dom.ts";
-import { formatBytes, formatCount, formatDuration } from "./format.ts";
+import { h, setAttribute, setText } from "./dom.ts";
+import { formatBytes, formatCount, formatDuration, formatSize } from "./format.ts";
 import { span } from "./log_view.ts";
-import type { BuildParts, BuildState, First, Step, StepOutput } from "./messages.ts";
+import type { BuildParts, BuildState, First, Lane, Step, StepOutput } from "./messages.ts";
+import { dropRows, failureNote, ProgressFrame } from "./progress_frame.ts";
 
 const OUTPUT_KEPT = 64 * 1024;
 const LINES_SHOWN = 400;
@@ -68,30 +69,25 @@ export class BuildStore {
 
 const BADGES: Record<string, [string, string]> = {
   waiting: ["waiting", "calm"],
+  cancelled: ["cancelled", "warn"],
   running: ["running", "busy"],
   cached: ["cached", "calm"],
   done: ["done", "good"],
   failed: ["failed", "bad"],
 };
 
+const WORDS = { running: "building", done: "built", failed: "failed", cancelled: "cancelled" };
+
 class ProgressView {
-  private readonly root = h("article", {
-    class: "labc labc-build",
-    "data-lm-suppress-shortcuts": "true",
-    "aria-label": "Image build",
-  });
-  private readonly title = h("h3", { class: "labc-name" });
-  private readonly badge = h("span", { class: "labc-badge", role: "status" });
-  private readonly time = h("span", { class: "labc-muted labc-uptime" });
-  private readonly bar = h("div", {
-    class: "labc-progress",
-    role: "progressbar",
-    "aria-label": "Steps",
-    "aria-valuemin": 0,
-  });
-  private readonly filled = h("div", { class: "labc-progress-filled" });
   private readonly list = h("ol", { class: "labc-steps" });
-  private readonly result = h("div", { class: "labc-result" });
+  private readonly cancel = h("button", { type: "button", class: "labc-button", "data-action": "cancel" }, "Cancel");
+  private readonly frame = new ProgressFrame(
+    "build",
+    "Steps",
+    this.list,
+    h("span", { class: "labc-spring" }),
+    this.cancel,
+  );
   private readonly rows = new Map<number, StepRow>();
 
   constructor(
@@ -99,44 +95,30 @@ class ProgressView {
     el: HTMLElement,
     private readonly signal: AbortSignal,
   ) {
-    this.bar.append(this.filled);
-    const line = h("div", { class: "labc-line" }, this.title, this.badge, this.time);
-    this.root.append(h("header", { class: "labc-head" }, line), this.bar, this.list, this.result);
-    el.replaceChildren(this.root);
-    el.classList.add("labc-host");
-    signal.addEventListener("abort", () => this.root.remove());
-    const draw = perFrame(() => this.draw(), signal);
-    store.channel.view(draw, signal);
-    every(200, () => store.build?.status === "running" && draw(), signal);
-    this.draw();
+    const running = () => store.build?.status === "running";
+    const press = () => {
+      if (store.build) store.build.cancelling = true;
+      store.channel.act("cancel");
+      this.draw();
+    };
+    this.cancel.addEventListener("click", press, { signal });
+    this.frame.mount(el, store.channel, running, () => this.draw(), signal);
   }
 
   private draw(): void {
     const { build, steps, channel } = this.store;
     if (!build) return;
     const now = channel.now();
-    setText(this.title, build.tags[0] ? `Build ${build.tags[0]}` : "Build");
-    const [text, tone] =
-      build.status === "running"
-        ? ["building", "busy"]
-        : build.status === "done"
-          ? ["built", "good"]
-          : ["failed", "bad"];
-    setText(this.badge, text);
-    setAttribute(this.badge, "data-tone", tone);
-    setAttribute(this.root, "data-status", build.status);
-    setText(this.time, formatDuration(build.duration_s ?? Math.max(0, now - build.started_at)));
+    this.frame.show(build.tags[0] ? `Build ${build.tags[0]}` : "Build", "Image build", build, WORDS[build.status], now);
+    this.cancel.hidden = build.status !== "running";
+    this.cancel.disabled = build.cancelling;
+    setText(this.cancel, build.cancelling ? "Cancelling …" : "Cancel");
+    setAttribute(this.cancel, "title", "Stop every step at once; what is finished is kept");
     const all = [...steps.values()].sort((one, other) => one.index - other.index);
     const total = Math.max(all.length, ...all.map((step) => step.total), 1);
     const ready = all.filter((step) => step.status === "done" || step.status === "cached").length;
-    setAttribute(this.bar, "aria-valuenow", ready);
-    setAttribute(this.bar, "aria-valuemax", total);
-    this.filled.style.width = `${build.status === "done" ? 100 : (100 * ready) / total}%`;
-    for (const [index, row] of this.rows) {
-      if (steps.has(index)) continue;
-      row.element.remove();
-      this.rows.delete(index);
-    }
+    this.frame.showBar(ready, total, build.status === "done");
+    dropRows(this.rows, steps);
     for (const step of all) {
       let row = this.rows.get(step.index);
       if (!row) {
@@ -147,28 +129,26 @@ class ProgressView {
       }
       row.show(step, build, now);
     }
-    this.showResult(build);
+    const key = JSON.stringify([build.status, build.image_id, build.tags, build.failure]);
+    this.frame.showResult(key, () => resultOf(build));
   }
+}
 
-  private showResult(build: BuildState): void {
-    const { failure } = build;
-    const key = JSON.stringify([build.status, build.image_id, build.tags, failure]);
-    if (this.result.dataset.key === key) return;
-    this.result.dataset.key = key;
-    this.result.replaceChildren();
-    if (build.status === "done") {
-      const id = build.image_id.replace(/^sha256:/, "").slice(0, 12);
-      this.result.append(h("span", { class: "labc-muted" }, "image "), h("code", { title: build.image_id }, id));
-      for (const tag of build.tags) this.result.append(h("span", { class: "labc-image" }, tag));
-    } else if (failure) {
-      const where = failure.line ? `Dockerfile line ${failure.line}: ` : "";
-      const note = h("div", { class: "labc-note-box", "data-tone": "bad" }, where + failure.message);
-      if (failure.source) note.append(h("pre", { class: "labc-source" }, numbered(failure.source, failure.line)));
-      if (failure.hint) note.append(h("span", { class: "labc-hint" }, failure.hint));
-      this.result.append(note);
-    }
-    this.result.hidden = this.result.childElementCount === 0;
+function resultOf({ status, image_id, tags, failure }: BuildState): HTMLElement[] {
+  if (status === "done") {
+    const id = image_id.replace(/^sha256:/, "").slice(0, 12);
+    return [
+      h("span", { class: "labc-muted" }, "image "),
+      h("code", { title: image_id }, id),
+      ...tags.map((tag) => h("span", { class: "labc-image" }, tag)),
+    ];
   }
+  if (!failure) return [];
+  const where = failure.line ? `Dockerfile line ${failure.line}: ` : "";
+  const source = failure.source ? [h("pre", { class: "labc-source" }, numbered(failure.source, failure.line))] : [];
+  const note = failureNote({ ...failure, message: where + failure.message }, ...source);
+  if (status === "cancelled") setAttribute(note, "data-tone", "warn");
+  return [note];
 }
 
 /** Source lines with their numbers in the Dockerfile in front. */
@@ -186,6 +166,9 @@ class StepRow {
   private readonly text = h("code", { class: "labc-step-text" });
   private readonly badge = h("span", { class: "labc-badge" });
   private readonly time = h("span", { class: "labc-muted labc-step-time" });
+  private readonly size = h("span", { class: "labc-muted labc-step-size" });
+  private readonly lanes = h("span", { class: "labc-lanes", "aria-hidden": "true" });
+  private readonly reason = h("div", { class: "labc-muted labc-step-reason" });
   private readonly body = h("div", { class: "labc-step-body" });
   private readonly output = h("pre", { class: "labc-output", tabindex: 0, "aria-label": "Output of the step" });
   private readonly message = h("div", { class: "labc-note-box", "data-tone": "bad" });
@@ -205,11 +188,12 @@ class StepRow {
       h("span", { class: "labc-chevron", "aria-hidden": "true" }),
       this.number,
       this.text,
+      this.size,
       this.time,
       this.badge,
     );
-    this.body.append(this.message, this.output);
-    this.element = h("li", { class: "labc-step" }, this.head, this.body);
+    this.body.append(this.reason, this.message, this.output);
+    this.element = h("li", { class: "labc-step" }, this.lanes, this.head, this.body);
     this.head.addEventListener(
       "click",
       () => {
@@ -224,9 +208,11 @@ class StepRow {
     const tail = this.store.output.get(this.index);
     // why the build failed is said below, once
     this.message.hidden = !step.message || build.failure !== null;
-    const content = Boolean(tail?.text) || !this.message.hidden;
-    this.open =
-      content && (this.store.opened.get(this.index) ?? (step.status === "running" || step.status === "failed"));
+    const loud = Boolean(tail?.text) || !this.message.hidden;
+    const content = loud || step.reason !== "";
+    const shows = loud && ["running", "failed", "cancelled"].includes(step.status);
+    this.open = content && (this.store.opened.get(this.index) ?? shows);
+    this.output.hidden = !tail?.text;
     this.body.hidden = !this.open;
     setAttribute(this.head, "aria-expanded", String(this.open));
     setAttribute(this.head, "aria-disabled", content ? null : "true");
@@ -234,14 +220,15 @@ class StepRow {
     const seconds = step.duration_s ?? (running ? Math.max(0, now - (step.started_at ?? now)) : null);
     setText(this.time, step.status === "cached" || seconds === null ? "" : formatDuration(seconds));
     if (this.open && tail) this.showOutput(tail);
-    const key = JSON.stringify(step);
+    const key = JSON.stringify([step, build.status]);
     if (key === this.shownKey) return;
     this.shownKey = key;
-    this.showStep(step);
+    this.showStep(step, build);
   }
 
-  private showStep(step: Step): void {
+  private showStep(step: Step, build: BuildState): void {
     setAttribute(this.element, "data-status", step.status);
+    this.showLanes(step.lane);
     setText(this.number, step.total ? `${step.index}/${step.total}` : String(step.index));
     this.number.style.minWidth = `${2 * String(step.total).length + 1}ch`;
     const [keyword = "", ...rest] = step.text.split(/(?<=^\S+)(?=\s)/);
@@ -249,11 +236,32 @@ class StepRow {
     setAttribute(this.text, "title", step.line ? `${step.text}\n(Dockerfile line ${step.line})` : step.text);
     if (step.stage) this.text.prepend(h("span", { class: "labc-stage" }, step.stage));
     const [text, tone] = BADGES[step.status] ?? [step.status, "calm"];
-    setText(this.badge, text);
+    setText(this.badge, step.status === "waiting" && build.status !== "running" ? "not begun" : text);
     setAttribute(this.badge, "data-tone", tone);
-    const size = step.layer_size_bytes ? `layer of ${formatBytes(step.layer_size_bytes)}` : "";
-    setAttribute(this.badge, "title", [size, step.reason].filter(Boolean).join("; ") || null);
+    const size = step.layer_size_bytes ? formatSize(step.layer_size_bytes) : "";
+    setText(this.size, size);
+    setAttribute(this.size, "title", size && "size of its layer");
+    setAttribute(this.badge, "title", [size && `layer of ${size}`, step.reason].filter(Boolean).join("; ") || null);
+    setText(this.reason, step.reason && `not from the cache: ${step.reason}`);
+    this.reason.hidden = !step.reason;
     setText(this.message, step.line ? `Dockerfile line ${step.line}: ${step.message}` : step.message);
+  }
+
+  private showLanes(lane: Lane | null): void {
+    this.lanes.hidden = lane === null;
+    if (lane === null) return;
+    const first = Math.min(lane.own, ...lane.joins);
+    const last = Math.max(lane.own, ...lane.joins);
+    const marks = lane.above.map((above, position) => {
+      const mark = h("span", { class: "labc-lane", "data-lane": position % 6 });
+      if (above) mark.append(h("i", { class: "labc-lane-above" }));
+      if (lane.below[position]) mark.append(h("i", { class: "labc-lane-below" }));
+      if (position > first && position <= last) mark.append(h("i", { class: "labc-lane-left" }));
+      if (position >= first && position < last) mark.append(h("i", { class: "labc-lane-right" }));
+      if (position === lane.own) mark.append(h("i", { class: "labc-lane-step" }));
+      return mark;
+    });
+    this.lanes.replaceChildren(...marks);
   }
 
   private showOutput(tail: OutputTail): void {
@@ -276,7 +284,6 @@ class StepRow {
       nodes.push(document.createTextNode("\n"));
     }
     this.output.replaceChildren(...nodes);
-    this.output.hidden = !tail.text;
     if (atEnd) this.output.scrollTop = this.output.scrollHeight;
   }
 }

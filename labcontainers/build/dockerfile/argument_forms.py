@@ -50,11 +50,19 @@ def read_json(arguments: str) -> tuple[Word, ...] | None:
         return None
     try:
         value, _ = json.JSONDecoder(parse_constant=_refuse).raw_decode(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not all(isinstance(item, str) for item in value):
         raise FormFault("when using JSON array syntax, arrays must be comprised of strings only", 0, "put every element in double quotes")
     return tuple(Word(item.encode("utf-16", "surrogatepass").decode("utf-16", "replace")) for item in value)
+
+
+def is_json(arguments: str) -> bool:
+    """Whether the arguments are a JSON array, of strings or of other things."""
+    try:
+        return read_json(arguments) is not None
+    except FormFault:
+        return True
 
 
 def _refuse(name: str) -> None:

@@ -44,7 +44,7 @@ def parse_heredoc(word: str, escape: str) -> Heredoc | None:
 
 
 def find_heredocs(line: str, escape: str) -> list[Heredoc]:
-    """All here-documents announced in a logical line, in order; quotes hide what is inside them."""
+    """All here-documents announced in a logical line, in order; quotes hide what is inside them, and one that is not closed hides all."""
     found = (parse_heredoc(word, escape) for word in _shell_words(line, escape))
     return [heredoc for heredoc in found if heredoc is not None]
 
@@ -72,6 +72,8 @@ def _shell_words(line: str, escape: str) -> list[str]:
             continue
         word += char
         position += 1
+    if quote:
+        return []
     return [*words, word] if word else words
 
 

@@ -131,6 +131,12 @@ class Onbuild(Instruction):
 
     trigger: Instruction
 
+    @property
+    def text(self) -> str:
+        """The instruction kept, as written, with its here-documents."""
+        text = self.node.text.split(None, 1)[1].strip()
+        return text + "".join(f"\n{heredoc.content}{heredoc.name}" for heredoc in self.node.heredocs)
+
 
 def read_dockerfile(text: str, file: str = "Dockerfile") -> tuple[Dockerfile, tuple[Instruction, ...]]:
     """A file's nodes and its instructions in order; raises once for everything that is not well formed."""
@@ -176,14 +182,15 @@ def _read_flags(node: Node, faults: Faults) -> dict[str, tuple[Word, ...]]:
             faults.add(place.fault(f"duplicate flag specified: --{flag.name}"))
         elif (message := _flag_value_fault(flag, kind)) is not None:
             faults.add(place.fault(message))
-        else:
+        elif kind != "value" or flag.value:
+            # an empty value is as none
             found[flag.name] = (*found.get(flag.name, ()), Word(flag.value or "", flag.offset - node.arguments_offset))
     return found
 
 
 def _flag_value_fault(flag: Flag, kind: str) -> str | None:
     if kind != "bool":
-        return f"missing a value on flag: --{flag.name}" if not flag.value else None
+        return f"missing a value on flag: --{flag.name}" if flag.value is None else None
     if flag.value is None or flag.value.lower() in ("true", "false", "1", "0", "t", "f"):
         return None
     return f"expecting boolean value for flag --{flag.name}, not: {flag.value}"
@@ -211,8 +218,6 @@ def _command(node: Node, flags: Mapping[str, tuple[Word, ...]], escape: str) -> 
         if not words and node.keyword == "RUN":
             raise FormFault("RUN requires at least one argument")
         return Command(node, flags, words, False)
-    if not node.arguments:
-        return Command(node, flags, (), False)
     return Command(node, flags, (Word(node.arguments, 0),), True, node.heredocs)
 
 
@@ -236,8 +241,12 @@ def _transfer(node: Node, flags: Mapping[str, tuple[Word, ...]], escape: str) ->
         if heredoc is None:
             sources.append(word)
         else:
-            files.append(next(body for body in heredocs if body.name == heredoc.name))
-            heredocs.remove(files[-1])
+            found = next((body for body in heredocs if body.name == heredoc.name), None)
+            if found is None:
+                problem = f"the here-document {heredoc.name} has no body: a quote in the line is not closed"
+                raise FormFault(problem, word.offset, "close the quote, or write a backslash before it")
+            files.append(found)
+            heredocs.remove(found)
     if not is_json and parse_heredoc(destination.text, escape) is not None:
         raise FormFault(f"{node.keyword} cannot accept a heredoc as a destination", destination.offset)
     if len(given) > 1 and not names_directory(destination.text) and "$" not in destination.text:
@@ -292,11 +301,18 @@ def _healthcheck(node: Node, flags: Mapping[str, tuple[Word, ...]], escape: str)
     if not rest.strip():
         raise FormFault("missing command after HEALTHCHECK CMD")
     for name in ("interval", "timeout", "start-period", "start-interval"):
-        if name in flags and 0 < parse_duration_s(flags[name][0].text) < 0.001:
+        if name not in flags:
+            continue
+        text = flags[name][0].text
+        if text.strip("0") and re.fullmatch(r"[\d.]+", text):
+            raise FormFault(f"--{name} of HEALTHCHECK has no unit: {text}", flags[name][0].offset, f"write --{name}={text}s")
+        if 0 < parse_duration_s(text) < 0.001:
             raise FormFault(f"--{name} of HEALTHCHECK cannot be less than 1ms")
-    if "retries" in flags and not flags["retries"][0].text.isdecimal():
+    if "retries" in flags and not re.fullmatch(r"\+?[0-9]{1,9}", flags["retries"][0].text):
         raise FormFault(f"--retries of HEALTHCHECK is no number: {flags['retries'][0].text}")
     words = read_json(rest.strip())
+    if words == ():
+        raise FormFault("missing command after HEALTHCHECK CMD")
     return Healthcheck(node, flags, (Word(rest.strip(), 4),) if words is None else words, words is None)
 
 

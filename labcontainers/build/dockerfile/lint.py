@@ -1,6 +1,6 @@
-"""What works but is probably not meant: BuildKit's checks by their names, each with an example that it likes and one that it does not.
+"""What works but is probably not meant: BuildKit's checks that need no more than the file, and what a file says of checks.
 
-It must not know images or values of variables.
+It must not know images or values of variables; checks that need them are made while the build is planned.
 
 Source: docs.docker.com "Build checks"; the `check` parser directive.
 """
@@ -8,17 +8,20 @@ Source: docs.docker.com "Build checks"; the `check` parser directive.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from labcontainers.build.dockerfile.argument_forms import split_spaces
-from labcontainers.build.dockerfile.instructions import Command, From, Instruction, Pairs, Text, Words
+from labcontainers.build.dockerfile.checks import BY_NAME
+from labcontainers.build.dockerfile.instructions import Command, From, Instruction, Pairs, Words
 from labcontainers.build.dockerfile.parser import Dockerfile
 from labcontainers.build.dockerfile.source import Place
 
 _SECRET = re.compile(r"(?i)(?:^|_)(?:apikey|auth|credentials?|key|passw(?:or)?d|pword|secret|token)(?:_|$)")
 _NOT_SECRET = re.compile(r"(?i)(?:^|_)public(?:_|$)")
 _RESERVED = ("context", "scratch")
+_SKIP = re.compile(r"check\s*=\s*skip=(\S+)")
+_DIRECTIVE = re.compile(r"(?i)(?:syntax|escape|check)\s*=.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +41,67 @@ Check = Callable[[Sequence[Instruction]], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A check: its name, an example of each kind, and the function that finds what is wrong."""
+class CheckOptions:
+    """What `# check=skip=A,B;experimental=C;error=true` says; names in small letters, among them perhaps `all`."""
 
-    name: str
-    good: str
-    bad: str
-    find: Check
+    skip: frozenset[str] = frozenset()
+    experimental: frozenset[str] = frozenset()
+    is_error: bool = False
+
+    def wants(self, name: str) -> bool:
+        """Whether a check is made."""
+        rule = BY_NAME.get(name)
+        asked = rule is None or not rule.is_experimental or not self.experimental.isdisjoint(("all", name.lower()))
+        return asked and self.skip.isdisjoint(("all", name.lower()))
 
 
-def check(dockerfile: Dockerfile, instructions: Sequence[Instruction], found: Sequence[BuildWarning] = ()) -> tuple[BuildWarning, ...]:
-    """All warnings of a file and those `found` elsewhere, in the order of lines; the file's `check` directive may leave some out."""
-    skipped, _ = directive(dockerfile)
-    made = [BuildWarning(rule.name, message, place) for rule in RULES for message, place in rule.find(instructions)]
+def check_options(dockerfile: Dockerfile, build_args: Mapping[str, str] | None = None) -> CheckOptions:
+    """The options of a file's `check` directive and of the build argument BUILDKIT_DOCKERFILE_CHECK; raises DockerfileError."""
+    names: dict[str, frozenset[str]] = {"skip": frozenset(), "experimental": frozenset()}
+    is_error = False
+    # what follows a space is no part of it, as in BuildKit
+    texts = (dockerfile.directives.get("check", "").split(" ")[0], (build_args or {}).get("BUILDKIT_DOCKERFILE_CHECK", ""))
+    for part in ";".join(texts).split(";"):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key in names:
+            names[key] |= {name.strip().lower() for name in value.split(",") if name.strip()}
+        elif key == "error" and value.lower() in ("true", "false", "1", "0", "t", "f"):
+            is_error = value.lower() in ("true", "1", "t")
+        elif part.strip():
+            place = Place(dockerfile.source, 0, 0)
+            raise place.fault(f"invalid check option: {part.strip()!r}", "write # check=skip=NAME,NAME;error=true")
+    return CheckOptions(names["skip"], names["experimental"], is_error)
+
+
+def check(
+    dockerfile: Dockerfile, instructions: Sequence[Instruction], found: Sequence[BuildWarning] = (), options: CheckOptions | None = None
+) -> tuple[BuildWarning, ...]:
+    """All warnings of a file and those `found` elsewhere, in the order of lines, but those that the file skips.
+
+    A comment `# check=skip=NAME` right above an instruction skips for that one. Raises DockerfileError for wrong options.
+    """
+    options = options or check_options(dockerfile)
+    made = [BuildWarning(name, message, place) for name, find in FINDERS.items() for message, place in find(instructions)]
     unique = {(warning.rule, warning.message, warning.place.first_line): warning for warning in (*made, *found)}
-    kept = [warning for warning in unique.values() if "all" not in skipped and warning.rule.lower() not in skipped]
+    skipped = _skipped_lines(dockerfile)
+    kept = [
+        warning
+        for warning in unique.values()
+        if options.wants(warning.rule) and skipped.get(warning.place.first_line, frozenset()).isdisjoint(("all", warning.rule.lower()))
+    ]
     return tuple(sorted(kept, key=lambda warning: warning.place.first_line))
 
 
-def directive(dockerfile: Dockerfile) -> tuple[frozenset[str], bool]:
-    """Of `# check=skip=A,B;error=true`: the checks to leave out, in small letters, and whether a warning is an error."""
-    parts = dict(part.strip().partition("=")[::2] for part in dockerfile.directives.get("check", "").split(";"))
-    skipped = frozenset(name.strip().lower() for name in parts.get("skip", "").split(",") if name.strip())
-    return skipped, parts.get("error", "").strip().lower() == "true"
+def _skipped_lines(dockerfile: Dockerfile) -> dict[int, frozenset[str]]:
+    skipped: dict[int, frozenset[str]] = {}
+    for node in dockerfile.nodes:
+        for comment in node.comments:
+            match = _SKIP.fullmatch(comment)
+            # the directive of the whole file stands above everything
+            if match is not None and comment.partition("=")[2].strip() != dockerfile.directives.get("check"):
+                names = frozenset(name.strip().lower() for name in match[1].split(","))
+                skipped.update({line: skipped.get(line, frozenset()) | names for line in range(node.first_line, node.last_line + 1)})
+    return skipped
 
 
 def _stages(instructions: Sequence[Instruction]) -> list[list[Instruction]]:
@@ -77,7 +118,7 @@ def _stage_name_casing(instructions: Sequence[Instruction]) -> Iterator[Finding]
     for instruction in instructions:
         words = split_spaces(instruction.node.arguments) if isinstance(instruction, From) else ()
         if len(words) == 3 and words[2].text != words[2].text.lower():
-            yield f"stage name '{words[2].text}' should be lowercase", instruction.place_of(words[2])
+            yield f"Stage name '{words[2].text}' should be lowercase", instruction.place_of(words[2])
 
 
 def _from_as_casing(instructions: Sequence[Instruction]) -> Iterator[Finding]:
@@ -93,7 +134,8 @@ def _from_as_casing(instructions: Sequence[Instruction]) -> Iterator[Finding]:
 def _no_empty_continuation(instructions: Sequence[Instruction]) -> Iterator[Finding]:
     for instruction in instructions:
         if instruction.node.has_blank_continuation:
-            yield "empty continuation line in: " + " ".join(instruction.node.text.split()), instruction.node.place
+            line = instruction.node.joints[-1][1]
+            yield "Empty continuation line", Place(instruction.node.source, line, line)
 
 
 def _consistent_casing(instructions: Sequence[Instruction]) -> Iterator[Finding]:
@@ -102,7 +144,7 @@ def _consistent_casing(instructions: Sequence[Instruction]) -> Iterator[Finding]
     for instruction, word in zip(instructions, words, strict=True):
         if word != (word.lower() if most_are_lower else word.upper()):
             case = "lowercase" if most_are_lower else "uppercase"
-            yield f"command '{word}' should match the case of the command majority ({case})", instruction.node.place_at(0)
+            yield f"Command '{word}' should match the case of the command majority ({case})", instruction.node.place_at(0)
 
 
 def _duplicate_stage_name(instructions: Sequence[Instruction]) -> Iterator[Finding]:
@@ -110,14 +152,14 @@ def _duplicate_stage_name(instructions: Sequence[Instruction]) -> Iterator[Findi
     for instruction in instructions:
         if isinstance(instruction, From) and instruction.stage_name:
             if instruction.stage_name in seen:
-                yield f"duplicate stage name '{instruction.stage_name}', stage names should be unique", instruction.node.place
+                yield f'Duplicate stage name "{instruction.stage_name}", stage names should be unique', instruction.node.place
             seen.add(instruction.stage_name)
 
 
 def _reserved_stage_name(instructions: Sequence[Instruction]) -> Iterator[Finding]:
     for instruction in instructions:
         if isinstance(instruction, From) and instruction.stage_name in _RESERVED:
-            yield f"stage name should not use the reserved name '{instruction.stage_name}'", instruction.node.place
+            yield f'Stage name should not use the same name as reserved stage "{instruction.stage_name}"', instruction.node.place
 
 
 def _json_recommended(instructions: Sequence[Instruction]) -> Iterator[Finding]:
@@ -133,7 +175,7 @@ def _json_recommended(instructions: Sequence[Instruction]) -> Iterator[Finding]:
 def _maintainer(instructions: Sequence[Instruction]) -> Iterator[Finding]:
     for instruction in instructions:
         if instruction.node.keyword == "MAINTAINER":
-            yield "MAINTAINER is deprecated in favor of LABEL org.opencontainers.image.authors", instruction.node.place
+            yield "Maintainer instruction is deprecated in favor of using label", instruction.node.place
 
 
 def _multiple(instructions: Sequence[Instruction]) -> Iterator[Finding]:
@@ -141,24 +183,15 @@ def _multiple(instructions: Sequence[Instruction]) -> Iterator[Finding]:
         for keyword in ("CMD", "ENTRYPOINT", "HEALTHCHECK"):
             same = [instruction for instruction in stage if instruction.node.keyword == keyword]
             for instruction in same[:-1]:
-                yield f"multiple {keyword} instructions should not be used in the same stage, only the last counts", instruction.node.place
+                what = f"Multiple {keyword} instructions should not be used in the same stage because only the last one will be used"
+                yield what, instruction.node.place
 
 
 def _legacy_pairs(instructions: Sequence[Instruction]) -> Iterator[Finding]:
     for instruction in instructions:
         if isinstance(instruction, Pairs) and instruction.is_old_form:
             keyword = instruction.node.keyword
-            yield f'"{keyword} key=value" should be used instead of the legacy "{keyword} key value"', instruction.node.place
-
-
-def _relative_workdir(instructions: Sequence[Instruction]) -> Iterator[Finding]:
-    for stage in _stages(instructions):
-        for instruction in stage:
-            if isinstance(instruction, Text) and instruction.node.keyword == "WORKDIR":
-                if not instruction.word.text.lstrip("\"'").startswith(("/", "$")):
-                    path = instruction.word.text
-                    yield f"relative workdir '{path}' can have unexpected results if the base image changes", instruction.node.place
-                break
+            yield f'"{keyword} key=value" should be used instead of legacy "{keyword} key value" format', instruction.node.place
 
 
 def _secrets(instructions: Sequence[Instruction]) -> Iterator[Finding]:
@@ -166,7 +199,7 @@ def _secrets(instructions: Sequence[Instruction]) -> Iterator[Finding]:
         if isinstance(instruction, Pairs) and instruction.node.keyword in ("ENV", "ARG"):
             for pair in instruction.pairs:
                 if _SECRET.search(pair.key.text) and not _NOT_SECRET.search(pair.key.text):
-                    what = f'do not use ARG or ENV for sensitive data ({instruction.node.keyword} "{pair.key.text}")'
+                    what = f'Do not use ARG or ENV instructions for sensitive data ({instruction.node.keyword} "{pair.key.text}")'
                     yield what, instruction.place_of(pair.key)
 
 
@@ -176,21 +209,56 @@ def _expose_casing(instructions: Sequence[Instruction]) -> Iterator[Finding]:
             for word in instruction.words:
                 _, slash, protocol = word.text.partition("/")
                 if slash and protocol != protocol.lower():
-                    yield f"defined protocol '{protocol}' should be lowercase", instruction.place_of(word)
+                    yield f"Defined protocol '{word.text}' in EXPOSE instruction should be lowercase", instruction.place_of(word)
 
 
-RULES: tuple[Rule, ...] = (
-    Rule("StageNameCasing", "FROM alpine AS build", "FROM alpine AS Build", _stage_name_casing),
-    Rule("FromAsCasing", "FROM alpine AS build", "FROM alpine as build", _from_as_casing),
-    Rule("NoEmptyContinuation", "FROM alpine\nRUN a \\\n b", "FROM alpine\nRUN a \\\n\n b", _no_empty_continuation),
-    Rule("ConsistentInstructionCasing", "FROM alpine\nRUN a", "FROM alpine\nrun a", _consistent_casing),
-    Rule("DuplicateStageName", "FROM alpine AS a\nFROM alpine AS b", "FROM alpine AS a\nFROM alpine AS a", _duplicate_stage_name),
-    Rule("ReservedStageName", "FROM alpine AS build", "FROM alpine AS context", _reserved_stage_name),
-    Rule("JSONArgsRecommended", 'FROM alpine\nCMD ["a"]', "FROM alpine\nCMD a", _json_recommended),
-    Rule("MaintainerDeprecated", "FROM alpine\nLABEL a=b", "FROM alpine\nMAINTAINER me", _maintainer),
-    Rule("MultipleInstructionsDisallowed", 'FROM alpine\nCMD ["a"]', 'FROM alpine\nCMD ["a"]\nCMD ["b"]', _multiple),
-    Rule("LegacyKeyValueFormat", "FROM alpine\nENV a=b", "FROM alpine\nENV a b", _legacy_pairs),
-    Rule("WorkdirRelativePath", "FROM alpine\nWORKDIR /app", "FROM alpine\nWORKDIR app", _relative_workdir),
-    Rule("SecretsUsedInArgOrEnv", "FROM alpine\nARG PUBLIC_KEY", "FROM alpine\nARG API_TOKEN", _secrets),
-    Rule("ExposeProtoCasing", "FROM alpine\nEXPOSE 80/tcp", "FROM alpine\nEXPOSE 80/TCP", _expose_casing),
-)
+def _platform_flags(instructions: Sequence[Instruction]) -> Iterator[tuple[From, str, Place]]:
+    for instruction in instructions:
+        flag = instruction.flag("platform") if isinstance(instruction, From) else None
+        if isinstance(instruction, From) and flag is not None:
+            yield instruction, flag.text, instruction.place_of_flag("platform")
+
+
+def _redundant_platform(instructions: Sequence[Instruction]) -> Iterator[Finding]:
+    for _, text, place in _platform_flags(instructions):
+        if text in ("$TARGETPLATFORM", "${TARGETPLATFORM}"):
+            yield f"Setting platform to predefined {text} in FROM is redundant as this is the default behavior", place
+
+
+def _constant_platform(instructions: Sequence[Instruction]) -> Iterator[Finding]:
+    for opening, text, place in _platform_flags(instructions):
+        # a stage that is named for its platform is meant so
+        if "$" not in text and not any(part and part in opening.stage_name for part in text.lower().split("/")):
+            yield f'FROM --platform flag should not use constant value "{text}"', place
+
+
+def _descriptions(instructions: Sequence[Instruction]) -> Iterator[Finding]:
+    for instruction in instructions:
+        names: list[str] = []
+        if isinstance(instruction, From) and instruction.stage_name:
+            names = [instruction.stage_name]
+        elif isinstance(instruction, Pairs) and instruction.node.keyword == "ARG":
+            names = [pair.key.text for pair in instruction.pairs]
+        comments = instruction.node.comments
+        if names and comments and comments[-1].split(" ")[0] not in names and not _DIRECTIVE.fullmatch(comments[-1]):
+            keyword = instruction.node.keyword
+            yield f"Comment for {keyword} should follow the format: `# {names[0]} <description>`", instruction.node.place
+
+
+FINDERS: dict[str, Check] = {
+    "StageNameCasing": _stage_name_casing,
+    "FromAsCasing": _from_as_casing,
+    "NoEmptyContinuation": _no_empty_continuation,
+    "ConsistentInstructionCasing": _consistent_casing,
+    "DuplicateStageName": _duplicate_stage_name,
+    "ReservedStageName": _reserved_stage_name,
+    "JSONArgsRecommended": _json_recommended,
+    "MaintainerDeprecated": _maintainer,
+    "MultipleInstructionsDisallowed": _multiple,
+    "LegacyKeyValueFormat": _legacy_pairs,
+    "RedundantTargetPlatform": _redundant_platform,
+    "SecretsUsedInArgOrEnv": _secrets,
+    "FromPlatformFlagConstDisallowed": _constant_platform,
+    "InvalidDefinitionDescription": _descriptions,
+    "ExposeProtoCasing": _expose_casing,
+}

@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from labcontainers.build.dockerfile.argument_forms import is_json
 from labcontainers.build.dockerfile.heredoc import Heredoc, find_heredocs
 from labcontainers.build.dockerfile.source import Faults, Place, Source
 
 DIRECTIVES = ("syntax", "escape", "check")
-_DIRECTIVE = re.compile(r"\s*#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
-_SLASH_DIRECTIVE = re.compile(r"\s*//\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
+_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
+_SLASH_DIRECTIVE = re.compile(r"//\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
 _HEREDOC_KEYWORDS = ("RUN", "COPY", "ADD")
 
 
@@ -88,7 +89,7 @@ class Dockerfile:
 def parse(text: str, file: str, faults: Faults) -> Dockerfile:
     """The nodes of a Dockerfile; what cannot be split into instructions is added to `faults`."""
     lines = text.removeprefix("\ufeff").removesuffix("\n").split("\n")
-    source = Source(file, tuple(line.removesuffix("\r") for line in lines))
+    source = Source(file, tuple(line.rstrip("\r") for line in lines))
     directives = _read_directives(source, faults)
     escape = directives.get("escape", "\\")
     nodes = tuple(_read_nodes(source, escape, faults))
@@ -98,13 +99,21 @@ def parse(text: str, file: str, faults: Faults) -> Dockerfile:
 
 
 def _read_directives(source: Source, faults: Faults) -> dict[str, str]:
-    found: dict[str, str] = {}
+    """The directives, by BuildKit's two readings: `escape` may be indented, but not stand below a line with `#!`; the others may."""
     lines = list(enumerate(source.lines, 1))
-    if lines and lines[0][1].startswith("#!"):
+    indented = _directive_lines(source, [(number, line.lstrip()) for number, line in lines], faults)
+    if source.lines[0].startswith("#!"):
         del lines[0]
-    pattern = _SLASH_DIRECTIVE if lines and _SLASH_DIRECTIVE.fullmatch(lines[0][1]) else _DIRECTIVE
+    found = {name: value for name, value in _directive_lines(source, lines, Faults()).items() if name != "escape"}
+    if "syntax" not in found:
+        found.update(_other_syntax(lines))
+    return {**found, **({"escape": indented["escape"]} if "escape" in indented else {})}
+
+
+def _directive_lines(source: Source, lines: list[tuple[int, str]], faults: Faults) -> dict[str, str]:
+    found: dict[str, str] = {}
     for number, line in lines:
-        match = pattern.fullmatch(line)
+        match = _DIRECTIVE.fullmatch(line)
         if match is None or match[1].lower() not in DIRECTIVES:
             break
         name, value = match[1].lower(), match[2]
@@ -115,18 +124,23 @@ def _read_directives(source: Source, faults: Faults) -> dict[str, str]:
             faults.add(place.fault(f"invalid escape directive: {value!r}", "the escape character is \\ or `"))
         else:
             found[name] = value
-    if not found:
-        found.update(_json_syntax("\n".join(source.lines)))
     return found
 
 
-def _json_syntax(text: str) -> dict[str, str]:
-    """The syntax directive of a file that begins with a JSON object."""
+def _other_syntax(lines: list[tuple[int, str]]) -> dict[str, str]:
+    """The syntax directive of a file in another language: `// syntax=`, or a JSON object."""
+    for _, line in lines:
+        match = _SLASH_DIRECTIVE.fullmatch(line)
+        if match is None or match[1].lower() not in DIRECTIVES:
+            break
+        if match[1].lower() == "syntax":
+            return {"syntax": match[2]}
+    text = "\n".join(line for _, line in lines)
     if not text.lstrip().startswith("{"):
         return {}
     try:
-        value, _ = json.JSONDecoder().raw_decode(text.lstrip())
-    except ValueError:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         return {}
     syntax = value.get("syntax") if isinstance(value, dict) else None
     return {"syntax": syntax} if isinstance(syntax, str) else {}
@@ -198,7 +212,7 @@ def _split(node: Node) -> Node:
     """Take the keyword and the flags off a logical line."""
     match = re.match(r"(\s*)(\S+)\s*", node.text)
     keyword = match[2].upper() if match else ""
-    flags, offset = _take_flags(node.text, match.end() if match else len(node.text))
+    flags, offset = _take_flags(node.text.rstrip(), match.end() if match else len(node.text))
     return replace(node, keyword=keyword, flags=flags, arguments=node.text[offset:].strip(), arguments_offset=offset)
 
 
@@ -241,7 +255,7 @@ def _flag_word(text: str, position: int) -> tuple[str, int]:
 
 
 def _with_heredocs(node: Node, lines: _Lines, escape: str, faults: Faults) -> Node:
-    if "<<" not in node.arguments or node.arguments.startswith("["):
+    if "<<" not in node.arguments or is_json(node.arguments):
         return node
     read = []
     for heredoc in find_heredocs(node.arguments, escape):

@@ -11,6 +11,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from labcontainers.build.dockerfile.shellpatterns import PatternFault, substitute, trim_prefix, trim_suffix
+
+MAX_DEPTH = 50
+MAX_LENGTH = 4 * 1024 * 1024
 Lookup = Callable[[str], str | None]
 _SPECIAL = "@*#?-$!0"
 _CLOSE = "close the quote, or write a backslash before it"
@@ -37,20 +41,20 @@ def expand(text: str, lookup: Lookup, escape: str = "\\", *, quotes: bool = True
 
 
 def expand_words(text: str, lookup: Lookup, escape: str = "\\") -> list[str]:
-    """Like expand, but white space outside quotes, in `text` or in a variable's value, separates words."""
+    """Like expand, but white space outside quotes, in `text` or in a variable's value, separates words; none is empty."""
     words: list[str] = []
-    word: str | None = None
+    word = ""
     for piece in _Expander(text, lookup, escape).until(""):
         if piece.raw:
-            word = (word or "") + piece.text
+            word += piece.text
             continue
         for part in re.split(r"(\s+)", piece.text):
             if part.isspace():
-                words += [] if word is None else [word]
-                word = None
-            elif part:
-                word = (word or "") + part
-    return words if word is None else [*words, word]
+                words += [word] if word else []
+                word = ""
+            else:
+                word += part
+    return [*words, word] if word else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,18 @@ class _Piece:
 
 
 class _Expander:
+    """One reading of a text. While `raw`, as in patterns, escape characters are kept before what they escape."""
+
     def __init__(self, text: str, lookup: Lookup, escape: str, quotes: bool = True) -> None:
         self.quotes = quotes
         self.text = text
         self.position = 0
-        self.lookup = lookup
+        self.find = lookup
         self.escape = escape
+        self.raw = False
+        self.depth = 0
+        self.length = 0
+        self.plain = re.compile("[^$}/" + re.escape(escape) + ("'\"" if quotes else "") + "]+")
 
     def peek(self) -> str:
         return self.text[self.position : self.position + 1]
@@ -77,7 +87,15 @@ class _Expander:
         self.position += len(char)
         return char
 
-    def until(self, stop: str, keep_escapes: bool = False) -> list[_Piece]:
+    def lookup(self, name: str) -> str | None:
+        """A variable's value; raises ExpansionFault when all values together are too long."""
+        value = self.find(name)
+        self.length += len(value or "")
+        if self.length > MAX_LENGTH:
+            raise ExpansionFault(f"what ${name} expands to is too long: more than {MAX_LENGTH} characters", self.position - 1)
+        return value
+
+    def until(self, stop: str) -> list[_Piece]:
         """Expand up to and with the character `stop`, or to the end when it is ""."""
         start = self.position
         pieces: list[_Piece] = []
@@ -91,12 +109,15 @@ class _Expander:
                 pieces.append(_Piece(self._double_quoted(), True))
             elif char == "$":
                 pieces.append(_Piece(self._dollar(), False))
-            elif self.take() == self.escape:
+            elif char == self.escape:
+                self.take()
                 following = self.take()
-                if following:
-                    pieces.append(_Piece(("\\" if keep_escapes else "") + following, True))
+                pieces.append(_Piece((self.escape if self.raw else "") + following, bool(following) or self.raw))
             else:
-                pieces.append(_Piece(char, False))
+                plain = self.plain.match(self.text, self.position)
+                text = plain[0] if plain else char
+                self.position += len(text)
+                pieces.append(_Piece(text, False))
         if stop:
             raise ExpansionFault(f"unexpected end of statement while looking for matching {stop}", max(start - 1, 0))
         return pieces
@@ -112,21 +133,22 @@ class _Expander:
     def _double_quoted(self) -> str:
         start = self.position
         self.take()
-        result = ""
+        result: list[str] = []
         while char := self.peek():
             if char == '"':
                 self.take()
-                return result
+                return "".join(result)
             if char == "$":
-                result += self._dollar()
-            elif self.take() == self.escape:
+                result.append(self._dollar())
+                continue
+            if self.take() == self.escape:
+                result.append(self.escape if self.raw else "")
                 following = self.peek()
                 if following and following in f'"${self.escape}':
-                    result += self.take()
-                elif following:
-                    result += char
-            else:
-                result += char
+                    char = self.take()
+                elif not following:
+                    continue
+            result.append(char)
         raise ExpansionFault("unexpected end of statement while looking for matching double-quote", start, _CLOSE)
 
     def _dollar(self) -> str:
@@ -134,7 +156,12 @@ class _Expander:
         self.take()
         if self.peek() == "{":
             self.take()
-            return self._braced(start)
+            if self.depth >= MAX_DEPTH:
+                raise ExpansionFault(f"variables are nested more than {MAX_DEPTH} deep", start, "give a part of it a name by ENV or ARG")
+            self.depth += 1
+            value = self._braced(start)
+            self.depth -= 1
+            return value
         name = self._name()
         return (self.lookup(name) or "") if name else "$"
 
@@ -166,21 +193,25 @@ class _Expander:
             greedy = self.peek() == operator
             if greedy:
                 self.take()
-            pattern = self._joined("}", start, keep_escapes=True)
+            pattern = self._joined("}", start, raw=True)
             trim = trim_prefix if operator == "#" else trim_suffix
-            return trim(value or "", pattern, greedy=greedy)
+            return self._matched(start, lambda: trim(value or "", pattern, greedy=greedy))
         if operator == "/" and not empty_is_unset:
             return self._replaced(value or "", start)
         shown = (":" if empty_is_unset else "") + operator
         raise ExpansionFault(f"unsupported modifier ({shown}) in substitution", self.position - 1, _MODIFIERS)
 
-    def _joined(self, stop: str, start: int, keep_escapes: bool = False) -> str:
+    def _joined(self, stop: str, start: int, raw: bool = False) -> str:
+        outer, self.raw = self.raw, raw
         try:
-            return "".join(piece.text for piece in self.until(stop, keep_escapes))
+            return "".join(piece.text for piece in self.until(stop))
         except ExpansionFault as fault:
             if self.position >= len(self.text) and "matching " + stop in fault.message:
-                raise ExpansionFault(f"syntax error: missing {stop!r}", start) from None
+                missing = "missing '/' in ${}" if stop == "/" else "missing '}'"
+                raise ExpansionFault(f"syntax error: {missing}", start, _BRACE if stop == "}" else "write ${name/pattern/text}") from None
             raise
+        finally:
+            self.raw = outer
 
     def _conditional(self, name: str, value: str | None, operator: str, empty_is_unset: bool, start: int) -> str:
         word = self._joined("}", start)
@@ -198,40 +229,14 @@ class _Expander:
         every = self.peek() == "/"
         if every:
             self.take()
-        pattern = self._joined("/", start, keep_escapes=True)
-        replacement = self._joined("}", start)
-        matcher = re.compile(pattern_to_regex(pattern, greedy=True), re.DOTALL)
-        return matcher.sub(lambda _: replacement, value, count=0 if every else 1)
+        pattern = self._joined("/", start, raw=True)
+        replacement = self._joined("}", start, raw=True)
+        if len(replacement) * len(value) > MAX_LENGTH:
+            raise ExpansionFault(f"what is put in is too long: more than {MAX_LENGTH} characters", start)
+        return self._matched(start, lambda: substitute(value, pattern, replacement, every=every))
 
-
-def pattern_to_regex(pattern: str, *, greedy: bool) -> str:
-    """A regular expression for a shell pattern with `*`, `?` and backslash escapes."""
-    lazy = "" if greedy else "?"
-    result, position = "", 0
-    while position < len(pattern):
-        char = pattern[position]
-        if char == "\\" and position + 1 < len(pattern):
-            position += 1
-            result += re.escape(pattern[position])
-        elif char == "*":
-            result += ".*" + lazy
-        elif char == "?":
-            result += "."
-        else:
-            result += re.escape(char)
-        position += 1
-    return result
-
-
-def trim_prefix(value: str, pattern: str, *, greedy: bool) -> str:
-    """`value` without the shortest, or the longest, prefix that matches the shell `pattern`."""
-    match = re.compile(pattern_to_regex(pattern, greedy=greedy), re.DOTALL).match(value)
-    return value[match.end() :] if match else value
-
-
-def trim_suffix(value: str, pattern: str, *, greedy: bool) -> str:
-    """`value` without the shortest, or the longest, suffix that matches the shell `pattern`."""
-    matcher = re.compile(pattern_to_regex(pattern, greedy=True), re.DOTALL)
-    starts = range(len(value) + 1) if greedy else range(len(value), -1, -1)
-    cut = next((start for start in starts if matcher.fullmatch(value, start)), len(value))
-    return value[:cut]
+    def _matched(self, start: int, match: Callable[[], str]) -> str:
+        try:
+            return match()
+        except PatternFault as fault:
+            raise ExpansionFault(str(fault), start, "a backslash may stand before * ? } / and itself") from None

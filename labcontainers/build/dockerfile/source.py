@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 from labcontainers.errors import DockerfileError, LabError, Unsupported
 
+# How many faults, lines of one and characters of a line are shown.
+_LISTED = 20
+_WIDTH = 400
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -73,8 +77,9 @@ class Faults:
         located = [fault for fault in self._found if isinstance(fault, DockerfileError)]
         if not located:
             raise Unsupported("; ".join(fault.message for fault in self._found), self._found[0].hint) from group
-        listed = "; ".join(f"line {fault.first_line}: {fault.message}" for fault in located)
-        listed += "".join(f"; {fault.message}" for fault in self._found if not isinstance(fault, DockerfileError))
+        texts = [f"line {fault.first_line}: {fault.message}" for fault in located]
+        texts += [fault.message for fault in self._found if not isinstance(fault, DockerfileError)]
+        listed = "; ".join(texts[:_LISTED]) + (f"; and {len(texts) - _LISTED} more" if len(texts) > _LISTED else "")
         first = located[0]
         raise DockerfileError(
             f"{len(self._found)} faults: {listed}",
@@ -100,14 +105,28 @@ def excerpt(error: DockerfileError) -> str:
     if not error.first_line or not error.source:
         return ""
     lines = error.source.split("\n")
-    width = len(str(error.first_line + len(lines) - 1))
+    width = len(str(error.first_line + min(len(lines), _LISTED) - 1))
     shown = []
-    for number, line in enumerate(lines, error.first_line):
-        shown.append(f"{number:>{width}} | {line}".rstrip())
-        if error.column and number == error.first_line:
+    for number, line in enumerate(lines[:_LISTED], error.first_line):
+        shown.append(f"{number:>{width}} | {line[:_WIDTH]}{'…' if len(line) > _WIDTH else ''}".rstrip())
+        if 0 < error.column <= _WIDTH and number == error.first_line:
             lead = "".join("\t" if char == "\t" else " " for char in line[: error.column - 1])
             shown.append(f"{'':>{width}} | {lead}^")
-    return "\n".join(shown)
+    return "\n".join([*shown, "…"] if len(lines) > _LISTED else shown)
+
+
+def told(error: DockerfileError) -> tuple[str, list[str]]:
+    """What a reader is told: a first line without the hint, and the lines below it, of all faults the place, the source and a caret."""
+    faults = faults_of(error)
+    if len(faults) == 1:
+        place = f"{error.file}:{error.first_line}" if error.first_line else error.file
+        return f"{place}: {error.message}", excerpt(error).splitlines()
+    lines: list[str] = []
+    for fault in faults[:_LISTED]:
+        lines += [str(fault), *(excerpt(fault).splitlines() if isinstance(fault, DockerfileError) else [])]
+    if len(faults) > _LISTED:
+        lines.append(f"and {len(faults) - _LISTED} more")
+    return f"{error.file}: {len(faults)} faults", lines
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labcontainers.build.dockerfile.parser import Dockerfile, parse
-from labcontainers.build.dockerfile.source import Faults, excerpt, faults_of
+from labcontainers.build.dockerfile.source import Faults, excerpt, faults_of, told
 from labcontainers.errors import DockerfileError
 
 
@@ -48,6 +48,11 @@ DIRECTIVES = [
     ("# check=skip=A,B;error=true\nFROM a", {"check": "skip=A,B;error=true"}),
     ("// syntax=x/y\nFROM a", {"syntax": "x/y"}),
     ("#!/usr/bin/build\n# syntax=x/y\nFROM a", {"syntax": "x/y"}),
+    ("#!/usr/bin/build\n# escape=`\n# check=skip=all\nFROM a", {"check": "skip=all"}),
+    (" # escape=`\n# syntax=x/y\nFROM a", {"escape": "`"}),
+    ("#!/bin/sh\n//syntax=x", {"syntax": "x"}),
+    ('{"syntax": "x/y", "b": [1]}', {"syntax": "x/y"}),
+    ('{"syntax": "x/y"}\n# syntax=z', {}),
 ]
 
 
@@ -108,6 +113,22 @@ def test_many_faults_are_raised_as_one_error_that_lists_them() -> None:
         read("# escape=x\nFROM a\nRUN <<E\n")
     assert caught.value.message.startswith("2 faults: line 1: ")
     assert [fault.first_line for fault in faults_of(caught.value) if isinstance(fault, DockerfileError)] == [1, 3]
+
+
+def test_a_reader_is_told_each_fault_with_its_line_and_a_caret() -> None:
+    with pytest.raises(DockerfileError) as caught:
+        read("# escape=x\nFROM a\nRUN <<E\n")
+    assert told(caught.value) == (
+        "Dockerfile: 2 faults",
+        [
+            "Dockerfile:1: invalid escape directive: 'x' (the escape character is \\ or `)",
+            "1 | # escape=x",
+            "  |          ^",
+            "Dockerfile:3: unterminated heredoc: E (end it by a line E)",
+            "3 | RUN <<E",
+            "  |     ^",
+        ],
+    )
 
 
 def test_the_excerpt_draws_a_caret_below_the_column() -> None:

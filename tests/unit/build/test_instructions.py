@@ -35,7 +35,7 @@ COMMANDS = [
     ('RUN ["a"', ('["a"',), True),
     ("RUN ['a']", ("['a']",), True),
     ('CMD ["a"] rest', ("a",), False),
-    ("CMD", (), False),
+    ("CMD", ("",), True),
     ("CMD []", (), False),
     ('SHELL ["/bin/bash", "-c"]', ("/bin/bash", "-c"), False),
     ('ENTRYPOINT [ "\\u0041\\"" ]', ('A"',), False),

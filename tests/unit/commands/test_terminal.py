@@ -15,27 +15,33 @@ from tests.fakes.engine import FakeEngine, run_result
 
 REFUSED = [
     ("run --nmae x lab/base", "run: unknown flag: --nmae (did you mean --name?)"),
-    ("run -it lab/base", "run: -t in -it is not supported yet: the runtime has no pseudo-terminal"),
-    ("run --privileged lab/base", "run: --privileged is not supported yet"),
+    ("run -it lab/base", "the input device is not a TTY"),
+    ("exec -it web sh", "the input device is not a TTY"),
+    ("run --detach-keys ctrl-x,foo lab/base", "--detach-keys: invalid detach keys (ctrl-x,foo) provided: unknown character 'foo'"),
+    ("attach --detach-keys ü web", "--detach-keys: invalid detach keys (ü) provided: unknown character 'ü'"),
+    ("start -a one two", "you cannot start and attach multiple containers at once"),
+    ("run --gpus all lab/base", "run: --gpus is not supported yet"),
     ("run", "run: IMAGE is missing"),
     ("run --name", "run: flag needs a value: --name"),
     ("rum", "unknown command 'rum'"),
-    ("pull x", "pull is not supported yet: there is no registry client"),
+    ("trust inspect", "trust is not supported yet: signatures are not verified"),
     ("--host x ps", "unknown flag: --host"),
-    ("run -di lab/base", "-d with -i: standard input of a detached container"),
-    ("ps -f colour", "invalid filter 'colour'"),
+    ("ps -f colour", "--filter: not KEY=VALUE: 'colour'"),
 ]
 FAILED = [
     (NotFound("no such image: x", "build it"), 125, "labcontainers: no such image: x (build it)\n"),
     (StartFailed("exec x: not found", 127), 127, "labcontainers: exec x: not found\n"),
     (StepFailed("RUN x", 4), 4, "labcontainers: step failed with exit code 4: RUN x\n"),
-    (DockerfileError("bad", first_line=2, source="BAD x"), 125, "labcontainers: Dockerfile:2: bad\nBAD x\n"),
+    (DockerfileError("bad", first_line=2, source="BAD x"), 125, "labcontainers: Dockerfile:2: bad\n2 | BAD x\n"),
     (ContainerExit("web", 9), 9, ""),
     (
         ContainerExit("web", 137, "", "killed for lack of memory"),
         137,
         "labcontainers: container web ended with exit code 137, killed for lack of memory\n",
     ),
+    (OSError(28, "No space left on device", "/x"), 125, "labcontainers: /x: no space left on device\n"),
+    (OSError(5, "Input/output error"), 125, "labcontainers: input/output error (errno 5)\n"),
+    (TimeoutError("not yet healthy"), 125, "labcontainers: not yet healthy\n"),
     (Interrupted("container web", 7), 7, ""),
     (KeyboardInterrupt(), 130, ""),
     (KeyboardInterrupt(15), 143, ""),
@@ -45,7 +51,7 @@ FAILED = [
 @pytest.fixture
 def engine() -> Iterator[FakeEngine]:
     fake = FakeEngine()
-    session.use_engine(fake)  # type: ignore[arg-type]
+    session.use_engine(fake)
     yield fake
     session.close()
 
@@ -91,10 +97,10 @@ def test_help_of_a_command_is_shown(engine: FakeEngine, capfd: Any, words: list[
 def test_versions_are_shown(engine: FakeEngine, capfd: Any) -> None:
     from labcontainers.engine.version import Version
 
-    engine.version = lambda: Version("1.2.3", "3.11.2", "6.1.0", "x86_64")  # type: ignore[attr-defined]
+    engine.version = lambda: Version("1.2.3", "3.11.2", "6.1.0", "x86_64")
     for words in (["--version"], ["-v"], ["version"]):
         assert main(words) == 0
         assert capfd.readouterr().out == "labcontainers 1.2.3 (Python 3.11.2, Linux 6.1.0, x86_64)\n"
-        session.use_engine(engine)  # type: ignore[arg-type]
+        session.use_engine(engine)
     assert main(["version", "-f", "json"]) == 0
     assert json.loads(capfd.readouterr().out)["Server"]["Version"] == "1.2.3"

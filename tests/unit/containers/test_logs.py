@@ -43,7 +43,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def read(path: Path, **query: object) -> list[tuple[int, bytes]]:
-    return [(line.stream, line.data) for line in Logs(path, LogQuery(**query))]  # type: ignore[arg-type]
+    return [(line.stream, line.data) for line in Logs(path, LogQuery(**query))]
 
 
 def test_lines_are_exact_and_in_the_order_of_their_ends(log: Path) -> None:
@@ -138,12 +138,12 @@ def cases(draw: Callable[[st.SearchStrategy[object]], object]) -> Case:
     texts = st.sampled_from([b"a", b"b\n", b"\n", b"c\nd", b"e\nf\n", b"\n\n", b"\x01\0\0\0", b"g"])
     drawn = draw(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([1, 2]), texts), max_size=12))
     now, pieces = 1, []
-    for later, stream, data in drawn:  # type: ignore[attr-defined]
+    for later, stream, data in drawn:
         now += later
         pieces.append((now, stream, data))
     moments = st.none() | st.integers(0, 24).map(float)
     query = st.builds(LogQuery, st.booleans(), st.booleans(), st.none() | st.integers(0, 6), moments, moments)
-    return Case(pieces, draw(query))  # type: ignore[arg-type]
+    return Case(pieces, draw(query))
 
 
 def plainly(case: Case) -> list[LogLine]:
@@ -203,7 +203,7 @@ class Growing:
 
 
 def follow(log: Path, steps: Sequence[Sequence[Piece]], **query: object) -> Iterator[bytes]:
-    return (line.data for line in Logs(log, LogQuery(**query), running=Growing(log, steps)))  # type: ignore[arg-type]
+    return (line.data for line in Logs(log, LogQuery(**query), running=Growing(log, steps)))
 
 
 def test_following_gives_each_line_once_and_ends_with_the_container(log: Path) -> None:

@@ -9,7 +9,7 @@ from labcontainers.errors import ContainerExit
 
 
 def result(exit_code: int, stdout: bytes = b"", stderr: bytes = b"", **more: object) -> RunResult:
-    return RunResult("c" * 64, "<web>", ("sh",), exit_code, stdout, stderr, 0.0042, **more)  # type: ignore[arg-type]
+    return RunResult("c" * 64, "<web>", ("sh",), exit_code, stdout, stderr, 0.0042, **more)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from labcontainers.containers.proc_usage import ProcessUsage, network_bytes, process_usage, start_time_ns
-from labcontainers.containers.stats import StatsSample, sample
+from labcontainers.containers.usage.proc_usage import ProcessUsage, network_bytes, process_usage, start_time_ns
+from labcontainers.containers.usage.stats import StatsSample, machine_memory_bytes, sample
 from labcontainers.kernel.cgroups import Cgroup
 
 NO_GROUP = Cgroup(None, {})
@@ -99,6 +99,29 @@ def test_what_a_control_group_does_not_tell_comes_from_proc(tmp_path: Path, proc
     assert (taken.block_read_bytes, taken.block_write_bytes, taken.memory_limit_bytes) == (100, 200, None)
 
 
+MACHINE = "MemFree:  1 kB\nMemTotal:        4000 kB\nSwapTotal: 9 kB\n"
+
+
+@pytest.mark.parametrize(("own", "wanted"), [("3000000\n", 3_000_000), ("8000000\n", 4_096_000), ("max\n", 4_096_000), (None, 4_096_000)])
+def test_the_limit_is_the_machines_memory_where_the_containers_own_is_none_or_more(
+    tmp_path: Path, proc: Proc, own: str | None, wanted: int
+) -> None:
+    proc.add(500, 1)
+    (proc.root / "meminfo").write_text(MACHINE)
+    group = NO_GROUP if own is None else group_of(tmp_path / "group", memory__current="1024000\n", memory__max=own)
+    taken = sample(group, 500, proc=str(proc.root))
+    assert taken.memory_limit_bytes == wanted
+    if own == "max\n":
+        assert (taken.columns()["MEM USAGE / LIMIT"], taken.columns()["MEM %"]) == ("1000KiB / 3.906MiB", "25.00%")
+
+
+def test_the_machines_memory_is_read_once(proc: Proc) -> None:
+    (proc.root / "meminfo").write_text(MACHINE)
+    assert machine_memory_bytes(str(proc.root)) == 4_096_000
+    (proc.root / "meminfo").unlink()
+    assert machine_memory_bytes(str(proc.root)) == 4_096_000
+
+
 def test_the_rate_is_since_the_sample_before(tmp_path: Path, proc: Proc) -> None:
     proc.add(500, 1)
     first = sample(complete_group(tmp_path), 500, proc=str(proc.root))
@@ -180,6 +203,11 @@ def test_what_is_not_known_is_a_dash() -> None:
         "BLOCK I/O": "--",
         "PIDS": "--",
     }
+
+
+def test_one_that_does_not_run_uses_nothing_of_nothing() -> None:
+    texts = StatsSample(1, 0.0, 0, 0, 0, 0, 0, 0, 0, 0).columns()
+    assert list(texts.values()) == ["0.00%", "0B / 0B", "0.00%", "0B / 0B", "0B / 0B", "0"]
 
 
 def test_a_notebook_shows_a_table() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from labcontainers.containers.sampler import Sampler, Source
-from labcontainers.containers.stats import StatsSample
+from labcontainers.containers.usage.sampler import Sampler, Source
+from labcontainers.containers.usage.stats import StatsSample
 from labcontainers.errors import NotFound
 
 TIMEOUT_S = 10.0
@@ -78,12 +78,43 @@ def test_many_who_look_at_one_container_share_its_samples(sampler: Sampler) -> N
 def test_the_thread_ends_with_the_last_who_looks_and_starts_again(sampler: Sampler) -> None:
     subscription, seen = look(sampler, "a", Counter())
     seen.get(timeout=TIMEOUT_S)
-    sampler.unsubscribe(subscription)  # type: ignore[arg-type]
-    sampler.unsubscribe(subscription)  # type: ignore[arg-type]
+    sampler.unsubscribe(subscription)
+    sampler.unsubscribe(subscription)
     wait_until_idle(sampler)
     source = Counter()
     assert look(sampler, "a", source)[1].get(timeout=TIMEOUT_S)
     assert source.previous[0] is None, "a rate across a pause would be no rate of now"
+
+
+def test_unsubscribe_that_waits_returns_when_the_thread_of_the_last_has_ended(sampler: Sampler) -> None:
+    entered, let_go = threading.Event(), threading.Event()
+
+    def slow(previous: StatsSample | None) -> StatsSample:
+        entered.set()
+        let_go.wait(TIMEOUT_S)
+        return StatsSample(1, 0.0, 0, 0)
+
+    first, _ = look(sampler, "a", slow)
+    second, _ = look(sampler, "b", Counter())
+    sampler.unsubscribe(second, wait=True)
+    assert sampler.running, "another looks"
+    assert entered.wait(TIMEOUT_S)
+    threading.Timer(0.05, let_go.set).start()
+    sampler.unsubscribe(first, wait=True)
+    assert let_go.is_set()
+    assert "lab-stats" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_who_comes_later_is_asked_at_once_without_a_round_of_all() -> None:
+    sampler, early = Sampler(interval_s=3600), Counter()
+    sampler.start()
+    try:
+        assert look(sampler, "early", early)[1].get(timeout=TIMEOUT_S)
+        for number in range(3):
+            assert look(sampler, f"late {number}", Counter())[1].get(timeout=TIMEOUT_S)
+        assert len(early.previous) == 1
+    finally:
+        sampler.stop()
 
 
 def test_the_end_of_a_container_is_told_once_and_forgotten(sampler: Sampler) -> None:
@@ -91,6 +122,18 @@ def test_the_end_of_a_container_is_told_once_and_forgotten(sampler: Sampler) -> 
     assert [seen.get(timeout=TIMEOUT_S) is None for _ in range(3)] == [False, False, True]
     wait_until_idle(sampler)
     assert seen.empty()
+
+
+def test_a_source_with_a_mistake_is_logged_and_stops_nobody(sampler: Sampler, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(previous: StatsSample | None) -> StatsSample:
+        raise ZeroDivisionError
+
+    _, failed = look(sampler, "a", fail)
+    _, seen = look(sampler, "b", Counter())
+    assert failed.get(timeout=TIMEOUT_S) is None
+    assert seen.get(timeout=TIMEOUT_S)
+    assert seen.get(timeout=TIMEOUT_S)
+    assert "a source of statistics failed" in caplog.text
 
 
 def test_a_listener_that_fails_stops_nobody(sampler: Sampler, caplog: pytest.LogCaptureFixture) -> None:
@@ -131,8 +174,8 @@ def test_stop_from_within_a_listener_does_not_wait_for_itself(sampler: Sampler) 
 
 def test_a_program_that_forgets_to_stop_still_ends() -> None:
     program = (
-        "from labcontainers.containers.sampler import Sampler\n"
-        "from labcontainers.containers.stats import StatsSample\n"
+        "from labcontainers.containers.usage.sampler import Sampler\n"
+        "from labcontainers.containers.usage.stats import StatsSample\n"
         "sampler = Sampler(interval_s=0.05)\n"
         "sampler.start()\n"
         "sampler.subscribe('a', lambda previous: StatsSample(1, 0.0, 0, 0), lambda sample: None)\n"

@@ -26,6 +26,11 @@ def test_there_are_pages() -> None:
     assert {"README.md", "CHANGELOG.md", "docs/architecture.md"} <= {name for name, _ in pages()}
 
 
+def test_the_readme_begins_with_its_two_commands() -> None:
+    first = (HOUSE / "README.md").read_text(encoding="utf-8").splitlines()[:5]
+    assert [line.partition("#")[0].strip() for line in first] == ["", "", "```bash", "make demo", "make test"]
+
+
 @pytest.mark.parametrize(("name", "text"), pages(), ids=lambda value: value if value.endswith(".md") else "")
 def test_links_to_files_lead_somewhere(name: str, text: str) -> None:
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]

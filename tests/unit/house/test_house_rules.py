@@ -6,6 +6,7 @@ It must not import the rooms that it reads: a broken room still gets its rules c
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -25,11 +26,16 @@ FORBIDDEN_CALLS = {"shutil.unpack_archive"}
 FORBIDDEN_ATTRIBUTES = {"extract", "extractall"}
 # where the processes beside a container start, what they may load besides their own rooms, and what of those rooms
 LAUNCHER_STARTS = ("runtime.launcher", "runtime.init", "runtime.shim")
-LAUNCHER_ROOMS = ("labcontainers.runtime.", *(f"labcontainers.kernel.{name}" for name in ("files", "mounts", "syscalls")))
+LAUNCHER_ROOMS = (
+    "labcontainers.runtime.",
+    *(f"labcontainers.kernel.{name}" for name in ("files", "freezer", "lean", "mounts", "syscalls")),
+)
 LAUNCHER_MAY_IMPORT = {
-    "__future__", "codecs", "collections", "collections.abc", "ctypes", "errno", "fcntl", "gc", "json", "os", "resource", "select",
-    "signal", "socket", "stat", "struct", "sys", "time", "typing",
+    "__future__", "codecs", "ctypes", "errno", "fcntl", "gc", "os", "resource", "select", "stat", "struct", "sys", "time",
 }  # fmt: skip
+# what kernel.lean gives them instead of these, which every process beside a container would carry along
+LEAN = "labcontainers.kernel.lean"
+LAUNCHER_CARRIES_NOT = {"collections", "enum", "functools", "json", "re", "signal", "socket", "typing"}
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8"), str(path)) for path in SOURCES}
@@ -178,12 +184,32 @@ def test_what_runs_beside_a_container_imports_nothing_that_could_reach_into_it()
         if module in seen:
             continue
         seen.add(module)
+        if module == LEAN:
+            continue
         for name, line in imported_names(module, ast.walk(TREES[MODULES[module]])):
             if name.startswith(LAUNCHER_ROOMS):
                 waiting.append(name)
             elif name not in LAUNCHER_MAY_IMPORT:
                 foreign.append(f"{module}:{line} imports {name}")
     assert not foreign, "\n".join(sorted(foreign))
+
+
+def test_what_runs_beside_a_container_carries_no_large_module_along() -> None:
+    program = f"import sys; sys.path.append({str(HOUSE)!r}); import labcontainers.runtime.launcher; print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
+    assert not LAUNCHER_CARRIES_NOT & set(answer.stdout.split())
+
+
+def test_whatever_is_not_checked_says_why() -> None:
+    quiet = re.compile(r"#\s*(noqa|type: ignore)(\[[\w,-]+\]|: ?[A-Z0-9, ]+)?(?P<reason>.*)")
+    silent = []
+    for path in (path for folder in ("labcontainers", "scripts", "benchmarks", "tests") for path in (HOUSE / folder).rglob("*.py")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            found = quiet.search(line)
+            in_tests = found is not None and "type" in found[1] and path.is_relative_to(HOUSE / "tests")
+            if found is not None and "re.compile" not in line and (in_tests or len(found["reason"].strip(" #")) < 6):
+                silent.append(f"{path.relative_to(HOUSE)}:{number}")
+    assert not silent, "give the reason behind it; the types of tests are not checked: " + ", ".join(silent)
 
 
 def contracts() -> list[dict[str, object]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from labcontainers.images.catalog import Catalog
 from labcontainers.images.image import Image
 from labcontainers.oci.digest import chain_id, sha256
 from labcontainers.oci.image_config import HistoryEntry, ImageConfig, ProcessConfig
+from labcontainers.oci.manifest import MEDIA_TYPE_MANIFEST
 from labcontainers.store.layout import Store
 from labcontainers.store.paths import StorePaths
 from labcontainers.store.snapshots import Layer
@@ -88,7 +90,7 @@ class TestFinding:
             catalog.get(start)
 
     @pytest.mark.parametrize(
-        ("name", "hint"), [("ap", "did you mean app"), ("lab/pyton", "did you mean lab/python"), ("zzzzzz", "build it")]
+        ("name", "hint"), [("ap", "did you mean app"), ("lab/pyton", "did you mean lab/python"), ("zzzzzz", "build or pull it")]
     )
     def test_a_name_that_is_not_there_gets_the_next_action(self, catalog: Catalog, store: Store, name: str, hint: str) -> None:
         put(catalog, [layer(store, "one")], "app")
@@ -209,3 +211,19 @@ class TestImage:
         document = image.inspect()
         assert (document["Id"], document["RepoTags"], document["Config"]["Cmd"]) == (image.id, ["app:latest"], ["sh"])
         assert document["RootFS"] == {"Type": "layers", "Layers": list(image.diff_ids)}
+
+    def test_inspects_as_docker_does_what_came_from_elsewhere(self, catalog: Catalog, store: Store) -> None:
+        one = layer(store, "one")
+        extra = {"variant": "v8", "docker_version": "28.5", "comment": "of the config", "os.version": "1"}
+        config = replace(config_of([one]), architecture="arm64", author="me", created="2024-01-01T00:00:00Z", extra=extra)
+        made = catalog.put(config, [one], ["app"])
+        manifest = store.blobs.read(made.manifest_digest)
+        known = f"app@sha256:{'d' * 64}"
+        document = catalog.put_whole(manifest, config.to_bytes(), ["app"], [known]).inspect()
+        assert (document["RepoTags"], document["RepoDigests"]) == (["app:latest"], [known])
+        assert {key: document[key] for key in ("Architecture", "Variant", "Os", "OsVersion", "Author", "Comment", "DockerVersion")} == {
+            "Architecture": "arm64", "Variant": "v8", "Os": "linux", "OsVersion": "1", "Author": "me", "Comment": "of the config",
+            "DockerVersion": "28.5",
+        }  # fmt: skip
+        assert document["Descriptor"] == {"mediaType": MEDIA_TYPE_MANIFEST, "digest": made.manifest_digest, "size": len(manifest)}
+        assert made.platform == "linux/arm64/v8"

@@ -128,7 +128,7 @@ class TestDependencies:
         put(tmp_path / "own/liba.so", elf_file(needed=("libb.so",)))
         put(tmp_path / "own/libb.so", elf_file())
         for name, inherited in (("rpath", True), ("runpath", False)):
-            program = put(tmp_path / name, elf_file(needed=("liba.so",), **{name: f"{tmp_path}/own"}))  # type: ignore[arg-type]
+            program = put(tmp_path / name, elf_file(needed=("liba.so",), **{name: f"{tmp_path}/own"}))
             assert (linker.dependencies([program], []).missing == ()) is inherited
 
     @pytest.mark.parametrize("runpath", ["", "lib", "./lib", "$LIB", "$ORIGIN_NOT/lib"])

@@ -186,7 +186,8 @@ def test_limits_of_version_2_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "file", "value"),
     [
-        (Limits(memory_bytes=8 << 20), "memory.swap.max", "0"),
+        (Limits(memory_bytes=8 << 20), "memory.swap.max", str(8 << 20)),
+        (Limits(memory_bytes=8 << 20, memory_swap_bytes=8 << 20), "memory.swap.max", "0"),
         (Limits(memory_bytes=8 << 20, memory_swap_bytes=-1), "memory.swap.max", "max"),
         (Limits(cpus=0.001), "cpu.max", "1000 100000"),
         (Limits(pids=-1), "pids.max", "max"),
@@ -202,6 +203,95 @@ def test_limits_at_their_edges_are_what_the_kernel_takes(tmp_path: Path, limits:
         (Path(group.unified) / name).write_text("")
     assert group.apply(limits) == ()
     assert text(group.unified, file) == value
+
+
+DISK = "8:0"
+ALL_V1: list[tuple[Limits, str, str, str]] = [
+    (Limits(memory_reservation_bytes=5), "memory", "memory.soft_limit_in_bytes", "5"),
+    (Limits(memory_swappiness=7), "memory", "memory.swappiness", "7"),
+    (Limits(oom_kill_disable=True), "memory", "memory.oom_control", "1"),
+    (Limits(cpu_period_us=20000), "cpu", "cpu.cfs_period_us", "20000"),
+    (Limits(cpu_quota_us=-1), "cpu", "cpu.cfs_quota_us", "-1"),
+    (Limits(cpuset_mems="0"), "cpuset", "cpuset.mems", "0"),
+    (Limits(blkio_weight=500), "blkio", "blkio.weight", "500"),
+    (Limits(blkio_weight_devices=((DISK, 10),)), "blkio", "blkio.weight_device", "8:0 10"),
+    (Limits(device_read_bps=((DISK, 9),)), "blkio", "blkio.throttle.read_bps_device", "8:0 9"),
+    (Limits(device_write_bps=((DISK, 9),)), "blkio", "blkio.throttle.write_bps_device", "8:0 9"),
+    (Limits(device_read_iops=((DISK, 9),)), "blkio", "blkio.throttle.read_iops_device", "8:0 9"),
+    (Limits(device_write_iops=((DISK, 0),)), "blkio", "blkio.throttle.write_iops_device", "8:0 0"),
+]
+ALL_V2: list[tuple[Limits, str, str]] = [
+    (Limits(memory_reservation_bytes=5), "memory.low", "5"),
+    (Limits(cpu_period_us=20000), "cpu.max", "max 20000"),
+    (Limits(cpu_quota_us=5000), "cpu.max", "5000 100000"),
+    (Limits(cpu_period_us=20000, cpu_quota_us=-1), "cpu.max", "max 20000"),
+    (Limits(cpuset_mems="0"), "cpuset.mems", "0"),
+    (Limits(blkio_weight=500), "io.weight", "default 4950"),
+    (Limits(blkio_weight_devices=((DISK, 1000),)), "io.weight", "8:0 10000"),
+    (Limits(device_read_bps=((DISK, 9),)), "io.max", "8:0 rbps=9"),
+    (Limits(device_write_bps=((DISK, 9),)), "io.max", "8:0 wbps=9"),
+    (Limits(device_read_iops=((DISK, 9),)), "io.max", "8:0 riops=9"),
+    (Limits(device_write_iops=((DISK, 0),)), "io.max", "8:0 wiops=max"),
+]
+
+
+@pytest.mark.parametrize(("limits", "controller", "name", "value"), ALL_V1, ids=str)
+def test_every_limit_has_its_file_in_version_1(tmp_path: Path, limits: Limits, controller: str, name: str, value: str) -> None:
+    (tmp_path / "group").mkdir()
+    (tmp_path / "group" / name).write_text("")
+    assert Cgroup(None, {controller: str(tmp_path / "group")}).apply(limits) == ()
+    assert text(tmp_path / "group", name) == value
+
+
+@pytest.mark.parametrize(("limits", "name", "value"), ALL_V2, ids=str)
+def test_every_limit_has_its_file_in_version_2(tmp_path: Path, limits: Limits, name: str, value: str) -> None:
+    (tmp_path / name).write_text("")
+    assert Cgroup(str(tmp_path), {}).apply(limits) == ()
+    assert text(tmp_path, name) == value
+
+
+def test_the_files_of_the_bfq_scheduler_are_written_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "io.bfq.weight").write_text("")
+    (tmp_path / "blkio.bfq.weight").write_text("")
+    assert Cgroup(str(tmp_path), {}).apply(Limits(blkio_weight=500)) == ()
+    assert Cgroup(None, {"blkio": str(tmp_path)}).apply(Limits(blkio_weight=300)) == ()
+    assert (text(tmp_path, "io.bfq.weight"), text(tmp_path, "blkio.bfq.weight")) == ("500", "300")
+
+
+def test_what_version_2_does_not_have_is_a_warning(tmp_path: Path) -> None:
+    assert Cgroup(str(tmp_path), {}).apply(Limits(memory_swappiness=5, oom_kill_disable=True)) == (
+        "the swappiness is not enforced: version 2 of control groups has no such setting",
+        "sparing it from the OOM killer is not enforced: version 2 of control groups has no such setting",
+    )
+
+
+def test_a_value_that_the_kernel_refuses_is_a_warning_at_a_start_and_an_error_for_an_update(tmp_path: Path) -> None:
+    (tmp_path / "pids.max").mkdir()
+    (warning,) = Cgroup(str(tmp_path), {}).apply(Limits(pids=5))
+    assert warning == "the limit of processes is not enforced: pids.max=5: is a directory"
+    with pytest.raises(KernelFailed, match=r"pids\.max=5"):
+        Cgroup(str(tmp_path), {}).apply(Limits(pids=5), strict=True)
+
+
+def test_a_group_gets_a_place_for_its_cpus_later(tmp_path: Path) -> None:
+    group = hybrid(tmp_path).create(ID)
+    fill(tmp_path / "cpuset", cpuset__cpus="0-3\n", cpuset__mems="0\n")
+    place = tmp_path / "cpuset/labcontainers" / ID
+    place.mkdir(parents=True)
+    for folder in (place.parent, place):
+        fill(folder, cpuset__cpus="", cpuset__mems="", cgroup__procs="")
+    hierarchy = Hierarchy("hybrid", {name: str(tmp_path / name) for name in (*group.v1, "cpuset")}, str(tmp_path / "unified"))
+    grown = hierarchy.add_cpuset(group, ID)
+    assert grown.v1 == {**group.v1, "cpuset": str(place)}
+    assert (text(place, "cpuset.cpus"), text(place, "cpuset.mems")) == ("0-3", "0")
+
+
+def test_version_2_hands_the_controller_of_cpus_on_later(tmp_path: Path) -> None:
+    hierarchy = version_2(tmp_path)
+    group = hierarchy.create(ID)
+    (tmp_path / "labcontainers/cgroup.subtree_control").write_text("memory")
+    assert hierarchy.add_cpuset(group, ID) == group
+    assert text(tmp_path / "labcontainers", "cgroup.subtree_control") == "+cpuset"
 
 
 def test_limits_without_a_controller_are_warnings_with_the_reason() -> None:
@@ -228,13 +318,11 @@ def test_usage_of_version_1_is_read(tmp_path: Path) -> None:
     fill(
         group.v1["memory"],
         memory__usage_in_bytes="5000000\n",
-        memory__limit_in_bytes="16777216\n",
-        memory__stat="cache 7\ntotal_inactive_file 1000000\n",
-        memory__oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+        memory__stat="cache 7\nhierarchical_memory_limit 16777216\ntotal_inactive_file 1000000\n",
     )
     fill(group.v1["pids"], pids__current="3\n")
     fill(group.v1["blkio"], blkio__throttle__io_service_bytes="8:0 Read 4096\n8:0 Write 1\n8:16 Read 4\n8:0 Total 4097\nTotal 4101\n")
-    assert group.read() == CgroupUsage(1_500_000_000, 4_000_000, 16777216, 3, 4100, 1, 2)
+    assert group.read() == CgroupUsage(1_500_000_000, 4_000_000, 16777216, 3, 4100, 1)
 
 
 def test_usage_of_version_2_is_read(tmp_path: Path) -> None:
@@ -246,16 +334,15 @@ def test_usage_of_version_2_is_read(tmp_path: Path) -> None:
         memory__current="5000000\n",
         memory__max="max\n",
         memory__stat="anon 4\ninactive_file 1000000\n",
-        memory__events="low 0\noom 1\noom_kill 1\noom_group_kill 0\n",
         pids__current="3\n",
         io__stat="8:0 rbytes=4096 wbytes=1 rios=1 wios=1 dbytes=0 dios=0\n8:16 rbytes=4 wbytes=0\n7:0 \n",
     )
-    assert group.read() == CgroupUsage(1_500_000, 4_000_000, None, 3, 4100, 1, 1)
+    assert group.read() == CgroupUsage(1_500_000, 4_000_000, None, 3, 4100, 1)
 
 
 def test_no_limit_of_version_1_is_none(tmp_path: Path) -> None:
     group = hybrid(tmp_path).create(ID)
-    fill(group.v1["memory"], memory__limit_in_bytes="9223372036854771712\n")
+    fill(group.v1["memory"], memory__stat="hierarchical_memory_limit 9223372036854771712\n")
     assert group.read().memory_limit_bytes is None
 
 

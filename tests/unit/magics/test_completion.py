@@ -18,14 +18,16 @@ CONTAINERS = {"web-1", "web-2", "db"}
 RUN_FLAGS = {name for flag in COMMANDS["run"].flags for name in flag.names} | {"--out", "--help"}
 
 OFFERED = [
-    ("%container ", set(COMMANDS)),
-    ("%container r", {"run", "restart", "rm", "rmi"}),
+    ("%container ", {name.split(" ")[0] for name in COMMANDS}),
+    ("%container volume ", {"create", "ls", "list", "inspect", "rm", "remove", "prune"}),
+    ("%container volume rm d", {"data", "db-data"}),
+    ("%container r", {"run", "rename", "restart", "rm", "rmi", "rollback"}),
     ("x = %container ru", {"run"}),
     ("a, b = %container ru", {"run"}),
     ("%%container ru", {"run"}),
     ("%container help in", {"info", "inspect"}),
     ("%container run -", RUN_FLAGS),
-    ("%container run --pi", {"--pids-limit"}),
+    ("%container run --pi", {"--pid", "--pids-limit"}),
     ("%container run -d --rm ", IMAGES),
     ("%container run me/a", {"me/app:1"}),
     ("%container run me/app:", {"me/app:1"}),
@@ -37,7 +39,7 @@ OFFERED = [
     ("%container stop db we", {"web-1", "web-2"}),
     ("%container logs -f we", {"web-1", "web-2"}),
     ("%container logs --ta", {"--tail"}),
-    ("%container inspect ", CONTAINERS | IMAGES),
+    ("%container inspect ", CONTAINERS | IMAGES | {"data", "db-data", "bridge", "none", "host"}),
     ("%container container ls --a", {"--all"}),
     ("%container rmi red", {"redis"}),
     ("%%dockerfile --ta", {"--tag", "--target"}),

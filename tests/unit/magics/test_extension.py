@@ -41,7 +41,7 @@ def test_loading_and_unloading_twice_leaves_nothing_behind(shell: Any, engine: F
     shell.run_line_magic("unload_ext", "nosuch")
     before = traces(shell)
     for _ in range(2):
-        session.use_engine(engine)  # type: ignore[arg-type]
+        session.use_engine(engine)
         shell.run_line_magic("load_ext", "labcontainers")
         assert "container" in shell.magics_manager.magics["line"]
         assert traces(shell) != before
@@ -64,7 +64,7 @@ def test_loading_what_is_loaded_changes_nothing(shell: Any, engine: FakeEngine) 
 
 def test_reloading_works_on(notebook: Notebook, engine: FakeEngine) -> None:
     notebook.shell.run_line_magic("load_ext", "labcontainers")
-    session.use_engine(engine)  # type: ignore[arg-type]
+    session.use_engine(engine)
     notebook.run("result = %container run lab/base true")
     assert notebook.names["result"] is engine.answer
 

@@ -41,8 +41,10 @@ def join(networks: Networks, container_id: str, name: str = "bridge") -> Endpoin
 
 
 def test_joining_makes_the_bridge_the_pair_and_the_inside(records: Records, machine: RecordedNetlink) -> None:
-    endpoint = join(networks_on(records, machine), FIRST)
-    assert endpoint == Endpoint("bridge", "eth0", "172.30.0.2", 16, "172.30.0.1", "02:42:ac:1e:00:02", "labaaaaaaaa")
+    networks = networks_on(records, machine)
+    endpoint = join(networks, FIRST)
+    network_id = networks.get("bridge").id
+    assert endpoint == Endpoint("bridge", "eth0", "172.30.0.2", 16, "172.30.0.1", "02:42:ac:1e:00:02", "labaaaaaaaa", network_id)
     assert machine.calls == [
         ("ensure_bridge", "lab0", "172.30.0.1", 16, None),
         ("add_veth", "labaaaaaaaa", "eth0", 77, 2, "02:42:ac:1e:00:02", None),
@@ -164,7 +166,7 @@ def test_rootless_bridges_are_reached_by_a_socket_that_is_closed_again(records: 
         opened.append(os.open("/dev/null", os.O_RDONLY))
         return opened[-1]
 
-    networks = Networks(records, machine, host_socket)  # type: ignore[arg-type]
+    networks = Networks(records, machine, host_socket)
     join(networks, FIRST)
     assert machine.calls[0][-1] == machine.calls[1][-1] == opened[0]
     with pytest.raises(OSError, match="Bad file descriptor"):

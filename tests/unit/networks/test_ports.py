@@ -21,6 +21,7 @@ GOOD = {
     "[::1]:8080:80": ["[::1]:8080->80/tcp"],
     "[::1]::80": ["[::1]:0->80/tcp"],
     "8000-8002:80-82": ["0.0.0.0:8000->80/tcp", "0.0.0.0:8001->81/tcp", "0.0.0.0:8002->82/tcp"],
+    "8000-8002:80": ["0.0.0.0:8000-8002->80/tcp"],
     "80-81": ["0.0.0.0:0->80/tcp", "0.0.0.0:0->81/tcp"],
     "65535:65535": ["0.0.0.0:65535->65535/tcp"],
 }
@@ -30,7 +31,8 @@ BAD: dict[str, tuple[type[LabError], str]] = {
     "80:0": (InvalidArgument, "a container's port is 1 to 65535"),
     "65536:80": (InvalidArgument, "ports are 0 to 65535"),
     "82-80:82-80": (InvalidArgument, "the lower one first"),
-    "8000-8002:80": (InvalidArgument, "unequal length"),
+    "8000-8002:80-81": (InvalidArgument, "unequal length"),
+    "0-2:80": (InvalidArgument, "unequal length"),
     "8000:80-81": (InvalidArgument, "unequal length"),
     "1:2:3:4": (InvalidArgument, "invalid port"),
     "::1:80:80": (InvalidArgument, "invalid port"),
@@ -115,3 +117,22 @@ def test_a_low_port_is_denied_to_an_ordinary_user() -> None:
     if low > 0:
         with pytest.raises(Denied, match="publish a port from 1024 on"):
             open_listeners([PortBinding("127.0.0.1", low, 80)])
+
+
+def test_of_a_range_the_first_free_port_is_taken() -> None:
+    (_, held), *_ = open_listeners([PortBinding("127.0.0.1", 0, 80)])
+    port = held.getsockname()[1]
+    with held:
+        if port == 65535:
+            pytest.skip("no port is left above the one that the kernel gave")
+        [(binding, sock)] = open_listeners([PortBinding("127.0.0.1", port, 80, last_host_port=min(port + 20, 65535))])
+        with sock:
+            assert binding.host_port > port
+            assert binding.last_host_port == 0
+
+
+def test_a_range_without_a_free_port_is_refused_as_a_whole() -> None:
+    (_, held), *_ = open_listeners([PortBinding("127.0.0.1", 0, 80)])
+    port = held.getsockname()[1]
+    with held, pytest.raises(Conflict, match="all ports of"):
+        open_listeners([PortBinding("127.0.0.1", port, 80, last_host_port=port)])

@@ -108,7 +108,7 @@ def _sparse(path: Path, outside: Path) -> None:
 
 # buildah CVE-2024-9676
 @pytest.mark.parametrize("make", [_fifo, _directory, _link_outside, _relative_link_outside, _magic_link, _link_to_itself, _sparse])
-def test_hostile_passwd_file_is_neither_followed_nor_waited_for(image: Path, tmp_path_factory: pytest.TempPathFactory, make) -> None:  # type: ignore[no-untyped-def]
+def test_hostile_passwd_file_is_neither_followed_nor_waited_for(image: Path, tmp_path_factory: pytest.TempPathFactory, make) -> None:
     outside = tmp_path_factory.mktemp("host") / "passwd"
     outside.write_text("alice:x:0:0::/host:\n")
     passwd = image / "etc" / "passwd"
@@ -133,3 +133,15 @@ def test_line_that_the_limit_cuts_is_not_taken_for_another(image: Path) -> None:
     (image / "etc" / "passwd").write_text(text)
     with pytest.raises(UnknownAccount):
         resolve("last", str(image))
+
+
+def test_groups_are_added_by_name_and_by_number(image: Path) -> None:
+    assert resolve("alice", str(image), ["video", "5"]) == (1000, 1000, [5, 44, 999, 1000], "/home/alice")
+    assert resolve("4242:4243", str(image), ["docker"]) == (4242, 4243, [999, 4243], "/")
+    assert resolve("", str(image), ["0"]) == (0, 0, [0], "/root")
+
+
+@pytest.mark.parametrize("group", ["nosuch", "evil", "99999999999", "-1", "0x5"])
+def test_a_group_that_cannot_be_added_is_named(image: Path, group: str) -> None:
+    with pytest.raises(UnknownAccount, match="group"):
+        resolve("alice", str(image), [group])

@@ -10,7 +10,16 @@ import pytest
 
 from labcontainers.kernel import mounts, syscalls
 from labcontainers.runtime import plan as plans
-from labcontainers.runtime.spec import BindMount, ContainerSpec, ExecSpec, HostTraits, TemporaryMount
+from labcontainers.runtime.spec import (
+    BindMount,
+    ContainerSpec,
+    DeviceNode,
+    ExecSpec,
+    HostTraits,
+    ImageMount,
+    Namespaces,
+    TemporaryMount,
+)
 
 SPEC = ContainerSpec(
     arguments=("sh", "-c", "true"),
@@ -192,3 +201,85 @@ def test_exec_is_as_confined_as_the_workload() -> None:
     of_exec = plans.plan_exec(spec, ROOT)
     of_run = [operation for operation in plans.plan_container(SPEC, ROOT) if operation[0] in confinement]
     assert of_exec == of_run
+
+
+def test_process_settings_are_done_last_and_only_when_asked() -> None:
+    plain = [name for name, _ in plans.plan_container(SPEC, HostTraits())]
+    assert not {"domainname", "oom_score", "rlimit"} & set(plain)
+    asked = replace(
+        SPEC, domainname="lab", oom_score_adj=0, rlimits=((7, 10, 20),), groups=("video", "5"), init=True, sysctls={"kernel.shmmax": "1"}
+    )
+    plan = plans.plan_container(asked, HostTraits())
+    found = dict(plan)
+    assert found["domainname"] == {"name": "lab"}
+    assert found["oom_score"] == {"value": 0}
+    assert found["rlimit"] == {"kind": 7, "soft": 10, "hard": 20}
+    assert found["account"]["groups"] == ["video", "5"]
+    assert (found["identity"]["init"], found["exec"]["init"]) == (True, True)
+    names = [name for name, _ in plan]
+    assert names.index("oom_score") > names.index("pivot")
+    assert names.index("rlimit") < names.index("account")
+
+
+def test_mounts_that_hear_of_the_hosts_are_taken_before_the_namespace_is_made_deaf() -> None:
+    slave = BindMount("/h", "/data", True, "rslave", read_only_below=False)
+    plan = plans.plan_container(replace(SPEC, mounts=(slave, BindMount("/v", "/part", subpath="a", recursive=False))), ROOT)
+    names = [name for name, _ in plan]
+    assert names.index("join") < names.index("private")
+    assert every(plan, "join") == [{"source": "/h", "target": "/data", "propagation": "rslave", "recursive": True}]
+    assert every(plan, "bind") == [
+        {"source": "/h", "target": "/data", "attributes": 1, "below": False, "joined": True},
+        {"source": "/v", "target": "/part", "attributes": 0, "recursive": False, "subpath": "a"},
+    ]
+
+
+def test_several_layers_of_another_image_are_put_together_and_one_is_bound_as_it_is() -> None:
+    several, one = ImageMount(("/l/2", "/l/1"), "/c/images/0", "/a", "etc"), ImageMount(("/l/1",), "/c/images/1", "/b")
+    plan = plans.plan_container(replace(SPEC, mounts=(several, one)), HOSTS["subordinate"])
+    assert every(plan, "layers") == [{"lower": ["/l/2", "/l/1"], "target": "/c/images/0", "userxattr": True}]
+    bound = [(each["source"], each.get("subpath", ""), each["attributes"] & 1) for each in every(plan, "bind") if each["target"] in "/a/b"]
+    assert bound == [("/c/images/0", "etc", 1), ("/l/1", "", 1)]
+
+
+SHARED = [
+    (Namespaces(pid="host"), "none", syscalls.CLONE_NEWPID),
+    (Namespaces(pid="joined"), "none", syscalls.CLONE_NEWPID),
+    (Namespaces(ipc="host"), "none", syscalls.CLONE_NEWIPC),
+    (Namespaces(uts="host"), "none", syscalls.CLONE_NEWUTS),
+    (Namespaces(), "joined", syscalls.CLONE_NEWNET),
+]
+
+
+@pytest.mark.parametrize(("kinds", "network", "missing"), SHARED, ids=str)
+def test_a_shared_namespace_is_not_made_and_an_exec_enters_it_unless_it_is_the_hosts(kinds: Namespaces, network: str, missing: int) -> None:
+    own = plans.clone_flags(replace(SPEC, network="none"))
+    assert plans.clone_flags(replace(SPEC, namespaces=kinds, network=network)) == own & ~missing
+    is_hosts = "host" in (kinds.pid, kinds.ipc, kinds.uts)
+    assert bool(plans.exec_namespaces(network, kinds) & missing) == (not is_hosts)
+
+
+def test_in_a_joined_network_nothing_is_brought_up_or_set() -> None:
+    plan = plans.plan_container(replace(SPEC, network="joined"), ROOT)
+    assert not {"loopback", "network_offer", "network_wait", "sysctl"} & set(names(plan))
+
+
+@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+def test_with_system_paths_nothing_is_hidden_and_proc_is_the_containers(host: HostTraits) -> None:
+    plan = plans.plan_container(replace(SPEC, system_paths=True, writable_sys=True), host)
+    assert not {"mask", "readonly"} & set(names(plan))
+    sysfs = next(arguments for arguments in every(plan, "mount") if arguments["fstype"] == "sysfs")
+    assert not sysfs["flags"] & mounts.MS_RDONLY
+
+
+@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+def test_an_ordinary_user_binds_what_root_makes(host: HostTraits) -> None:
+    device = DeviceNode("/dev/mine", "/dev/zero", "c", 1, 5)
+    plan = plans.plan_container(replace(SPEC, devices=(device,), namespaces=Namespaces(pid="host", ipc="host")), host)
+    assert ("bind_device" in names(plan)) == host.rootless
+    assert ("device_node" in names(plan)) == (not host.rootless)
+    assert ({"source": "/proc", "target": "/proc"} in every(plan, "bind_kernel")) == host.rootless
+
+
+def test_a_profile_of_apparmor_comes_before_anything_that_could_forbid_it() -> None:
+    plan = names(plans.plan_container(replace(SPEC, apparmor="docker-default"), ROOT))
+    assert plan.index("readonly") < plan.index("apparmor") < plan.index("seccomp") < plan.index("exec")

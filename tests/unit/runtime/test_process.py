@@ -14,6 +14,7 @@ import pytest
 from labcontainers.errors import Conflict, Failed, KernelFailed, LabError, StartFailed, Unavailable
 from labcontainers.runtime.handshake import Channel, memory_file, read_all
 from labcontainers.runtime.process import Execution, LauncherProcess, _mapped, _sealed_copy, start_failure
+from tests.lost_signal import lost_signal
 
 FAILURES = [
     ({"operation": "exec", "about": "", "message": "exec nosuch: executable file not found in $PATH", "exit_code": 127, "refused": True},
@@ -145,3 +146,9 @@ def test_closed_launcher_is_not_started_again(tmp_path: Path) -> None:
     launcher.close()
     with pytest.raises(Unavailable, match="closed"):
         launcher.start()
+
+
+def test_a_handler_runs_though_its_signal_did_not_wake_the_thread_that_waits(talk: tuple[Execution, Channel]) -> None:
+    execution, shim = talk
+    with lost_signal(lambda word: shim.send({"exited": word})):
+        assert execution.next() == {"exited": "handled"}

@@ -71,7 +71,7 @@ def test_record_that_fits_only_in_part_is_taken_back(tmp_path: Path) -> None:
 @pytest.fixture
 def ends() -> Iterator[tuple[Client, Channel]]:
     engine, shim = Channel.pair()
-    yield Client(shim, output=True), engine
+    yield Client(shim, streams=(1, 2)), engine
     shim.close()
     engine.close()
 

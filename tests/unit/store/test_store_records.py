@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from labcontainers.errors import Conflict, Failed, NotFound, Unavailable, Unsupported
+from labcontainers.store.cache_rows import CacheRow
 from labcontainers.store.database import Database
-from labcontainers.store.records import CacheRow, ContainerRow, ImageRow, LayerRow, ManifestRow, NetworkRow, Records
+from labcontainers.store.records import ContainerRow, ImageRow, LayerRow, ManifestRow, NetworkRow, Records
 
 ONE = ContainerRow("1" * 64, "one", "lab/base", "sha256:i", '{"a": 1}', 1.5)
 TWO = replace(ONE, id="2" * 64, name="two", created_at=2.5)
@@ -56,6 +57,15 @@ class TestContainers:
             records.rename_container("3" * 64, "three")
         assert records.find_container_by_name("new") == replace(ONE, name="new")
 
+    def test_another_document_is_kept_and_the_rest_stays(self, records: Records) -> None:
+        records.put_container(ONE)
+        records.put_container(TWO)
+        records.rewrite_container(ONE.id, '{"new": 1}')
+        with pytest.raises(NotFound):
+            records.rewrite_container("3" * 64, "{}")
+        assert records.find_container(ONE.id) == replace(ONE, document='{"new": 1}')
+        assert records.find_container(TWO.id) == TWO
+
     def test_a_removed_one_leaves_its_name_free(self, records: Records) -> None:
         records.put_container(ONE)
         records.remove_container(ONE.id)
@@ -84,7 +94,7 @@ class TestImages:
 
     def test_a_layer_is_kept_once(self, records: Records) -> None:
         for at in (1.0, 2.0):
-            records.put_layer("chain", "diff", "", 5, at)
+            records.put_layer(LayerRow("chain", "diff", "", 5, at))
         assert records.find_layer("chain") == LayerRow("chain", "diff", "", 5, 1.0)
         assert records.list_layers() == [LayerRow("chain", "diff", "", 5, 1.0)]
         records.remove_layer("chain")
@@ -95,7 +105,7 @@ def test_a_cached_result_is_listed_by_when_it_was_last_used(records: Records) ->
     records.put_cache("a", "{}", 1.0)
     records.put_cache("b", "{}", 2.0)
     records.touch("a", 3.0)
-    assert records.find_cache("a") == CacheRow("a", "{}", 1.0, 3.0)
+    assert records.find_cache("a") == CacheRow("a", "{}", 1.0, 3.0, uses=2)
     assert [row.key for row in records.list_cache()] == ["b", "a"]
     records.remove_cache("a")
     assert records.find_cache("a") is None
@@ -149,15 +159,28 @@ class TestThreads:
             list(pool.map(work, range(80)))
         assert len(records.list_containers()) == 40
 
-    def test_connections_of_dead_threads_are_closed(self, records: Records, tmp_path: Path) -> None:
-        def descriptors() -> int:
-            return sum("records.sqlite" in str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+    def test_threads_share_connections_and_few_stay_open(self, tmp_path: Path) -> None:
+        database = Database(tmp_path / "r.sqlite", ["CREATE TABLE t (x INTEGER)"])
 
-        for _ in range(20):
-            thread = threading.Thread(target=records.list_containers)
-            thread.start()
-            thread.join()
-        assert descriptors() <= 3 * 3
+        def open_files(end: str) -> int:
+            return sum(str(path.readlink()).endswith(end) for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+
+        def look() -> None:
+            with database.use() as connection:
+                assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+                together.wait(20)
+
+        for count in (1, 1, 1, 20):
+            together = threading.Barrier(count)
+            threads = [threading.Thread(target=look) for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(20)
+            # each connection has its log open; the database itself is kept open by SQLite as long as it is locked
+            assert 0 < open_files("r.sqlite-wal") <= (1 if count == 1 else 4)
+        database.close()
+        assert open_files("r.sqlite") == open_files("r.sqlite-wal") == 0
 
     def test_close_ends_every_thread_with_a_clear_error(self, tmp_path: Path) -> None:
         records = Records(tmp_path / "r.sqlite")
@@ -196,6 +219,24 @@ class TestFile:
         second = Records(tmp_path / "r.sqlite")
         assert second.list_containers() == [ONE]
         second.close()
+
+    def test_the_cache_of_an_older_store_gets_counts_of_uses(self, tmp_path: Path) -> None:
+        path = tmp_path / "r.sqlite"
+        Records(path).close()
+        with sqlite3.connect(path) as connection:
+            connection.execute("ALTER TABLE cache DROP COLUMN uses")
+            connection.execute("ALTER TABLE cache DROP COLUMN about")
+            connection.execute("INSERT INTO cache VALUES ('step:a', '{}', 1.0, 2.0)")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version={version - 1}")
+        connection.close()
+        records = Records(path)
+        records.touch("step:a", 3.0)
+        assert records.list_cache_from("step:") == [CacheRow("step:a", "{}", 1.0, 3.0, uses=2)]
+        assert records.list_cache_from("mount:") == []
+        records.remove_cached(["step:a", "step:b"])
+        assert records.list_cache() == []
+        records.close()
 
     def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(self, tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "r.sqlite") as connection:

@@ -102,7 +102,7 @@ class TestLowerPaths:
         layers: list[Layer] = []
         for content in "abc":
             layers.append(commit(store, content, tuple(layer.diff_id for layer in layers)))
-        lower = store.snapshots.lower_paths([layer.diff_id for layer in layers])
+        lower = [Path(path) for path in store.snapshots.lower_paths([layer.diff_id for layer in layers])]
         assert [(path / "file").read_text() for path in lower] == ["c", "b", "a"]
         assert {len(path.name) for path in lower} == {16}
         assert {path.parent for path in lower} == {paths.snapshots / "l"}
@@ -226,7 +226,7 @@ class TestLayersOfOthers:
         assert not store.snapshots.remove(base.chain_id)
         other.snapshots.discard(scratch)
         assert store.snapshots.remove(base.chain_id)
-        with pytest.raises(Conflict, match="build it again"):
+        with pytest.raises(Conflict, match="make it again"):
             other.snapshots.new_tree((base.diff_id,))
         store.close()
         other.close()
@@ -235,7 +235,7 @@ class TestLayersOfOthers:
         store = Store.open(paths, InProcessWorker())
         base = commit(store, "base")
         store.snapshots.remove(base.chain_id)
-        with pytest.raises(Conflict, match="build it again"):
+        with pytest.raises(Conflict, match="make the image again"):
             commit(store, "top", (base.diff_id,))
         store.close()
         Store.open(paths, InProcessWorker()).close()
@@ -314,3 +314,47 @@ class TestTrees:
         assert trees.usage(str(tmp_path)) == before
         assert before["inodes"] == 2
         assert before["bytes"] >= 10_000
+
+
+class TestLink:
+    """A layer whose tree is kept elsewhere."""
+
+    @pytest.fixture
+    def elsewhere(self, tmp_path: Path) -> Path:
+        tree = tmp_path / "elsewhere"
+        tree.mkdir()
+        (tree / "file").write_text("one")
+        os.utime(tree / "file", ns=(0, 0))
+        return tree
+
+    def link(self, store: Store, tree: Path, parents: tuple[str, ...] = ()) -> Layer:
+        measured = trees.measure(str(tree))
+        return store.snapshots.link(tree, parents, measured["diff_id"], measured["size_bytes"], unpacked=False)
+
+    def test_a_linked_tree_is_read_where_it_is(self, store: Store, elsewhere: Path) -> None:
+        layer = self.link(store, elsewhere)
+        (lower,) = store.snapshots.lower_paths((layer.diff_id,))
+        assert (Path(lower) / "file").read_text() == "one"
+        assert store.snapshots.tree(layer.chain_id) == store.snapshots.elsewhere(layer.chain_id) == elsewhere
+        assert trees.measure(str(store.snapshots.tree(layer.chain_id)))["diff_id"] == layer.diff_id
+
+    def test_removal_takes_the_link_alone(self, store: Store, elsewhere: Path) -> None:
+        layer = self.link(store, elsewhere)
+        assert store.snapshots.remove(layer.chain_id)
+        assert not store.snapshots.has(layer.chain_id)
+        assert (elsewhere / "file").read_text() == "one"
+
+    def test_a_tree_that_the_store_has_is_kept(self, store: Store, elsewhere: Path) -> None:
+        own = commit(store, "one")
+        assert self.link(store, elsewhere) == own
+        assert store.snapshots.elsewhere(own.chain_id) is None
+
+    def test_a_lost_tree_is_told_by_its_place_and_can_be_linked_anew(self, store: Store, elsewhere: Path, tmp_path: Path) -> None:
+        layer = self.link(store, elsewhere)
+        moved = elsewhere.rename(tmp_path / "moved")
+        assert not store.snapshots.has(layer.chain_id)
+        assert store.verify() == [f"layer {layer.chain_id} has lost its tree, which was at {elsewhere}"]
+        with pytest.raises(NotFound, match=f"is not at {elsewhere} any more"):
+            store.snapshots.lower_paths((layer.diff_id,))
+        assert self.link(store, moved) == layer
+        assert store.snapshots.tree(layer.chain_id) == moved

@@ -1,10 +1,45 @@
-"""Stand-ins for what a card or a build sends to, which keep what they are given."""
+"""Stand-ins for what a card or a build sends to, which keep what they are given, and for the threads that cards share."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from labcontainers.containers.usage.sampler import Sampler
+from labcontainers.widgets.rounds import Beat, Rounds
+
+
+class CountingSampler(Sampler):
+    """A Sampler that tells how many are looked at."""
+
+    @property
+    def looked_at(self) -> int:
+        with self._lock:
+            return len(self._subscriptions)
+
+
+class HandSampler(CountingSampler):
+    """A Sampler without a thread: the test says when a round is."""
+
+    def round(self) -> None:
+        """Ask every source once."""
+        for key in list(self._sources):
+            self._sample(key)
+
+
+class HandRounds(Rounds):
+    """Rounds without a thread: the test beats."""
+
+    def __init__(self) -> None:
+        super().__init__("by hand", 0)
+
+    def start(self, beat: Beat) -> None:
+        self._beats[beat] = True
+
+    def wants(self, beat: Beat) -> bool:
+        """Whether `beat` was started and not stopped."""
+        return beat in self._beats
 
 
 class RecordingSurface:

@@ -8,23 +8,26 @@ from typing import Any
 
 import pytest
 
-from labcontainers.containers.stats import StatsSample
+from labcontainers.containers.usage.stats import StatsSample
 from labcontainers.errors import Unavailable
 from labcontainers.widgets.card import SAMPLES_KEPT, ContainerCard, sample_of
 from labcontainers.widgets.log_tail import ROWS_PER_BATCH
 from labcontainers.widgets.messages import State
 from tests.fakes.card_source import FakeContainer
-from tests.unit.widgets.surfaces import Clock, RecordingSurface, wait_until
+from tests.unit.widgets.surfaces import Clock, HandRounds, HandSampler, RecordingSurface, wait_until
 
 
 class Desk:
-    """A card with all around it. Its pulse hardly beats by itself: the tests call `beat`."""
+    """A card that somebody looks at, with all around it. Nothing happens by itself: the tests sample and call `beat`."""
 
     def __init__(self, container: FakeContainer) -> None:
         self.container = container
         self.clock = Clock()
         self.surface = RecordingSurface()
-        self.card = ContainerCard(container, clock=self.clock, beat_s=3600)
+        self.sampler, self.rounds = HandSampler(), HandRounds()
+        self.card = ContainerCard(container, clock=self.clock, rounds=self.rounds, sampler=self.sampler)
+        self.card.shown()
+        self.card.beat()
         self.card.show_on(self.surface)
 
     def beat_after(self, seconds: float) -> dict[str, Any]:
@@ -35,6 +38,11 @@ class Desk:
         sent = self.surface.updates[before:]
         assert len(sent) <= 1, "a beat sends one message"
         return sent[0] if sent else {}
+
+    def sample_and_beat(self) -> dict[str, Any]:
+        """Let a second pass, in which a sample is taken."""
+        self.sampler.round()
+        return self.beat_after(1)
 
     def act(self, action: str) -> None:
         self.card.act(action)
@@ -50,24 +58,25 @@ def desk() -> Iterator[Desk]:
 
 def test_a_beat_sends_all_that_is_new_as_one_message(desk: Desk) -> None:
     desk.container.write("one", "two")
-    sent = desk.beat_after(2)
+    sent = desk.sample_and_beat()
     assert [text for _, _, text in sent["log"]["rows"]] == ["one", "two"]
     assert len(sent["samples"]) == 1
 
 
 def test_nothing_new_sends_nothing(desk: Desk) -> None:
-    desk.beat_after(2)
+    desk.sample_and_beat()
     assert desk.beat_after(0) == {}
 
 
-def test_samples_are_taken_once_a_second_however_fast_it_beats(desk: Desk) -> None:
-    sent = [desk.beat_after(0.1) for _ in range(40)]
-    assert len([message for message in sent if "samples" in message]) == 4
+def test_samples_are_the_samplers_however_fast_it_beats(desk: Desk) -> None:
+    sent = [desk.sample_and_beat(), *(desk.beat_after(0.1) for _ in range(40)), desk.sample_and_beat()]
+    assert ["samples" in message for message in sent] == [True, *[False] * 40, True]
+    assert desk.sampler.looked_at == 1
 
 
 def test_only_the_last_samples_are_kept(desk: Desk) -> None:
     for _ in range(SAMPLES_KEPT + 20):
-        desk.beat_after(1)
+        desk.sample_and_beat()
     assert len(desk.card.everything()["samples"]) == SAMPLES_KEPT
 
 
@@ -92,7 +101,41 @@ def test_end_sends_the_last_lines_and_renews_the_saved_output(desk: Desk) -> Non
 def test_no_samples_are_taken_of_a_container_that_does_not_run(desk: Desk) -> None:
     desk.container.act("stop")
     desk.beat_after(2)
-    assert "samples" not in desk.beat_after(2)
+    assert desk.sampler.looked_at == 0
+    assert "samples" not in desk.sample_and_beat()
+
+
+def test_samples_go_on_when_it_runs_again_and_the_first_has_no_rates(desk: Desk) -> None:
+    desk.sample_and_beat()
+    assert desk.sample_and_beat()["samples"][0]["network_rx"] is not None
+    desk.container.act("stop")
+    # the sampler may see the end before the card does
+    desk.sample_and_beat()
+    assert desk.sampler.looked_at == 0
+    desk.container.act("restart")
+    desk.beat_after(1)
+    assert desk.sample_and_beat()["samples"][0]["network_rx"] is None
+
+
+def test_source_that_fails_is_shown_and_asked_again_after_a_second() -> None:
+    class Failing(FakeContainer):
+        broken = True
+
+        def sample(self) -> StatsSample | None:
+            if self.broken:
+                raise OSError("read error")
+            return super().sample()
+
+    container = Failing(lines_per_s=0)
+    desk = Desk(container)
+    desk.sampler.round()
+    assert "read error" in desk.beat_after(0.1)["failure"]["message"]
+    desk.beat_after(0.5)
+    assert desk.sampler.looked_at == 0
+    container.broken = False
+    desk.beat_after(0.6)
+    assert len(desk.sample_and_beat()["samples"]) == 1
+    desk.card.close()
 
 
 def test_saved_state_is_renewed_now_and_then_while_it_runs(desk: Desk) -> None:
@@ -103,11 +146,15 @@ def test_saved_state_is_renewed_now_and_then_while_it_runs(desk: Desk) -> None:
 
 
 def test_beats_go_on_while_a_page_looks_and_end_with_its_last_view(desk: Desk) -> None:
-    assert not desk.card.beat()
     desk.card.watch("page", 1)
     assert desk.card.beat()
+    assert desk.sampler.looked_at == 1
     desk.card.watch("page", 0)
     assert not desk.card.beat()
+    assert desk.sampler.looked_at == 0
+    desk.card.watch("page", 1)
+    assert desk.card.beat()
+    assert desk.sampler.looked_at == 1
 
 
 @pytest.mark.parametrize(("action", "status"), [("stop", "exited"), ("remove", "removed"), ("restart", "running")])
@@ -182,7 +229,7 @@ def test_error_while_reading_is_shown_and_reading_goes_on() -> None:
 
 def test_replay_holds_everything_and_later_updates_repeat_nothing(desk: Desk) -> None:
     desk.container.write(*(str(number) for number in range(600)))
-    desk.beat_after(2)
+    desk.sample_and_beat()
     desk.card.replay()
     replay = desk.surface.replays[0]
     assert replay["facts"]["name"] == "web"
@@ -195,16 +242,17 @@ def test_replay_holds_everything_and_later_updates_repeat_nothing(desk: Desk) ->
     assert desk.surface.lines() == [str(number) for number in range(600)]
 
 
-def test_close_sends_the_rest_ends_the_thread_and_lets_go_of_the_source() -> None:
+def test_close_sends_the_rest_and_lets_go_of_source_and_threads() -> None:
     desk = Desk(FakeContainer(name="closing", lines_per_s=0))
-    desk.card.shown()
     desk.container.write(*(str(number) for number in range(900)))
     desk.card.beat()
     desk.card.close()
     assert desk.surface.lines() == [str(number) for number in range(900)]
     assert desk.container.closed
-    mine = f"lab-card-{desk.container.facts()['id'][:12]}"
-    assert mine not in [thread.name for thread in threading.enumerate()]
+    assert desk.sampler.looked_at == 0
+    desk.card.watch("page", 1)
+    assert not desk.rounds.wants(desk.card.beat)
+    assert not desk.card.beat()
     desk.card.act("stop")
     assert desk.container.acts == []
 

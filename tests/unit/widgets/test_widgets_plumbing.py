@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from labcontainers.widgets import bundle
+from labcontainers.widgets import bundle, plumbing
 from labcontainers.widgets.plumbing import VIEW_TYPE, Cells, LiveWidget, OpenWidgets
 from labcontainers.widgets.snapshot import Snapshot
 
@@ -123,6 +123,30 @@ def test_state_that_is_saved_is_renewed(widget: RecordingWidget, owner: PlayedOw
     owner.moment = "second"
     widget.keep(in_output=False)
     assert widget._snapshot == "<p>second</p>"
+
+
+def test_what_is_known_while_it_is_being_shown_is_not_covered_by_what_was_known_before(
+    widget: RecordingWidget, owner: PlayedOwner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[tuple[str, bool]] = []
+
+    def publish(data: Mapping[str, Any], metadata: Any, *, transient: Any, update: bool = False) -> None:
+        published.append((data["text/html"], update))
+
+    def snapshot() -> Snapshot:
+        """The owner's thread ends its work just after a snapshot was taken, and before that is shown."""
+        taken = Snapshot("", f"<p>{owner.moment}</p>")
+        if owner.moment == "first":
+            owner.moment = "last"
+            widget.keep(in_output=True)
+        return taken
+
+    monkeypatch.setattr(plumbing, "publish_display_data", publish)
+    monkeypatch.setattr(owner, "snapshot", snapshot)
+    widget._ipython_display_()
+    assert published == [("<p>last</p>", False)]
+    widget.keep(in_output=True)
+    assert published[1:] == [("<p>last</p>", True)]
 
 
 def test_closed_widget_sends_nothing_more_and_keeps_its_forms(owner: PlayedOwner) -> None:

@@ -8,10 +8,14 @@ from typing import Any, cast
 
 import pytest
 
+from labcontainers.build.lanes import lanes_of
 from labcontainers.build.progress import (
     BuildEvent,
     BuildFinished,
+    BuildPlanned,
+    PlannedRow,
     StepCached,
+    StepCancelled,
     StepFailedEvent,
     StepFinished,
     StepMissed,
@@ -19,7 +23,7 @@ from labcontainers.build.progress import (
     StepStarted,
 )
 from labcontainers.build.result import Build
-from labcontainers.errors import DockerfileError, StepFailed
+from labcontainers.errors import Cancelled, DockerfileError, StepFailed
 from labcontainers.widgets.progress import OUTPUT_KEPT, OUTPUT_PER_BEAT, BuildProgress
 from tests.unit.widgets.surfaces import Clock, RecordingSurface
 
@@ -148,11 +152,60 @@ def test_mistake_in_the_dockerfile_is_shown_with_its_own_line_and_source(bench: 
     assert failure == {"message": "unknown instruction: RUM", "hint": "did you mean RUN?", "line": 7, "source": "RUM x"}
 
 
-def test_interrupted_build_has_a_failed_step_and_says_so(bench: Bench) -> None:
+@pytest.mark.parametrize(("error", "said"), [(KeyboardInterrupt(), "interrupted"), (Cancelled("the build was stopped"), "cancelled")])
+def test_a_build_that_was_stopped_has_a_cancelled_step_and_says_so(bench: Bench, error: BaseException, said: str) -> None:
     bench.say(STARTED)
+    bench.progress.finish(error)
+    assert bench.surface.last("steps")[0]["status"] == "cancelled"
+    build = bench.surface.last("build")
+    assert (build["status"], build["failure"]["message"], build["failure"]["line"]) == ("cancelled", said, 0)
+    assert repr(bench.progress).splitlines()[0].startswith("build: cancelled")
+
+
+def test_the_button_cancels_the_build_once_and_while_it_runs(bench: Bench) -> None:
+    bench.say(STARTED)
+    bench.progress.act("dance")
+    assert not bench.progress.cancel.cancelled
+    bench.progress.act("cancel")
+    assert bench.progress.cancel.cancelled
+    assert bench.surface.last("build")["cancelling"]
+    count = len(bench.surface.updates)
+    bench.progress.act("cancel")
+    assert len(bench.surface.updates) == count
+    other = Bench()
+    other.progress.finish(KeyboardInterrupt())
+    other.progress.act("cancel")
+    assert not other.progress.cancel.cancelled
+
+
+def test_planned_steps_wait_in_their_lanes_until_they_begin(bench: Bench) -> None:
+    lanes = lanes_of([(1, 1), (1, 2), (2, 2)], {3: [1]})
+    rows = [("one", 1, 1), ("two", 1, 2), ("two", 2, 2)]
+    planned = [PlannedRow(index, stage, f"RUN {index}", index, n, c, lanes[index - 1]) for index, (stage, n, c) in enumerate(rows, 1)]
+    bench.say(BuildPlanned(tuple(planned)), StepStarted(1, 3, "one", "RUN 1", 1, 1, 1))
+    bench.progress.beat()
+    first, second, third = bench.surface.last("steps")
+    assert [step["status"] for step in (first, second, third)] == ["running", "waiting", "waiting"]
+    assert (first["started_at"], second["started_at"]) == (bench.clock.now, None)
+    assert first["lane"] == {"own": 0, "above": [False], "below": [True], "joins": []}
+    assert third["lane"] == {"own": 1, "above": [True, True], "below": [False, False], "joins": [0]}
+    assert "RUN 3  [waiting]" in repr(bench.progress)
     bench.progress.finish(KeyboardInterrupt())
-    assert bench.surface.last("steps")[0]["status"] == "failed"
-    assert bench.surface.last("build")["failure"]["message"] == "interrupted"
+    assert "RUN 3  [not begun]" in repr(bench.progress)
+
+
+def test_a_single_stage_has_no_lanes(bench: Bench) -> None:
+    (lane,) = lanes_of([(1, 1)], {})
+    bench.say(BuildPlanned((PlannedRow(1, "stage-0", "FROM x", 1, 1, 1, lane),)), StepStarted(1, 1, "stage-0", "FROM x", 1, 1, 1))
+    bench.progress.beat()
+    assert (bench.surface.last("steps")[0]["lane"], bench.surface.last("steps")[0]["stage"]) == (None, "")
+
+
+def test_a_step_that_another_stopped_is_cancelled(bench: Bench) -> None:
+    bench.say(STARTED, StepCancelled(1, "another step failed"))
+    bench.progress.beat()
+    step = bench.surface.last("steps")[0]
+    assert (step["status"], step["message"]) == ("cancelled", "another step failed")
 
 
 def test_event_that_is_not_known_is_ignored(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from labcontainers.widgets.messages import BuildState, Facts, Sample, State, Step
+from labcontainers.widgets.messages import BuildState, Facts, Point, Sample, State, Step
 from labcontainers.widgets.snapshot import build_snapshot, card_snapshot, state_words, visible
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
@@ -81,12 +81,14 @@ class Tags(HTMLParser):
         super().__init__()
         self.tags: set[str] = set()
         self.attributes: set[str] = set()
+        self.classes: list[str] = []
         self.text = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attributes}
+        self.classes += [value or "" for name, value in attributes if name == "class"]
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -110,6 +112,16 @@ def test_card_says_what_it_is_how_it_is_and_what_it_said() -> None:
         assert re.search(r"as of \d{4}-\d\d-\d\d", form), "it must say when that was so"
 
 
+def test_card_shows_the_line_of_checkpoints() -> None:
+    first: Point = {"number": 1, "label": EVIL, "parent": 0, "created_at": NOW, "current": False}
+    snapshot = card_snapshot(
+        FACTS, {**EXITED, "checkpoints": [first, {**first, "number": 2, "label": "", "current": True}]}, [], [], 0, NOW
+    )
+    assert f"checkpoints  1 {EVIL}, 2 (now)" in snapshot.text
+    assert EVIL not in snapshot.html
+    assert "checkpoints" not in card_snapshot(FACTS, EXITED, [], [], 0, NOW).text
+
+
 def test_card_shows_warnings_and_the_error() -> None:
     snapshot = card_snapshot(FACTS, {**EXITED, "warnings": ["no memory limit"], "error": "exec failed"}, [], [], 0, NOW)
     for form in (snapshot.text, Tags(snapshot.html).text):
@@ -122,12 +134,14 @@ def test_card_shows_warnings_and_the_error() -> None:
 def test_nothing_that_a_container_says_becomes_html(place: str) -> None:
     facts: Facts = {**FACTS, "ports": [{"text": EVIL if place == "port" else "80/tcp", "host": "", "port": 0, "path": ""}]}
     if place in ("name", "image", "command"):
-        facts = {**facts, place: EVIL}  # type: ignore[misc]
+        facts = {**facts, place: EVIL}
     state: State = {**RUNNING, "warnings": [EVIL] if place == "warning" else [], "error": EVIL if place == "error" else ""}
     html = card_snapshot(facts, state, [SAMPLE], [(1, EVIL if place == "log" else "fine")], 0, NOW).html
     page = Tags(html)
     assert page.tags <= {"div", "b", "span", "table", "tr", "td", "pre", "code"}
-    assert page.attributes <= {"style", "colspan"}
+    assert page.attributes <= {"style", "colspan", "class"}
+    # of the box alone, which MathJax leaves alone by it
+    assert page.classes == ["mathjax_ignore tex2jax_ignore"]
     assert EVIL in page.text
     assert "url(" not in html
     assert "http" not in html
@@ -146,7 +160,7 @@ def test_build_says_every_step_with_its_state_time_and_size() -> None:
 def test_failed_build_says_why_once_and_where_with_the_end_of_the_output() -> None:
     failed: Step = {**STEP, "status": "failed", "message": "step failed with exit code 2: RUN make"}
     failure = {"message": "the step failed with exit code 2", "hint": "look at it", "line": 4, "source": "RUN make"}
-    build: BuildState = {**BUILDING, "status": "failed", "duration_s": 2.0, "failure": failure}  # type: ignore[typeddict-item]
+    build: BuildState = {**BUILDING, "status": "failed", "duration_s": 2.0, "failure": failure}
     output = "".join(f"line {number}\n" for number in range(100))
     snapshot = build_snapshot(build, [failed], {2: output}, NOW)
     for form in (snapshot.text, Tags(snapshot.html).text):

@@ -64,8 +64,16 @@ class Played:
     def state(self) -> Any:
         return self._answer(SimpleNamespace(status="running", exit_code=0, oom_killed=False, error="", started_at=1.0, finished_at=None))
 
-    def stats(self) -> Any:
-        return self._answer("a sample")
+    @property
+    def checkpoints(self) -> Any:
+        named = SimpleNamespace(number=1, label="first", automatic=False, parent=0, created_at=2.0, current=False)
+        return [named, SimpleNamespace(number=2, label="", automatic=True, parent=1, created_at=3.0, current=True)]
+
+    def rollback(self, step: int) -> None:
+        self.done.append(f"rollback {step}")
+
+    def meter(self) -> Any:
+        return SimpleNamespace(sample=lambda: self._answer("a sample"))
 
     def log_reader(self) -> Any:
         return self._answer(self.reader)
@@ -92,6 +100,21 @@ def test_port_leads_where_it_can_be_opened(port: PortBinding, environment: dict[
 
 def test_facts_have_the_command_as_a_shell_would_take_it() -> None:
     assert source_of(Played()).facts()["command"] == """sh -c 'echo '"'"'a b'"'"''"""
+
+
+def test_state_has_the_line_of_checkpoints_and_a_click_rolls_back() -> None:
+    played = Played()
+    source = source_of(played)
+    points = source.state()["checkpoints"]
+    assert [(point["number"], point["label"], point["parent"], point["current"]) for point in points] == [
+        (1, "first", 0, False),
+        (2, "before a rollback", 1, True),
+    ]
+    source.act("rollback 1")
+    assert played.done == ["rollback 1"]
+    for action in ("rollback", "rollback x", "rollback -1"):
+        with pytest.raises(InvalidArgument, match="a card cannot do this"):
+            source.act(action)
 
 
 def test_container_that_is_gone_is_removed_and_says_nothing_more() -> None:

@@ -1,0 +1,113 @@
+"""Where an image comes from, as SLSA's provenance: equal builds give equal documents. It must not know where it is kept.
+
+Mode `min` tells the base images and how the build was asked for without its arguments; `max` has the Dockerfile, the arguments and the
+steps, too. Sources: slsa.dev/spec/v1.0/provenance; BuildKit, docs/attestations/slsa-definitions.md; purl-spec, type docker.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import urllib.parse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from labcontainers.build.outputs.inputs import Base, BuildInputs
+from labcontainers.errors import InvalidReference
+from labcontainers.markup import TABLE
+from labcontainers.oci.digest import sha256
+from labcontainers.oci.manifest import canonical_json
+from labcontainers.oci.reference import Reference, parse_reference
+from labcontainers.version import __version__
+
+PREDICATE = "https://slsa.dev/provenance/v1"
+BUILD_TYPE = "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md"
+BUILDER = f"pkg:pypi/labcontainers@{__version__}"
+_DOCKER_HUB = "docker.io"
+
+
+def package_url(reference: Reference, platform: str) -> str:
+    """An image's name as a package URL."""
+    path = reference.path.removeprefix("library/") if reference.domain == _DOCKER_HUB else f"{reference.domain}/{reference.path}"
+    version = f"@{urllib.parse.quote(reference.tag, safe='')}" if reference.tag else ""
+    return f"pkg:docker/{urllib.parse.quote(path, safe='/')}{version}?platform={urllib.parse.quote(platform, safe='')}"
+
+
+class Provenance:
+    """The provenance of one build, `mode` min or max; as text and HTML it is a summary, `to_json()` has all of it."""
+
+    def __init__(
+        self, inputs: BuildInputs, platform: str, steps: Sequence[tuple[str, str, int]] = (), *, mode: str = "max", builder_id: str = ""
+    ) -> None:
+        """`steps` are (stage, instruction, line)."""
+        self.mode = mode
+        self._inputs = inputs
+        self._platform = platform
+        self._steps = steps
+        self._builder_id = builder_id or BUILDER
+
+    @property
+    def materials(self) -> list[dict[str, Any]]:
+        """What was used: its URI, and its digest; of an image that no registry is known to have, that of its config."""
+        return [{"uri": _uri(base, self._platform), "digest": {"sha256": _digest(base)}} for base in self._inputs.bases]
+
+    def to_json(self) -> dict[str, Any]:
+        """The predicate."""
+        inputs = self._inputs
+        whole = self.mode == "max"
+        args = {f"build-arg:{key}": value for key, value in sorted(inputs.build_args.items())} if whole else {}
+        args |= {f"label:{key}": value for key, value in sorted(inputs.labels.items())} if whole else {}
+        args |= {"target": inputs.target} if inputs.target else {}
+        args |= {"force-network-mode": inputs.network} if whole and inputs.network in ("host", "none") else {}
+        request: dict[str, Any] = {"frontend": "dockerfile.v0", "locals": [{"name": "context"}, {"name": "dockerfile"}]}
+        request |= {"args": args} if args else {}
+        request |= {"secrets": [{"id": name, "optional": True} for name in inputs.secrets]} if whole and inputs.secrets else {}
+        request |= {"ssh": [{"id": name, "optional": True} for name in inputs.agents]} if whole and inputs.agents else {}
+        internal: dict[str, Any] = {"builderPlatform": self._platform}
+        if whole:
+            internal["buildConfig"] = {"steps": [{"stage": stage, "instruction": text, "line": line} for stage, text, line in self._steps]}
+        definition = {
+            "buildType": BUILD_TYPE,
+            "externalParameters": {"configSource": {"path": inputs.file}, "request": request},
+            "internalParameters": internal,
+            "resolvedDependencies": self.materials,
+        }
+        moment = f"{datetime.fromtimestamp(inputs.epoch, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        metadata: dict[str, Any] = {
+            "invocationId": sha256(canonical_json(definition)).partition(":")[2][:32],
+            "startedOn": moment,
+            "finishedOn": moment,
+            "buildkit_completeness": {"request": whole, "resolvedDependencies": False},
+        }
+        if whole:
+            data = base64.b64encode(inputs.text.encode(errors="surrogateescape")).decode("ascii")
+            metadata["buildkit_metadata"] = {"source": {"infos": [{"filename": inputs.file, "language": "Dockerfile", "data": data}]}}
+        return {"buildDefinition": definition, "runDetails": {"builder": {"id": self._builder_id}, "metadata": metadata}}
+
+    def __repr__(self) -> str:
+        lines = [f"Provenance ({self.mode}) of a build of {self._inputs.file}, for {self._platform}"]
+        lines += [f"  {material['uri']}  sha256:{material['digest']['sha256'][:12]}" for material in self.materials]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        cell = 'style="text-align:left;padding:1px 12px 1px 0"'
+        found = [(material["uri"], material["digest"]["sha256"][:12]) for material in self.materials]
+        rows = "".join(f"<tr><td {cell}>{html.escape(uri)}</td><td {cell}>sha256:{html.escape(digits)}</td></tr>" for uri, digits in found)
+        whole = html.escape(json.dumps(self.to_json(), indent=2))
+        head = f"<b>Provenance</b> of a build of {html.escape(self._inputs.file)}, for {html.escape(self._platform)}"
+        return f"{head}{TABLE}{rows}</table><details><summary>the whole document</summary><pre>{whole}</pre></details>"
+
+
+def _uri(base: Base, platform: str) -> str:
+    try:
+        return package_url(parse_reference(base.name), platform)
+    except InvalidReference:
+        return base.name
+
+
+def _digest(base: Base) -> str:
+    digest = (base.registry_digest or base.id).partition(":")[2]
+    return digest or hashlib.sha256(base.name.encode()).hexdigest()

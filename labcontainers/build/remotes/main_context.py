@@ -1,0 +1,78 @@
+"""The context of a build where it is not a folder of the user's: an address, or an archive that somebody hands over.
+
+It must not know the Dockerfile's meaning. No .dockerignore counts here, as in BuildKit: it is for what is sent from a folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from labcontainers.build.remotes.addresses import Address, GitAddress, WebAddress
+from labcontainers.build.remotes.elsewhere import Elsewhere
+from labcontainers.build.remotes.unfolding import unfold
+from labcontainers.errors import InvalidArgument, NotFound
+from labcontainers.images.archive.contents import Data
+from labcontainers.kernel.scoped_paths import open_in
+
+# BuildKit's name of a build argument
+KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
+_MOST_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class MainContext:
+    """A folder, what people know it by, and the text of the Dockerfile where that is all there is."""
+
+    folder: Path
+    shown: str
+    text: str | None = None
+
+
+def open_remote(elsewhere: Elsewhere, origin: Address | Data, *, keep_git_dir: str | None = None) -> MainContext:
+    """Fetch or unpack it; a file by HTTP that is no archive is a Dockerfile, beside which there is nothing. Raises LabError.
+
+    `keep_git_dir` is the value of the build argument KEEP_GIT_DIR, if it was given.
+    """
+    if isinstance(origin, GitAddress):
+        if origin.keep_git_dir is None:
+            origin = replace(origin, keep_git_dir=(keep_git_dir or "").lower() in ("1", "t", "true"))
+        return MainContext(elsewhere.folder(origin), origin.shown)
+    folder = elsewhere.places.new()
+    if not isinstance(origin, WebAddress):
+        if not unfold(elsewhere.spooled(origin), folder):
+            raise InvalidArgument("what was given as the context is no tar archive", "make it by tar, or name a folder")
+        return MainContext(folder, "the archive")
+    path = elsewhere.web_file(origin, elsewhere.web_digest(origin))
+    if unfold(path, folder):
+        return MainContext(folder, origin.shown)
+    with open(path, "rb") as file:
+        return MainContext(folder, origin.shown, _text(file.read(_MOST_BYTES + 1), origin.shown))
+
+
+def read_inside(context: MainContext, name: str) -> str:
+    """The text of a file in the context, whose links do not lead out of it; raises NotFound, InvalidArgument."""
+    root = os.open(context.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = open_in(root, name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise NotFound(f"no such Dockerfile: {name} of {context.shown}", "name it by -f") from None
+        raise InvalidArgument(f"cannot read the Dockerfile {name} of {context.shown}: {(error.strerror or '').lower()}") from None
+    finally:
+        os.close(root)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise InvalidArgument(f"the Dockerfile {name} of {context.shown} is not a file", "name it by -f")
+        return _text(file.read(_MOST_BYTES + 1), f"{name} of {context.shown}")
+
+
+def _text(data: bytes, what: str) -> str:
+    if len(data) > _MOST_BYTES:
+        raise InvalidArgument(f"{what} has more than {_MOST_BYTES} bytes: it is no Dockerfile", "is it an archive that is not known?")
+    if b"\0" in data:
+        raise InvalidArgument(f"{what} is neither an archive nor a Dockerfile", "tar archives may be plain, or by gzip, zstd, bzip2 or xz")
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""The way between a user's terminal or cell and a container's streams."""

@@ -1,0 +1,155 @@
+"""The verbs of a container that hold its standard streams, or those of a command in it: exec, attach, and a start that is attached.
+
+It must not know whose the other end is: a terminal, a widget, a socket or a program.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, overload
+
+from labcontainers.containers import exec as execs
+from labcontainers.containers.attaching import opening
+from labcontainers.containers.attaching.attach import Attachment
+from labcontainers.containers.attaching.exec_attach import ExecAttachment
+from labcontainers.containers.lifecycle import Lifecycle
+from labcontainers.containers.register import Record
+from labcontainers.containers.result import ExecResult, Output
+from labcontainers.errors import InvalidArgument
+
+
+class Interactive:
+    """What Container has of them."""
+
+    _lifecycle: Lifecycle
+    _record: Record
+
+    @property
+    def tty(self) -> bool:
+        """Whether it has a terminal of its own."""
+        return self._record.options.tty
+
+    def exec(
+        self,
+        command: Any,
+        *,
+        environment: Any = None,
+        user: str | None = None,
+        working_dir: str | None = None,
+        stdin: bytes | str | int | None = None,
+        on_output: Output | None = None,
+        detach: bool = False,
+        keep_output: bool = True,
+        privileged: bool = False,
+        tty: bool = False,
+    ) -> ExecResult:
+        """Run one more command in it (see containers.exec.run_exec); with `tty` in a terminal of its own, at which nobody types."""
+        if tty:
+            if stdin is not None:
+                raise InvalidArgument(
+                    "stdin does not go with tty: what is not a terminal is no input for one", "leave tty out, or exec_open()"
+                )
+            given = {"environment": environment, "user": user, "working_dir": working_dir, "privileged": privileged}
+            return opening.run_exec_in_terminal(
+                self._lifecycle, self._record, command, on_output=on_output, keep_output=keep_output, detach=detach, **given
+            )
+        return execs.run_exec(
+            self._lifecycle,
+            self._record,
+            command,
+            environment=environment,
+            user=user,
+            working_dir=working_dir,
+            stdin=stdin,
+            on_output=on_output,
+            detach=detach,
+            keep_output=keep_output,
+            privileged=privileged,
+        )
+
+    def exec_open(
+        self,
+        command: Any,
+        *,
+        tty: bool = False,
+        stdin: bool = True,
+        environment: Any = None,
+        user: str | None = None,
+        working_dir: str | None = None,
+        privileged: bool = False,
+        size: tuple[int, int] = (0, 0),
+        detach_keys: str | None = None,
+    ) -> ExecAttachment:
+        """Run one more command in it and hold its streams: iterate, write(), close_stdin(), and its exit_code at the end.
+
+        With `tty` in a terminal of `size` (rows, columns). Raises as exec does.
+        """
+        return opening.open_exec(
+            self._lifecycle,
+            self._record,
+            command,
+            tty=tty,
+            stdin=stdin,
+            environment=environment,
+            user=user,
+            working_dir=working_dir,
+            privileged=privileged,
+            size=size,
+            detach_keys=detach_keys,
+        )
+
+    @overload
+    def attach(
+        self,
+        *,
+        stdin: bool = ...,
+        stdout: bool = ...,
+        stderr: bool = ...,
+        stream: Literal[True] = ...,
+        logs: bool = ...,
+        detach_keys: str | None = ...,
+    ) -> Attachment: ...
+    @overload
+    def attach(
+        self,
+        *,
+        stdin: bool = ...,
+        stdout: bool = ...,
+        stderr: bool = ...,
+        stream: Literal[False],
+        logs: bool = ...,
+        detach_keys: str | None = ...,
+    ) -> bytes: ...
+    def attach(
+        self,
+        *,
+        stdin: bool = True,
+        stdout: bool = True,
+        stderr: bool = True,
+        stream: bool = True,
+        logs: bool = False,
+        detach_keys: str | None = None,
+    ) -> Attachment | bytes:
+        """Its standard streams from now on, with `logs` also what it wrote before; without `stream`, all of it as bytes once it has ended.
+
+        Input is taken where it was created with stdin_open. Raises Conflict when it does not run, InvalidArgument.
+        """
+        streams = [number for number, wanted in enumerate((stdin and stream, stdout, stderr)) if wanted]
+        attachment = opening.attach(self._lifecycle, self._record, streams, logs=logs, detach_keys=detach_keys)
+        if stream:
+            return attachment
+        with attachment:
+            return b"".join(data for _, data in attachment)
+
+    def start_open(
+        self, *, foreground: bool = False, stdin: bool = True, size: tuple[int, int] = (0, 0), detach_keys: str | None = None
+    ) -> Attachment:
+        """Start it, attached from its first byte on. One in the `foreground` ends when the attachment is closed, unless that was detached.
+
+        Raises StartFailed, or Conflict when it runs.
+        """
+        size = opening.size_of(*size)
+        return opening.start(self._lifecycle, self._record, foreground=foreground, stdin=stdin, size=size, detach_keys=detach_keys)
+
+    def resize(self, height: int, width: int) -> None:
+        """Set the size of its terminal in characters; raises InvalidArgument, and Conflict when it does not run or has no terminal."""
+        opening.resize(self._lifecycle, self._record, height, width)

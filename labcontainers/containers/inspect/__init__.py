@@ -1,0 +1,1 @@
+"""Docker's inspect document of a container."""

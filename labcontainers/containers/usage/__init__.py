@@ -1,0 +1,1 @@
+"""What a container uses and what runs in it, sampled while somebody looks."""

@@ -1,0 +1,52 @@
+"""Which shared image stores are read, and what `doctor` tells of them; it must not know how they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labcontainers.errors import LabError
+from labcontainers.images.catalog import Catalog
+from labcontainers.kernel.probe import Check
+from labcontainers.runtime.process import LauncherProcess
+from labcontainers.store.layout import Store
+
+if TYPE_CHECKING:
+    from labcontainers.images.shared.borrowing import SharedImages
+
+
+class ImageStores:
+    """The shared image stores of an engine, those of the first one first."""
+
+    def __init__(self, said: Sequence[Path | str] | None) -> None:
+        """Those that were said, else those of LABCONTAINERS_IMAGE_STORES, separated by `:` as in PATH."""
+        parts = (os.environ.get("LABCONTAINERS_IMAGE_STORES") or "").split(":") if said is None else said
+        self.paths = tuple(Path(part).expanduser().absolute() for part in parts if part)
+        self._images: SharedImages | None = None
+
+    def give_to(self, catalog: Catalog, store: Store, launcher: LauncherProcess) -> None:
+        """Let the catalog know their images; nothing is read now, nor imported where there are none."""
+        if self.paths:
+            from labcontainers.images.shared.borrowing import SharedImages
+
+            catalog.shared = self._images = SharedImages(self.paths, store, catalog, launcher)
+
+    def checks(self) -> list[Check]:
+        """One for each: whether it can be used, and whether its trees are read where they are or their layers unpacked."""
+        return [] if self._images is None else [_check(self._images, place) for place in self.paths]
+
+
+def _check(images: SharedImages, place: Path) -> Check:
+    name = f"image store {place}"
+    store = next(store for store in images.stores if store.path == place)
+    try:
+        count, ids = len(store.images()), store.ids
+        here = ids == images.ids
+    except LabError as error:
+        return Check(name, False, reason=error.message, fix=error.hint)
+    if here:
+        return Check(name, True, f"images: {count}, read where they are")
+    detail = f"images: {count}, unpacked from its bytes into your own store, since it has {ids} and you have {images.ids}"
+    return Check(name, None, detail)

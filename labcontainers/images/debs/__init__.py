@@ -1,0 +1,1 @@
+"""Images from a Debian or Ubuntu package mirror: a layer for each package, without dpkg, chroot or root."""

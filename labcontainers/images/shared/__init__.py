@@ -1,0 +1,1 @@
+"""Image stores that many users read and nobody copies: how they are read, used and written."""
