@@ -64,14 +64,19 @@ def _without(usage: int | None, cache: int) -> int | None:
 
 
 def _block_v1(directory: str) -> tuple[int | None, int | None]:
-    """Lines `8:0 Read 4096`, for each device; the recursive file counts the groups in this one too (Linux 4.18)."""
+    """Lines `8:0 Read 4096`, for each device; the recursive file counts the groups in this one too (Linux 4.18).
+
+    Without such a line nothing is known: since Linux 6.10 a device is counted only once some group's use of it is limited.
+    """
     text = files.read(f"{directory}/blkio.throttle.io_service_bytes_recursive")
     if text is None:
         text = files.read(f"{directory}/blkio.throttle.io_service_bytes")
     if text is None:
         return None, None
-    rows = [line.split() for line in text.splitlines()]
-    read, written = (sum(int(row[2]) for row in rows if len(row) == 3 and row[1] == kind) for kind in ("Read", "Write"))
+    rows = [row for row in map(str.split, text.splitlines()) if len(row) == 3]
+    if not rows:
+        return None, None
+    read, written = (sum(int(row[2]) for row in rows if row[1] == kind) for kind in ("Read", "Write"))
     return read, written
 
 

@@ -90,7 +90,7 @@ INSTRUCTIONS = (
     Row("`COPY --parents`", B + "COPY --parents data/./deep/three /p/\nRUN cat /p/deep/three", said="3"),
     Row("`COPY --exclude`", B + "COPY --exclude=*.log --exclude=deep data /e\nRUN ls /e", said="^one$"),
     Row("`VOLUME`", B + 'VOLUME ["/x"]\nVOLUME /v', tells=("Config.Volumes", {"/v": {}, "/x": {}})),
-    Row("`USER`", B + "USER lab\nRUN id -un", said="lab"),
+    Row("`USER`", B + "USER lab\nRUN id -un", said="lab", unless="single id"),
     Row("`WORKDIR`", B + "WORKDIR /one\nWORKDIR two\nRUN pwd", said="/one/two"),
     Row("`ARG`", B + "ARG A=1\nARG B=${A}2 C\nRUN echo $A $B [$C]", flags="--build-arg C=3", said=r"1 12 \[3\]"),
     Row("platform arguments", B + "ARG TARGETOS TARGETARCH\nRUN echo $TARGETOS", said="linux"),

@@ -325,6 +325,13 @@ def test_usage_of_version_1_is_read(tmp_path: Path) -> None:
     assert group.read() == CgroupUsage(1_500_000_000, 4_000_000, 16777216, 3, 4100, 1)
 
 
+def test_a_version_1_that_counts_no_device_tells_nothing_of_storage(tmp_path: Path) -> None:
+    # Linux 6.10 and newer, as long as no use of a device is limited
+    group = hybrid(tmp_path).create(ID)
+    fill(group.v1["blkio"], blkio__throttle__io_service_bytes_recursive="Total 0\n")
+    assert (group.read().block_read_bytes, group.read().block_write_bytes) == (None, None)
+
+
 def test_usage_of_version_2_is_read(tmp_path: Path) -> None:
     group = version_2(tmp_path).create(ID)
     assert group.unified is not None
