@@ -17,6 +17,11 @@ _VARIABLE = "BUILDKIT_PROGRESS"
 FLAG = Flag(("--progress",), f"how it tells what it does: {', '.join(MODES)}; by default {_VARIABLE}, else auto", metavar="MODE")
 
 
+def only_tells(arguments: Mapping[str, Any]) -> bool:
+    """Whether --check or --call asks about the Dockerfile, and nothing is built."""
+    return bool(arguments["check"]) or arguments["call"] not in (None, "build")
+
+
 def mode_of(arguments: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> str:
     """What --progress says, else the environment, else auto; --quiet is `quiet`. Raises InvalidArgument."""
     said, source = arguments.get("progress"), "--progress"

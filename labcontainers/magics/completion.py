@@ -77,14 +77,15 @@ def _after(words: list[str], beginning: str) -> list[str]:
 
 def _of_command(words: list[str], beginning: str) -> list[str]:
     from labcontainers.commands.table import find
-    from labcontainers.magics.variable import OUT
+    from labcontainers.magics.variable import own_flags
 
     try:
         command, rest = find(words)
-        found = command.take_apart(rest, (OUT,))
+        known = (*command.flags, *own_flags(command.name))
+        found = command.take_apart(rest, own_flags(command.name))
     except LabError:
         return []
-    flags = {name: flag for flag in (*command.flags, OUT) for name in flag.names}
+    flags = {name: flag for flag in known for name in flag.names}
     if found.expects is not None:
         return _beginning(_names(found.expects.completes, beginning), beginning)
     if beginning.startswith("-") and not found.flags_ended:
@@ -121,6 +122,10 @@ def _names_of(kind: str, beginning: str) -> list[str]:
         return [name.partition(" ")[0] for name in COMMANDS]
     if kind == "path":
         return _paths(beginning)
+    if kind == "draft":
+        from labcontainers.build.drafts import DRAFTS
+
+        return [draft.name for draft in DRAFTS.list()]
     from labcontainers import session
 
     engine = session.existing_engine()

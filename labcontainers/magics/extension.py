@@ -96,9 +96,11 @@ def _warm_up() -> None:
 def unload(shell: Any) -> None:
     """Take away all that load() added, and close the engine. Detached containers go on."""
     from labcontainers import session, widgets
+    from labcontainers.build.drafts import DRAFTS
 
     extension = _LOADED.pop(shell, None)
     if extension is not None:
         extension.take_away()
+    DRAFTS.clear()
     widgets.close_all()
     session.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
 
         Commands: run create exec attach start stop restart kill pause unpause rm wait rename update
         ps inspect explain top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
-        images image rmi tag history build builder buildx bootstrap pull push login logout search save load import manifest
+        images image rmi tag history build dockerfile builder buildx bootstrap pull push login logout search save load import manifest
         volume network system version info doctor help
 
         `%container help` tells what each does, `%container help run` or `%container run --help` lists its flags.
@@ -60,16 +61,31 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
 
         Files are copied from the notebook's folder, or from `--context FOLDER`. The text is taken as it is.
         `--build-arg NAME=VALUE`, `--target STAGE`, `--no-cache` and others: `%container help build`. `--out NAME` keeps the Build.
+
+        A Dockerfile may be written in several cells, each of which builds what stands so far:
+
+            %%dockerfile --append hello           begins the Dockerfile `hello`, or goes on with it
+            RUN echo again >> /greeting
+
+        A cell that runs again replaces what it gave before. `%container dockerfile show hello` shows all of it, and
+        `%container dockerfile export hello` writes it to a file.
         """
         return self._execute(["build", *split_words(line, self.shell.user_ns)], cell)
 
     def _execute(self, words: list[str], cell: str | None) -> Any:
         from labcontainers import session
-        from labcontainers.commands.table import execute, understand
-        from labcontainers.magics.variable import OUT, variable_name
+        from labcontainers.commands.table import execute, find, understand
+        from labcontainers.magics.appending import appended
+        from labcontainers.magics.variable import own_flags, variable_name
 
-        said = understand(words, (OUT,))
+        said = understand(words, own_flags(find(words or ["help"])[0].name))
         variable = variable_name(said.arguments)
+        part = appended(said.arguments, cell, self.shell)
+        if part is not None:
+            said, cell = replace(said, arguments=part.arguments(said.arguments)), part.so_far.text
+            if not part.so_far.has_stage:
+                part.keep()
+                return self._keep(variable, part.so_far)
         output = CellOutput()
         progress = _progress_of(said.command.name, said.arguments)
         try:
@@ -84,6 +100,8 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
                 cancel=getattr(progress, "cancel", None),
             )
         except BaseException as error:
+            if part is not None:
+                part.tell_place(error)
             if progress is not None:
                 progress.finish(error)
             if isinstance(error, ContainerExit):
@@ -95,6 +113,11 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
             progress.finish(value)
         for warning in getattr(value, "warnings", ()) if said.command.name == "run" else ():
             print(f"warning: {warning}", file=sys.stderr)
+        if part is not None:
+            part.keep()
+        return self._keep(variable, value)
+
+    def _keep(self, variable: str | None, value: Any) -> Any:
         if variable is not None:
             self.shell.user_ns[variable] = value
         return value
@@ -105,11 +128,9 @@ def _progress_of(command: str, arguments: Mapping[str, Any]) -> Any:
     if arguments["help"] or arguments.get("quiet"):
         return None
     if command == "build":
-        if arguments["check"] or arguments["call"] not in (None, "build"):
-            return None
-        from labcontainers.commands.build_progress import mode_of
+        from labcontainers.commands.build_progress import mode_of, only_tells
 
-        mode = mode_of(arguments)
+        mode = "quiet" if only_tells(arguments) else mode_of(arguments)
         return None if mode == "quiet" else _BuildProgress(arguments["tag"], mode)
     if command in ("pull", "push", "load", "import", "run", "create"):
         from labcontainers.magics.transfers import display_of

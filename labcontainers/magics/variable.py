@@ -1,4 +1,4 @@
-"""The magics' own flag, `--out NAME`; it must not know commands."""
+"""The magics' own flags: `--out NAME`, and `--append NAME` of a build; it must not know how a command works."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from labcontainers.commands.parser import Flag
 from labcontainers.errors import InvalidArgument
 
 OUT = Flag(("--out",), "keep the result in this variable", metavar="NAME")
+
+APPEND = Flag(("--append",), "continue the Dockerfile of this name with the cell, and build all of it", metavar="NAME", completes="draft")
+
+
+def own_flags(command: str) -> tuple[Flag, ...]:
+    """Those that the magics add to a command."""
+    return (OUT, APPEND) if command == "build" else (OUT,)
 
 
 def variable_name(arguments: Mapping[str, Any]) -> str | None:

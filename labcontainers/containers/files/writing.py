@@ -38,15 +38,20 @@ def refusal(path: Path, flag: str, error: OSError) -> LabError:
     return kind(f"{flag}: {path}: {reason}", "name another file")
 
 
-def save_file(place: Path, write: Callable[[FileIO], object], flag: str = "--output") -> None:
+def save_file(place: Path, write: Callable[[FileIO], object], flag: str = "--output", mode: int = 0o600) -> None:
     """Into a file of another name first, so that the one that was asked for is whole or not there.
 
-    A pipe or a device is written as it is. What goes wrong with the file is told by `flag` and the path.
+    As Docker's, it is readable for its owner alone, unless another `mode` is given. A pipe or a device is written as it is. What goes wrong
+    with the file is told by `flag` and the path.
     """
     whole = place.exists() and not place.is_file()
     half = place if whole else place.with_name(f".{secrets.token_hex(8)}.part")
+
+    def opener(path: str, flags: int) -> int:
+        return os.open(path, flags, mode)
+
     try:
-        with writing(place, flag), open(half, "wb" if whole else "xb", buffering=0, opener=_private) as file:
+        with writing(place, flag), open(half, "wb" if whole else "xb", buffering=0, opener=opener) as file:
             write(file)
         if not whole:
             with writing(place, flag):
@@ -54,11 +59,6 @@ def save_file(place: Path, write: Callable[[FileIO], object], flag: str = "--out
     finally:
         if not whole:
             half.unlink(missing_ok=True)
-
-
-def _private(path: str, flags: int) -> int:
-    """As Docker, readable for its owner alone."""
-    return os.open(path, flags, 0o600)
 
 
 def write_pieces(file: FileIO, stream: Iterable[bytes]) -> None:

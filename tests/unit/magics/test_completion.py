@@ -43,6 +43,7 @@ OFFERED = [
     ("%container container ls --a", {"--all"}),
     ("%container rmi red", {"redis"}),
     ("%%dockerfile --ta", {"--tag", "--target"}),
+    ("%%dockerfile --app", {"--append"}),
     ("%%dockerfile -t x\nFROM lab/p", {"lab/python"}),
     ("%%dockerfile -t x\nFROM lab/base\nWO", {"WORKDIR"}),
     ("%%dockerfile -t x\nen", {"ENV", "ENTRYPOINT"}),
