@@ -109,6 +109,23 @@ def test_failed_step_shows_its_output_and_the_line(lab: Server, open_notebook: O
     expect(error).not_to_contain_text("Traceback")
 
 
+def test_a_cell_that_runs_again_replaces_its_part_of_the_dockerfile(lab: Server, open_notebook: Open) -> None:
+    cells = [LOAD, "%%dockerfile --append parts\nFROM lab/base\nRUN echo first", "%%dockerfile --append parts\nRUN echo second"]
+    page = open_notebook(lab, cells)
+    page.run_all()
+    last = page.locator(".labc-build").last
+    expect(last.locator(".labc-head .labc-badge")).to_have_text("built")
+    page.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells[2].setSource("
+        "'%%dockerfile --append parts\\nRUN echo other')"
+    )
+    page.run_all()
+    expect(page.locator(".labc-build").last.locator(".labc-step").last).to_contain_text("echo other")
+    expect(page.locator(".labc-build").last.locator(".labc-head .labc-badge")).to_have_text("built")
+    shown = page.output_of("print(get_ipython().run_line_magic('container', 'dockerfile show parts').text)")
+    assert shown == "FROM lab/base\nRUN echo first\nRUN echo other"
+
+
 def test_mistake_in_the_dockerfile_is_shown_with_its_line(lab: Server, open_notebook: Open) -> None:
     page = open_notebook(lab, [LOAD, MISTAKEN])
     page.run_all()

@@ -149,3 +149,16 @@ def test_interrupting_a_cell_stops_its_container_and_says_so(notebook: Notebook,
     assert isinstance(notebook.error, Interrupted)
     assert "container busy was interrupted, and ended with exit code 5" in shown.stdout
     assert engine.containers.get("busy").state.exit_code == 5
+
+
+def test_a_dockerfile_in_cells_builds_the_same_image_as_in_one(notebook: Notebook, place: Path) -> None:
+    notebook.run("%%dockerfile --append parts --network none\nFROM lab/base AS made\nRUN echo one > /file\n")
+    notebook.run("%%dockerfile --append parts --network none\nRUN cat /nowhere\n")
+    assert isinstance(notebook.error, StepFailed)
+    assert "line 1 of this cell" in notebook.error.hint
+    notebook.run("%%dockerfile --append parts --network none --out built\nFROM lab/base\nCOPY --from=made /file /copy\n")
+    assert notebook.error is None
+    notebook.run("%container dockerfile export parts")
+    notebook.run("whole = %container build --network none -t whole .")
+    assert notebook.names["whole"].image.id == notebook.names["built"].image.id
+    assert "one" in notebook.run(f"%container run {QUICK} parts cat /copy").stdout
