@@ -135,7 +135,7 @@ class Builder:
         verification = verify(self._store, plan, work, lambda before: VerifyingExecutor(before, *tools), run_of) if request.verify else None
         duration_s = time.monotonic() - begun
         on_event(BuildFinished(image.id, tuple(tag.familiar for tag in tags), duration_s))
-        inputs = _inputs(request, plan, file, text, images)
+        inputs = replace(_inputs(request, plan, file, text, images), remotes=elsewhere.used)
         return Build(image, work.records, duration_s, warnings, work.edges, verification, inputs)
 
     def describe(self, request: BuildRequest, call: Call) -> CheckResult | Outline | Targets:

@@ -139,6 +139,9 @@ class TestAddByHttp:
         first = bench.add(f"{site.url}/x /x")
         again = bench.add(f"{site.url}/x /x")
         assert (again.image.id, again.steps[-1].cached) == (first.image.id, True)
+        material = {"uri": f"{site.url}/x", "digest": {"sha256": hashlib.sha256(b"one").hexdigest()}}
+        assert material in first.provenance.materials
+        assert again.provenance.materials == first.provenance.materials
         assert [asked.headers.get("if-none-match") is None for asked in site.server.asked] == [True, False]
         other_place = bench.add(f"{site.url}/x /y")
         assert not other_place.steps[-1].cached

@@ -107,6 +107,7 @@ def test_what_counts_for_the_cache_is_the_commit(bench: Bench, site: GitSite) ->
     assert bench.add(f"{site.url}/r.git#{commit} /").steps[-1].cached
     assert bench.add(f"--checksum={commit} {site.url}/r.git#main /").steps[-1].cached
     assert site.asked == []
+    assert {"uri": f"{site.url}/r.git#main", "digest": {"sha1": commit}} in promised.provenance.materials
     site.commit("r.git", {"f": "two"})
     assert not bench.add(f"{site.url}/r.git /").steps[-1].cached
 

@@ -27,6 +27,15 @@ class Base:
     id: str
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Remote:
+    """What the build took from elsewhere: its address without user and password, and its digest, or the commit, in hexadecimal digits."""
+
+    uri: str
+    algorithm: str
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class BuildInputs:
     """`file` is the Dockerfile's name, `text` what is in it, `epoch` SOURCE_DATE_EPOCH in seconds; `secrets` and `agents` are ids alone."""
@@ -41,6 +50,7 @@ class BuildInputs:
     secrets: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     bases: tuple[Base, ...] = ()
+    remotes: tuple[Remote, ...] = ()
 
 
 def bases_of(plan: BuildPlan, find: Callable[[str], Found]) -> tuple[Base, ...]:

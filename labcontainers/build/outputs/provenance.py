@@ -1,7 +1,8 @@
 """Where an image comes from, as SLSA's provenance: equal builds give equal documents. It must not know where it is kept.
 
-Mode `min` tells the base images and how the build was asked for without its arguments; `max` has the Dockerfile, the arguments and the
-steps, too. Sources: slsa.dev/spec/v1.0/provenance; BuildKit, docs/attestations/slsa-definitions.md; purl-spec, type docker.
+Mode `min` tells the base images, what came from addresses, and how the build was asked for without its arguments; `max` has the
+Dockerfile, the arguments and the steps, too. Sources: slsa.dev/spec/v1.0/provenance; BuildKit, docs/attestations/slsa-definitions.md;
+purl-spec, type docker.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Provenance:
     @property
     def materials(self) -> list[dict[str, Any]]:
         """What was used: its URI, and its digest; of an image that no registry is known to have, that of its config."""
-        return [{"uri": _uri(base, self._platform), "digest": {"sha256": _digest(base)}} for base in self._inputs.bases]
+        images = [{"uri": _uri(base, self._platform), "digest": {"sha256": _digest(base)}} for base in self._inputs.bases]
+        return [*images, *({"uri": one.uri, "digest": {one.algorithm: one.digest}} for one in self._inputs.remotes)]
 
     def to_json(self) -> dict[str, Any]:
         """The predicate."""
@@ -87,15 +89,20 @@ class Provenance:
             metadata["buildkit_metadata"] = {"source": {"infos": [{"filename": inputs.file, "language": "Dockerfile", "data": data}]}}
         return {"buildDefinition": definition, "runDetails": {"builder": {"id": self._builder_id}, "metadata": metadata}}
 
+    def _shown(self) -> list[tuple[str, str]]:
+        """The materials with the beginning of their digests."""
+        return [(one["uri"], f"{name}:{digest[:12]}") for one in self.materials for name, digest in one["digest"].items()]
+
     def __repr__(self) -> str:
         lines = [f"Provenance ({self.mode}) of a build of {self._inputs.file}, for {self._platform}"]
-        lines += [f"  {material['uri']}  sha256:{material['digest']['sha256'][:12]}" for material in self.materials]
+        lines += [f"  {uri}  {digest}" for uri, digest in self._shown()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         cell = 'style="text-align:left;padding:1px 12px 1px 0"'
-        found = [(material["uri"], material["digest"]["sha256"][:12]) for material in self.materials]
-        rows = "".join(f"<tr><td {cell}>{html.escape(uri)}</td><td {cell}>sha256:{html.escape(digits)}</td></tr>" for uri, digits in found)
+        rows = "".join(
+            f"<tr><td {cell}>{html.escape(uri)}</td><td {cell}>{html.escape(digest)}</td></tr>" for uri, digest in self._shown()
+        )
         whole = html.escape(json.dumps(self.to_json(), indent=2))
         head = f"<b>Provenance</b> of a build of {html.escape(self._inputs.file)}, for {html.escape(self._platform)}"
         return f"{head}{TABLE}{rows}</table><details><summary>the whole document</summary><pre>{whole}</pre></details>"

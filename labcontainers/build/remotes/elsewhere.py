@@ -15,6 +15,7 @@ from types import TracebackType
 
 from labcontainers.build.cancelling import Cancel
 from labcontainers.build.context import Context, HashCache, open_context
+from labcontainers.build.outputs.inputs import Remote
 from labcontainers.build.remotes.addresses import GitAddress, WebAddress
 from labcontainers.build.remotes.git_trees import GitTree, GitTrees
 from labcontainers.build.remotes.layouts import load_layout
@@ -32,6 +33,7 @@ from labcontainers.store.layout import Store
 
 # what a file is called that is all of a context, as in BuildKit
 FILE = "context"
+_SHA1_DIGITS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,8 @@ class Elsewhere:
         self._lock = threading.RLock()
         self._contexts: dict[str, Context] = {}
         self._layouts: dict[str, Origin] = {}
-        self.web_digest = self._web.digest
         self.web_file = self._web.file
-        self.tree: Callable[[GitAddress], GitTree] = self._git.tree
+        self._used: set[Remote] = set()
 
     def __enter__(self) -> Elsewhere:
         return self
@@ -117,6 +118,28 @@ class Elsewhere:
         assert isinstance(found, WebAddress | GitAddress)
         folder = self.folder(found)
         return Context(folder, shown=found.shown)
+
+    def web_digest(self, address: WebAddress) -> str:
+        """The digest of a file by HTTP, "sha256:…"; raises LabError."""
+        digest = self._web.digest(address)
+        self._use(Remote(address.shown, *digest.split(":", 1)))
+        return digest
+
+    def tree(self, address: GitAddress) -> GitTree:
+        """Which tree an address of git means now; raises LabError."""
+        tree = self._git.tree(address)
+        self._use(Remote(address.shown, "sha1" if len(tree.commit) == _SHA1_DIGITS else "sha256", tree.commit))
+        return tree
+
+    def _use(self, remote: Remote) -> None:
+        with self._lock:
+            self._used.add(remote)
+
+    @property
+    def used(self) -> tuple[Remote, ...]:
+        """What came from addresses so far, in their order."""
+        with self._lock:
+            return tuple(sorted(self._used))
 
     def folder(self, address: WebAddress | GitAddress) -> Path:
         """A folder with the tree of git, or with what is in an archive; any other file lies alone in it, as `context`, as in BuildKit."""

@@ -27,9 +27,12 @@ _HEX = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True)
 class GitTree:
-    """One tree: `identity` tells it from all others, and `checked_out()` gives the folder with its files, fetched when first asked."""
+    """One tree: `identity` tells it from all others, `commit` which one it is of, and `checked_out()` gives the folder with its files,
+    fetched when first asked.
+    """
 
     identity: str
+    commit: str
     checked_out: Callable[[], Path]
 
 
@@ -65,7 +68,7 @@ class GitTrees:
                 commit = self._resolved(address).commit
         keeps = bool(address.keep_git_dir)
         told = ["git", commit, address.subdir, address.submodules, address.remote if keeps else "", keeps]
-        return GitTree(json.dumps(told), partial(self._checked_out, address))
+        return GitTree(json.dumps(told), commit, partial(self._checked_out, address))
 
     def _lock_of(self, address: GitAddress) -> threading.Lock:
         with self._lock:

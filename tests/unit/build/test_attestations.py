@@ -11,7 +11,7 @@ import pytest
 
 from labcontainers.build.outputs.annotations import Annotations, parse_annotations
 from labcontainers.build.outputs.attests import Attests, parse_attests
-from labcontainers.build.outputs.inputs import Base, BuildInputs
+from labcontainers.build.outputs.inputs import Base, BuildInputs, Remote
 from labcontainers.build.outputs.metadata import metadata_of
 from labcontainers.build.outputs.provenance import PREDICATE, Provenance, package_url
 from labcontainers.errors import InvalidArgument, Unsupported
@@ -140,6 +140,7 @@ INPUTS = BuildInputs(
     ("key",),
     (),
     (Base("lab/base", "", ID), Base("registry.example/x:1", "sha256:" + "cd" * 32, ID)),
+    (Remote("https://host/file", "sha256", "ef" * 32), Remote("https://host/x.git#main", "sha1", "12" * 20)),
 )
 
 
@@ -148,6 +149,8 @@ def test_provenance_is_slsas_and_tells_materials_and_the_times_of_the_epoch() ->
     assert found["buildDefinition"]["resolvedDependencies"] == [
         {"uri": "pkg:docker/lab/base@latest?platform=linux%2Famd64", "digest": {"sha256": "ab" * 32}},
         {"uri": "pkg:docker/registry.example/x@1?platform=linux%2Famd64", "digest": {"sha256": "cd" * 32}},
+        {"uri": "https://host/file", "digest": {"sha256": "ef" * 32}},
+        {"uri": "https://host/x.git#main", "digest": {"sha1": "12" * 20}},
     ]
     metadata = found["runDetails"]["metadata"]
     assert metadata["startedOn"] == metadata["finishedOn"] == "2020-09-13T12:26:40Z"
@@ -169,6 +172,7 @@ def test_the_mode_max_has_the_dockerfile_the_arguments_and_the_steps() -> None:
     assert found["runDetails"]["builder"]["id"] == "https://ci"
     assert "registry.example/x" in repr(made)
     assert "registry.example/x" in made._repr_html_()
+    assert "https://host/x.git#main  sha1:121212121212" in repr(made)
 
 
 def test_names_are_package_urls() -> None:
