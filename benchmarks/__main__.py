@@ -10,16 +10,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks import kernels, report
+from benchmarks.builds import compare_builds
 from benchmarks.commits import compare_commits
 from benchmarks.contexts import scans
 from benchmarks.daemon import docker_environment
 from benchmarks.many import compare_many
-from benchmarks.peers import Builder, Docker, Peer, build_context, change_a_file, present
+from benchmarks.peers import Docker, Peer, present
 from benchmarks.transfers import compare_transfers
 from labcontainers import Engine
 from scripts.lesson import remove_tree
@@ -70,7 +70,7 @@ def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds:
         in_a_row = back_to_back({peer.name: peer.run for peer in peers if peer.name in runs}, rounds)
         started = {peer.name: pid for peer in peers if (pid := started_or_none(peer))}
         execs = interleaved({peer.name: peer.exec for peer in peers if peer.name in started}, rounds)
-        builds = compare_builds(peers, build_context(folder / "build" / "context"), max(3, rounds // 5))
+        builds = compare_builds(peers, folder / "build", max(3, rounds // 5), interleaved)
         execs_in_a_row = back_to_back({peer.name: peer.exec for peer in peers if peer.name in execs}, rounds)
         numbers = compare_many(engine, peers) if many else []
         docker_peer = next((peer for peer in peers if isinstance(peer, Docker)), None)
@@ -94,28 +94,6 @@ def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds:
         f"- Private memory of the process that stays beside a container, after these execs: {', '.join(memory)}.",
         *numbers,
     ]
-
-
-def compare_builds(peers: Sequence[Peer], context: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Durations of three kinds of build, by kind and peer, of those that build: 5 RUN and a COPY of 300 files."""
-    builders = [peer for peer in peers if isinstance(peer, Builder)]
-
-    def changed(builder: Builder) -> Callable[[], float]:
-        def build() -> float:
-            change_a_file(context)
-            return builder.build(context, no_cache=False)
-
-        return build
-
-    return {
-        "build, 5 RUN and 300 files, no cache": interleaved(
-            {builder.name: partial(builder.build, context, no_cache=True) for builder in builders}, rounds
-        ),
-        "the same, 1 of 300 files changed": interleaved({builder.name: changed(builder) for builder in builders}, rounds),
-        "the same, all cached": interleaved(
-            {builder.name: partial(builder.build, context, no_cache=False) for builder in builders}, rounds
-        ),
-    }
 
 
 def started_or_none(peer: Peer) -> int | None:

@@ -20,19 +20,6 @@ if TYPE_CHECKING:
 IMAGE = "lab/base"
 DOCKER_IMAGE = "lab-benchmark:latest"
 BUILT = "lab-benchmark-built"
-CONTEXT_FILES = 300
-DOCKERFILE = """\
-FROM {base}
-ENV A=1
-WORKDIR /app
-RUN echo one > /one
-RUN echo two > /two
-COPY . /app/
-RUN find /app -type f | wc -l > /three
-RUN echo four > /four
-RUN echo five > /five
-CMD ["sh"]
-"""
 
 
 class Peer(Protocol):
@@ -59,8 +46,8 @@ class Builder(Protocol):
 
     name: str
 
-    def build(self, context: Path, *, no_cache: bool) -> float:
-        """Build DOCKERFILE without a network; the seconds until the image has its name."""
+    def build(self, context: Path, text: str, *, no_cache: bool) -> float:
+        """Build a Dockerfile, in which {base} stands for the base image, without a network; the seconds until the image has its name."""
 
 
 class Ours:
@@ -88,10 +75,9 @@ class Ours:
         self.sleeper.exec(["true"]).check()
         return time.perf_counter() - started
 
-    def build(self, context: Path, *, no_cache: bool) -> float:
-        text = DOCKERFILE.format(base=IMAGE)
+    def build(self, context: Path, text: str, *, no_cache: bool) -> float:
         started = time.perf_counter()
-        self.engine.images.build(context, dockerfile_text=text, tags=[BUILT], no_cache=no_cache, network="none")
+        self.engine.images.build(context, dockerfile_text=text.format(base=IMAGE), tags=[BUILT], no_cache=no_cache, network="none")
         return time.perf_counter() - started
 
     def close(self) -> None:
@@ -190,9 +176,9 @@ class Docker(CommandLine):
     def exec(self) -> float:
         return self.timed("docker", "exec", self.container, "true")
 
-    def build(self, context: Path, *, no_cache: bool) -> float:
+    def build(self, context: Path, text: str, *, no_cache: bool) -> float:
         dockerfile = context.with_name("Dockerfile")
-        dockerfile.write_text(DOCKERFILE.format(base=DOCKER_IMAGE))
+        dockerfile.write_text(text.format(base=DOCKER_IMAGE))
         options = ["--network", "none", "--tag", BUILT, "--file", str(dockerfile), *(["--no-cache"] if no_cache else [])]
         return self.timed("docker", "build", *options, str(context))
 
@@ -220,20 +206,6 @@ class Docker(CommandLine):
             self.timed("docker", "rmi", DOCKER_IMAGE)
         finally:
             super().close()
-
-
-def build_context(folder: Path) -> Path:
-    """A folder with CONTEXT_FILES files of 2 kB in ten directories."""
-    for number in range(CONTEXT_FILES):
-        path = folder / f"d{number % 10}" / f"f{number}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(os.urandom(2000))
-    return folder
-
-
-def change_a_file(context: Path) -> None:
-    """Give one file of the context other content."""
-    (context / "d0" / "f0").write_bytes(os.urandom(2000))
 
 
 def copy_of_root(engine: Engine, target: Path) -> Path:
