@@ -33,7 +33,7 @@ def check(name: str, *subjects: Any) -> Outcome:
     try:
         outcome = function(*_fitting(function, subjects))
     except LabError as error:
-        outcome = not_yet(f"{error.message}.", error.hint)
+        outcome = not_yet(f"{error.message[:1].upper()}{error.message[1:]}.", error.hint)
     except OSError as error:
         outcome = not_yet(f"{error.filename or 'The process'} cannot be read: {error.strerror}.", "is the process still running?")
     return replace(outcome, name=name)

@@ -33,7 +33,7 @@ def oom(container: Container) -> Outcome:
     """A container whose program the kernel killed for lack of memory."""
     state = container.state
     if container.warnings:
-        return not_here(f"{container.warnings[0]}.")
+        return not_here(_sentence(container.warnings[0]))
     if state.running:
         return not_yet(f"{container.name} is still {state.status}.", "let it want more memory than it may have, and wait for its end")
     if not state.oom_killed:
@@ -66,7 +66,7 @@ def pids(container: Container, *, machine: Machine = _HERE) -> Outcome:
         return not_yet(found, "`--pids-limit 20` lets it have twenty")
     if not group.forks_refused:
         found = f"{container.name} may have {limit} processes, and never wanted more."
-        return not_yet(found, "let a shell in it start thirty: `for i in $(seq 30); do sleep 60 & done`")
+        return not_yet(found, "let a shell in it start thirty: `for i in $(seq 30); do sleep 60 > /dev/null 2>&1 & done`")
     return passed(f"{container.name} may have {limit} processes, and {group.forks_refused} more were refused.")
 
 
@@ -96,7 +96,7 @@ def _group(container: Container, controller: str, machine: Machine) -> Group | O
     group = machine.group(state.pid, controller)
     if group is None or group.directory.name != container.id:
         reason = container.warnings[0] if container.warnings else f"{container.name} has no control group for {controller} of its own here"
-        return not_here(f"{reason}.")
+        return not_here(_sentence(reason))
     if not group.directory.is_dir():
         return not_here(f"{group.directory} cannot be seen from here.")
     return group
@@ -109,3 +109,7 @@ def _first_limit(container: Container) -> int | None:
         if operation.name == "limit" and path.endswith(("memory.limit_in_bytes", "memory.max")):
             return int(operation.values["value"])
     return None
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_a_name_is_the_container_of_the_sessions_engine(monkeypatch: pytest.Monk
     monkeypatch.setattr(checking, "current_engine", Engine)
     outcome = check("06.memory", "box")
     assert asked == ["box"]
-    assert (outcome.verdict, outcome.found, outcome.hint) == ("not yet", "no such container: box.", "`ps -a` lists all containers")
+    assert (outcome.verdict, outcome.found, outcome.hint) == ("not yet", "No such container: box.", "`ps -a` lists all containers")
 
 
 def test_an_own_process_is_in_its_own_namespaces() -> None:
@@ -87,8 +88,6 @@ def test_each_check_tells_what_it_asks_for() -> None:
 
 
 def test_notebooks_name_only_checks_that_are_there() -> None:
-    import re
-
     house = Path(__file__).resolve().parents[3]
     used = {name for path in (house / "notebooks").glob("*.ipynb") for name in re.findall(r'check\(\\"([\w.]+)\\"', path.read_text())}
     assert used
