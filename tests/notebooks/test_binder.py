@@ -130,7 +130,7 @@ def test_jupyterlab_begins_with_the_first_lesson(binder: Place) -> None:
 
 @pytest.mark.timeout(300)
 def test_the_first_lesson_runs_in_what_was_installed(binder: Place) -> None:
-    binder.run(binder.python, "-m", "nbclient.cli", "--inplace", FIRST)
+    binder.run(binder.python, "-c", "from nbclient.cli import main; main()", "--inplace", FIRST)
     assert any("nothing is left behind" in str(cell.get("outputs")) for cell in nbformat.read(binder.checkout / FIRST, 4).cells)
 
 
