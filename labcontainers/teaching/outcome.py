@@ -5,6 +5,7 @@ It must not know lessons, containers or the kernel.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import Final, Literal
@@ -38,13 +39,18 @@ class Outcome:
 
     def _repr_html_(self) -> str:
         colour = _COLOURS[self.verdict]
-        hint = f'<div style="opacity:.8"><i>Hint:</i> {escape(self.hint)}</div>' if self.hint else ""
+        hint = f'<div style="opacity:.8"><i>Hint:</i> {_with_code(self.hint)}</div>' if self.hint else ""
         return (
             f'<div {NO_FORMULAS} style="border-left:4px solid {colour};padding:2px 0 2px 10px;color:inherit">'
             f'<div><b style="color:{colour}">{_MARKS[self.verdict]} {self.verdict}</b> '
             f'<code style="background:transparent;opacity:.7">{escape(self.name)}</code></div>'
-            f"<div>{escape(self.found)}</div>{hint}</div>"
+            f"<div>{_with_code(self.found)}</div>{hint}</div>"
         )
+
+
+def _with_code(text: str) -> str:
+    """As HTML, with what is between backticks as code."""
+    return re.sub(r"`([^`]+)`", r'<code style="background:rgba(128,128,128,.15);padding:0 3px">\1</code>', escape(text))
 
 
 def passed(found: str) -> Outcome:

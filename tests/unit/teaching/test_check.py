@@ -81,6 +81,12 @@ def test_what_is_shown_is_no_markup() -> None:
     assert "<b>x" not in not_yet("<b>x", "<b>x")._repr_html_()
 
 
+def test_what_is_between_backticks_is_code_on_a_page_and_stays_in_text() -> None:
+    outcome = not_yet("so", "give `-m 64m` to it")
+    assert re.search(r"give <code[^>]*>-m 64m</code> to it", outcome._repr_html_())
+    assert "`-m 64m`" in repr(outcome)
+
+
 def test_each_check_tells_what_it_asks_for() -> None:
     for name in names():
         lesson, _, exercise = name.partition(".")
