@@ -70,7 +70,10 @@ def _fitting(function: Check, subjects: Sequence[Any]) -> list[Any]:
 
 def _one(wanted: type, subject: Any) -> Any:
     if wanted is Container and isinstance(subject, str):
-        return current_engine().containers.get(subject)
+        try:
+            return current_engine().containers.get(subject)
+        except NotFound as error:
+            raise NotFound(error.message, f"start one with `--name {subject}`; `%container ps -a` lists all that there are") from None
     if isinstance(subject, wanted) and not isinstance(subject, bool):
         return subject
     shown = repr(subject)[:_LONGEST]
