@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from labcontainers.teaching import names
 from scripts.demo import LESSON
 from scripts.lesson import report_name, run_lesson, store_of_its_own
 
@@ -34,6 +35,45 @@ def test_lesson_runs_from_top_to_bottom(lesson: Path) -> None:
     with store_of_its_own() as environment:
         report = run_lesson(lesson, environment)
     assert all(row.duration_s > 0 for row in report)
+
+
+def tagged(lesson: Path, tag: str) -> list[str]:
+    """The sources of the cells that have it."""
+    return [cell.source for cell in nbformat.read(lesson, as_version=4).cells if tag in cell.metadata.get("tags", ())]
+
+
+WITH_EXERCISES = [lesson for lesson in LESSONS if tagged(lesson, "exercise")]
+CHECKED = re.compile(r'check\("([\w.]+)"')
+
+
+# the client of the kernel keeps threads and sockets in this process
+@pytest.mark.may_leak("threads", "descriptors")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("lesson", WITH_EXERCISES, ids=lambda path: path.stem)
+def test_lesson_runs_without_its_solutions_as_a_class_may_get_it(lesson: Path, tmp_path: Path) -> None:
+    notebook = nbformat.read(lesson, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", ())]
+    nbformat.write(notebook, tmp_path / lesson.name)
+    with store_of_its_own() as environment:
+        run_lesson(tmp_path / lesson.name, environment)
+
+
+@pytest.mark.parametrize("lesson", WITH_EXERCISES, ids=lambda path: path.stem)
+def test_every_exercise_of_a_lesson_has_a_folded_solution_that_asserts_its_check(lesson: Path) -> None:
+    number = lesson.name[:2]
+    asked = {name for source in tagged(lesson, "exercise") for name in CHECKED.findall(source)}
+    solved = {name for source in tagged(lesson, "solution") if "assert " in source for name in CHECKED.findall(source)}
+    assert asked == solved == {name for name in names() if name.startswith(f"{number}.")}
+    cells = nbformat.read(lesson, as_version=4).cells
+    folded = [cell for cell in cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    assert folded == [cell for cell in cells if "solution" in cell.metadata.get("tags", ())]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_pictures_of_a_lesson_are_there(lesson: Path) -> None:
+    cells = nbformat.read(lesson, as_version=4).cells
+    pictures = [name for cell in cells if cell.cell_type == "markdown" for name in re.findall(r"!\[[^]]+\]\(([^)]+)\)", cell.source)]
+    assert not [name for name in pictures if not (lesson.parent / name).is_file()]
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)

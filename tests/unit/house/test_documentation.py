@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from labcontainers.commands.table import COMMANDS
 
 HOUSE = Path(__file__).resolve().parents[3]
-PAGES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md")])
+PAGES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md"), *(HOUSE / "notebooks").glob("*.md")])
 ROOMS = {path.name for path in (HOUSE / "labcontainers").iterdir() if path.is_dir() and (path / "__init__.py").exists()}
 # what a page may say of a room's module: a name in it
 MODULE = re.compile(rf"`((?:{'|'.join(sorted(ROOMS))})(?:\.[a-z_]+)+)`")
@@ -29,6 +30,18 @@ def test_there_are_pages() -> None:
 def test_the_readme_begins_with_its_two_commands() -> None:
     first = (HOUSE / "README.md").read_text(encoding="utf-8").splitlines()[:5]
     assert [line.partition("#")[0].strip() for line in first] == ["", "", "```bash", "make demo", "make test"]
+
+
+def test_the_course_page_has_a_row_for_each_lesson_with_its_number_title_and_minutes() -> None:
+    text = (HOUSE / "notebooks" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| \[(.+?)\]\((.+?)\) \|.*\| (\d+) \|", text, re.MULTILINE)
+    lessons = []
+    for path in sorted((HOUSE / "notebooks").glob("[0-9][0-9]-*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        told = notebook["metadata"]["labcontainers"]
+        title = notebook["cells"][0]["source"][0].partition(" · ")[2].strip()
+        lessons.append((str(told["lesson"]), title, path.name, str(told["minutes"])))
+    assert rows == lessons
 
 
 @pytest.mark.parametrize(("name", "text"), pages(), ids=lambda value: value if value.endswith(".md") else "")
