@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test: all of them as the user who asks; and, as root, those that meet the kernel again as an ordinary user with
-# subordinate ids and as one without, at the same time. Each run ends with pytest's own summary, and the last lines repeat them.
+# subordinate ids and as one without, at the same time, and those in a browser as such a user alone. Each run ends with pytest's own summary, and the last lines repeat them.
 # What fails beside the others, if it is little, runs once more and alone when they have ended; the last lines tell what passed only so.
 # Arguments go to every run of pytest.
 set -u
@@ -10,11 +10,20 @@ checkout=$PWD
 kernel_tests=(tests/integration tests/security tests/notebooks)
 # what meets none, or one of its own, and so can run beside those
 apart_tests=(tests/unit tests/vm)
+# what is about pages
+web_tests=(tests/browser)
 # where every user gets, since on some machines /tmp is root's alone
 open_to_all=/tmp
 [ -k /tmp ] && [ -n "$(find /tmp -maxdepth 0 -perm -0001)" ] || open_to_all=/var/tmp
 work=$(mktemp -d "$open_to_all/lab-XXXXXX")
 chmod 0711 "$work"
+# where the files of two of the runs are: in memory if that is large enough, as some machines wait long for each sync of a disk
+memory=$work
+if [ "$(stat --file-system --format %T /dev/shm 2>/dev/null)" = tmpfs ] && ! findmnt --noheadings --output OPTIONS /dev/shm | grep -qw noexec &&
+    [ "$(df --output=avail --block-size=1G /dev/shm | tail -n 1)" -ge 8 ]; then
+    memory=$(mktemp -d /dev/shm/lab-XXXXXX)
+    chmod 0711 "$memory"
+fi
 trap leave EXIT
 failures=0
 
@@ -24,7 +33,7 @@ leave() { # nothing of these runs stays, nor the user that was made for them
         kill -- "-$group" 2>/dev/null
     done
     [ ! -e "$work/made-labtest" ] || userdel --remove labtest 2>/dev/null
-    rm -rf "$work"
+    rm -rf "$work" "$memory"
 }
 
 run() { # label, who, arguments of pytest…
@@ -38,7 +47,7 @@ run() { # label, who, arguments of pytest…
 count() { # exit code, label, who and output of a run
     tail -n 1 "$4" >>"$work/summaries"
     [ "$1" != 0 ] || return
-    if [ "$1" = 1 ] && [ "$worth" != 0 ] && [ -s "$work/$3/failed" ] && [ "$(wc -l <"$work/$3/failed")" -le "$worth" ]; then
+    if [ "$1" = 1 ] && [ "$worth" != 0 ] && [ -s "$work/failed-$3" ] && [ "$(wc -l <"$work/failed-$3")" -le "$worth" ]; then
         again+=("$2" "$3")
     else
         failures=$((failures + 1))
@@ -55,7 +64,7 @@ look_again() { # a test that passes now met the load of the others, or a race
     while [ ${#again[@]} != 0 ]; do
         label=${again[0]} who=${again[1]}
         again=("${again[@]:2}")
-        mapfile -t failed <"$work/$who/failed"
+        mapfile -t failed <"$work/failed-$who"
         printf '\n── tests %s, once more and alone\n' "$label"
         if "as_$who" "${failed[@]}" 2>&1; then
             printf '%s: passed only when alone: %s\n' "$label" "${failed[*]}" >>"$work/summaries"
@@ -101,32 +110,35 @@ reaches() { # whether the user of these setpriv options can use the checkout and
     setpriv "$@" sh -c "test -r '$checkout/pyproject.toml' && '$checkout/.venv/bin/python' -c 'import sys'" 2>/dev/null
 }
 
-# Those as whom tests run, each with a folder in which it says what failed.
+# Those as whom tests run; what failed of each is told in a file.
 as_me() { # arguments of pytest…
-    mkdir -p "$work/me"
-    LABCONTAINERS_TESTS_FAILED=$work/me/failed .venv/bin/python -m pytest "$@"
+    LABCONTAINERS_TESTS_FAILED=$work/failed-me .venv/bin/python -m pytest "$@"
 }
 
 as_apart() { # beside `as_me`, so without its cache
-    mkdir -p "$work/apart"
-    LABCONTAINERS_TESTS_FAILED=$work/apart/failed .venv/bin/python -m pytest -p no:cacheprovider "$@"
+    LABCONTAINERS_TESTS_FAILED=$work/failed-apart .venv/bin/python -m pytest -p no:cacheprovider "$@"
 }
 
 as_ids() {
-    as_user ids "$uid" "$gid" --init-groups "$@"
+    as_user ids "$work" "$uid" "$gid" --init-groups "$@"
 }
 
 as_one() {
-    as_user one 54321 54321 --clear-groups "$@"
+    as_user one "$memory" 54321 54321 --clear-groups "$@"
 }
 
-as_user() { # who, uid, gid, groups option, arguments of pytest…
-    local home=$work/$1 uid=$2 gid=$3 groups=$4
-    shift 4
+as_web() {
+    as_user web "$memory" 54322 54322 --clear-groups "$@"
+}
+
+as_user() { # who, folder for its files, uid, gid, groups option, arguments of pytest…
+    local home=$2/$1 failed=$work/failed-$1 uid=$3 gid=$4 groups=$5
+    shift 5
     local identity=(--reuid "$uid" --regid "$gid" "$groups")
     install -d -m 0700 -o "$uid" -g "$gid" "$home" "$home/t"
+    install -m 0600 -o "$uid" -g "$gid" /dev/null "$failed"
     local settings=(HOME="$home" TMPDIR="$home/t" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
-        LABCONTAINERS_TESTS_FAILED="$home/failed" PYTHONDONTWRITEBYTECODE=1 ${CI:+CI="$CI"} LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT=1)
+        LABCONTAINERS_TESTS_FAILED="$failed" PYTHONDONTWRITEBYTECODE=1 ${CI:+CI="$CI"} LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT=1)
     if reaches "${identity[@]}"; then
         setpriv "${identity[@]}" env -i "${settings[@]}" PYTHONPATH="$checkout" \
             .venv/bin/python -m pytest -p no:cacheprovider "$@"
@@ -173,7 +185,8 @@ if [ "$(id -u)" = 0 ]; then
         [ -z "${CI:-}" ] || failures=$((failures + 1))
     fi
     if [ $# = 0 ]; then
-        run "as root" me "${apart_tests[@]/#/--ignore=}"
+        beside "in a browser, as an ordinary user" web "${web_tests[@]}"
+        run "as root" me "${apart_tests[@]/#/--ignore=}" "${web_tests[@]/#/--ignore=}"
     else
         run "as root" me "$@"
     fi
