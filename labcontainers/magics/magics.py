@@ -79,6 +79,10 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
         from labcontainers.magics.variable import own_flags, variable_name
 
         said = understand(words, own_flags(find(words or ["help"])[0].name))
+        if said.command.name == "terminal" and not said.arguments["help"]:
+            from labcontainers.magics.display import check_widgets
+
+            check_widgets("a terminal", "run commands by `%container exec`, or sit down by `labcontainers exec -it` in a terminal of the host")
         variable = variable_name(said.arguments)
         part = appended(said.arguments, cell, self.shell)
         if part is not None:
