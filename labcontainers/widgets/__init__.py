@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labcontainers.widgets.card import show_container
     from labcontainers.widgets.layer_explorer import show_image
-    from labcontainers.widgets.terminal import show_terminal
     from labcontainers.widgets.progress import BuildProgress, build_progress
+    from labcontainers.widgets.terminal import show_terminal
     from labcontainers.widgets.transfer import TransferProgress, transfer_progress
 
 __all__ = [

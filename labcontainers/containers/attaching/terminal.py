@@ -55,9 +55,7 @@ class Terminal:
         Raises Conflict when the container does not run, NotFound when it was removed, StartFailed (126, 127).
         """
         if self.own:
-            attached = opening.attach(
-                self._lifecycle, self._record, (0, 1, 2), logs=True, detach_keys=None, last_bytes=_LOGGED_BYTES
-            )
+            attached = opening.attach(self._lifecycle, self._record, (0, 1, 2), logs=True, detach_keys=None, last_bytes=_LOGGED_BYTES)
             # Another size first, so that a program which paints does it again.
             attached.resize(rows + 1, columns + 1)
             attached.resize(rows, columns)
