@@ -82,9 +82,7 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
         if said.command.name == "terminal" and not said.arguments["help"]:
             from labcontainers.magics.display import check_widgets
 
-            check_widgets(
-                "a terminal", "run commands by `%container exec`, or sit down by `labcontainers exec -it` in a terminal of the host"
-            )
+            check_widgets("a terminal", "run commands by `%container exec`, or use `labcontainers terminal` in a terminal of the host")
         variable = variable_name(said.arguments)
         part = appended(said.arguments, cell, self.shell)
         if part is not None:

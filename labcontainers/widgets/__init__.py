@@ -1,4 +1,4 @@
-"""What a cell shows: container cards, the progress of builds and transfers, the layer explorer, terminals. The light door, which loads all that late.
+"""What a cell shows: container cards, progress of builds and transfers, the layer explorer, terminals. The light door, which loads it late.
 
 It must not start, stop or build anything by itself: it shows, and passes on what a reader clicks.
 """

@@ -33,7 +33,7 @@ def built(folder: Path = STATIC) -> bool:
 
 @lru_cache(maxsize=4)
 def read(folder: Path = STATIC, name: str = WIDGETS) -> Bundle:
-    """One of the bundles in `folder`: what most widgets need, or what a terminal needs. Raises Unavailable when they have not been built."""
+    """One of the bundles in `folder`: what most widgets need, or a terminal. Raises Unavailable when they have not been built."""
     if not built(folder):
         raise Unavailable(
             "the JavaScript of the widgets is not built",
