@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 _SCREEN_CHARACTERS = 100_000
 _ALIVE = ("starting", "running")
+_OVER = ("exited", "closed", "failed")
+# the container tells its end a moment after the command in it has ended with it
+_KILLED = 137
+_SOON_S = 0.05
+_SOON_TIMES = 40
 
 
 class Source(Protocol):
@@ -118,6 +123,7 @@ class ContainerTerminal:
         self._life: _Life | None = None
         self._closing: list[threading.Thread] = []
         self._closed = False
+        self._ending = threading.Event()
 
     def show_on(self, surface: Surface) -> None:
         """Send to `surface` from now on."""
@@ -140,8 +146,11 @@ class ContainerTerminal:
     def watch(self, page: str, views: int) -> None:
         if views > 0:
             self.hear(page)
-            # an answer, so that the page knows that somebody is here
-            self._send({"state": self._state})
+            with self._lock:
+                if self._state["status"] in _OVER:
+                    self._state = {**self._state, "container": self._source.status()}
+                # an answer, so that the page knows that somebody is here
+                self._send({"state": self._state})
         else:
             self.pages.leave(page)
             self._wake()
@@ -165,6 +174,7 @@ class ContainerTerminal:
         """Hang up, and wait until the threads have ended."""
         with self._lock:
             self._closed = True
+            self._ending.set()
             life, closing = self._life, list(self._closing)
         if life is not None and life.stream is not None:
             life.stream.close()
@@ -263,7 +273,7 @@ class ContainerTerminal:
 
     def ended(self, life: _Life, exit_code: int | None, error: Exception | None) -> None:
         """It has ended, or was hung up, or could not be started."""
-        container = self._source.status()
+        container = self._status_after(exit_code)
         with self._lock:
             if life is not self._life:
                 return
@@ -274,6 +284,14 @@ class ContainerTerminal:
             surface = self._surface
         if surface is not None:
             surface.keep(in_output=True)
+
+    def _status_after(self, exit_code: int | None) -> str:
+        status = self._source.status()
+        for _ in range(_SOON_TIMES if exit_code == _KILLED else 0):
+            if status != "running" or self._ending.wait(_SOON_S):
+                break
+            status = self._source.status()
+        return status
 
     # --- starting and letting go
 

@@ -33,6 +33,9 @@ export function themeOf(element: Element): { theme: ITheme; font: string } {
     cursor: foreground,
     cursorAccent: colour("log-bg"),
     selectionBackground: colour("selection"),
+    scrollbarSliderBackground: "#80808040",
+    scrollbarSliderHoverBackground: "#80808070",
+    scrollbarSliderActiveBackground: "#80808090",
   };
   NAMES.forEach((name, index) => {
     theme[name] = colour(`ansi-${index}`);

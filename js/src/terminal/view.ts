@@ -86,7 +86,7 @@ export class TerminalView implements Sink {
     );
     this.reader = this.button("reader", "Screen reader", "Read the screen to a screen reader", () => this.read());
     this.handle = new RowsHandle(
-      () => this.term.rows,
+      () => store.choices.rows || this.term.rows,
       () => this.cellHeight(),
       (rows) => this.setRows(rows),
       this.life.signal,
@@ -137,7 +137,6 @@ export class TerminalView implements Sink {
 
   private open(): void {
     this.opened = true;
-    this.dress();
     this.term.open(this.host);
     const label = `Terminal of container ${this.store.facts?.name ?? ""}. ${LEAVE} leaves it.`;
     setAttribute(this.term.textarea ?? this.host, "aria-label", label);
@@ -258,6 +257,8 @@ export class TerminalView implements Sink {
   private layout(again: boolean): void {
     const { clientWidth } = this.screen;
     if (!this.opened || clientWidth === 0 || (!again && clientWidth === this.width)) return;
+    // colours are known once it stands in the page
+    if (this.width === 0) this.dress();
     this.width = clientWidth;
     const { facts, choices } = this.store;
     const columns = facts?.columns || this.fit.proposeDimensions()?.cols;
