@@ -200,6 +200,8 @@ class ContainerTerminal:
     def type(self, page: str, number: int, data: bytes, *, answer: bool) -> None:
         """A page sends piece `number` of what is typed; an `answer` to a question of the program counts from one page alone."""
         with self._lock:
+            if not answer:
+                self._active = page
             for piece in self._typed.put(page, number, data):
                 self._write(page, piece, wanted=not answer or page == self._active)
 
@@ -225,14 +227,14 @@ class ContainerTerminal:
             elif self._state["status"] == "waiting" and not self._closed:
                 self._begin()
 
-    def paint(self, text: str, *, left: bool) -> None:
+    def paint(self, page: str, text: str, *, left: bool) -> None:
         """A page tells the text of the screen; with `left` nobody types there now, so that what a notebook keeps may be drawn anew."""
         lines = text[:_SCREEN_CHARACTERS].split("\n")
         with self._lock:
             self._painted = lines
             if self._surface is None or lines == self._kept:
                 return
-            in_output = left or self._state["status"] not in _ALIVE
+            in_output = (left and page == self._active) or self._state["status"] not in _ALIVE
             if in_output:
                 self._kept = lines
             surface = self._surface

@@ -32,6 +32,6 @@ class TerminalWidget(LiveWidget):
         elif kind == "size":
             self._terminal.size(page, int(content.get("rows", 0)), int(content.get("columns", 0)))
         elif kind == "screen":
-            self._terminal.paint(str(content.get("text", "")), left=bool(content.get("left")))
+            self._terminal.paint(page, str(content.get("text", "")), left=bool(content.get("left")))
         else:
             super()._receive(widget, content, buffers)

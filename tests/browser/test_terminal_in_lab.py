@@ -99,7 +99,7 @@ def test_keys_reach_the_shell_while_a_cell_runs(lab: Server, open_notebook: Open
     busy = "import time\nwhile web.exec(['test', '-e', '/tmp/typed']).exit_code:\n    time.sleep(0.1)\nprint('typed while the cell ran')"
     page, screen = open_shell(lab, open_notebook, SHOW, busy)
     screen.run("touch /tmp/typed")
-    expect(page.locator(".jp-OutputArea-output", has_text="typed while the cell ran")).to_be_visible()
+    expect(page.page.locator(".jp-OutputArea-output", has_text="typed while the cell ran")).to_be_visible()
 
 
 def test_lines_are_pasted_as_they_are(lab: Server, open_notebook: Open) -> None:
@@ -179,7 +179,6 @@ def test_two_displays_show_the_same(lab: Server, open_notebook: Open) -> None:
     other.wait_for("^shared-10$")
     other.run("echo back-$((6+6))")
     one.wait_for("^back-12$")
-    page.close()
 
 
 def open_shell_twice(lab: Server, open_notebook: Open) -> tuple[NotebookPage, Screen]:

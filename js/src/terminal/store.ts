@@ -18,6 +18,7 @@ export interface TerminalModel extends Model {
 
 // an output that is drawn anew asks for a view right after it has let the former one go
 const IDLE_MS = 3000;
+const ASK_AGAIN_MS = 1500;
 const NOTHING = new Uint8Array();
 
 export class TerminalStore {
@@ -31,9 +32,10 @@ export class TerminalStore {
   );
   readonly channel: Channel<TerminalParts, TerminalReplay>;
   private readonly views = new Set<TerminalView>();
-  private idle: { view: TerminalView; timer: ReturnType<typeof setTimeout> } | null = null;
+  private idle: { view: TerminalView; timer: ReturnType<typeof setTimeout> }[] = [];
   private buffers: readonly DataView[] = [];
   private told = "";
+  private toldAt = 0;
   private painted = "";
 
   constructor(
@@ -71,8 +73,11 @@ export class TerminalStore {
   size(rows: number, columns: number, again: boolean): void {
     const told = `${rows} ${columns}`;
     const is = this.state && `${this.state.rows} ${this.state.columns}`;
-    if (told === this.told && !(again && is !== told)) return;
+    // the first messages of a page may have to wait until a cell has ended, and later ones not
+    const waits = this.state?.status === "waiting" && Date.now() - this.toldAt > ASK_AGAIN_MS;
+    if (told === this.told && !waits && !(again && is !== told)) return;
     this.told = told;
+    this.toldAt = Date.now();
     this.model.send({ kind: "size", page, rows, columns });
   }
 
@@ -81,6 +86,11 @@ export class TerminalStore {
     if (text === this.painted && !left) return;
     this.painted = text;
     this.model.send({ kind: "screen", page, text, left });
+  }
+
+  /** Whether somebody is in one of its views. */
+  get used(): boolean {
+    return [...this.views].some((view) => view.used);
   }
 
   mount(el: HTMLElement, signal: AbortSignal): void {
@@ -100,15 +110,13 @@ export class TerminalStore {
   }
 
   private wake(): TerminalView | null {
-    const { idle } = this;
-    this.idle = null;
+    const idle = this.idle.shift();
     if (idle) clearTimeout(idle.timer);
     return idle?.view ?? null;
   }
 
   private rest(view: TerminalView): void {
-    this.wake()?.dispose();
     const timer = setTimeout(() => this.wake()?.dispose(), IDLE_MS);
-    this.idle = { view, timer };
+    this.idle.push({ view, timer });
   }
 }

@@ -11,6 +11,7 @@ import { onThemeChange, themeOf } from "./theme.ts";
 
 const PAINT_MS = 700;
 const REFOCUS_MS = 500;
+const LEFT_MS = 100;
 const SMALLEST = 8;
 const LARGEST = 28;
 const LEAVE = "Ctrl+Shift+Escape or Ctrl+Shift+F6";
@@ -122,8 +123,7 @@ export class TerminalView implements Sink {
     this.draw();
     if (Date.now() - this.focusedAt < REFOCUS_MS) requestAnimationFrame(() => this.term.focus());
     signal.addEventListener("abort", () => {
-      const { activeElement } = document;
-      if (activeElement && this.root.contains(activeElement)) this.focusedAt = Date.now();
+      if (this.used) this.focusedAt = Date.now();
       this.root.remove();
     });
   }
@@ -243,8 +243,17 @@ export class TerminalView implements Sink {
   private focused(on: boolean): void {
     this.root.classList.toggle("labc-focused", on);
     if (on) this.layout(true);
-    else this.paintNow(true);
+    else setTimeout(() => this.left(), LEFT_MS);
     this.showHint();
+  }
+
+  /** Nobody is here any more, nor in another view: what a notebook keeps may be drawn anew. */
+  private left(): void {
+    if (!this.life.signal.aborted && !this.store.used) this.paintNow(true);
+  }
+
+  get used(): boolean {
+    return this.root.contains(document.activeElement);
   }
 
   private act(action: string): void {
@@ -333,7 +342,7 @@ export class TerminalView implements Sink {
   private draw(): void {
     const { facts, state, channel, choices } = this.store;
     if (!facts || !state) return;
-    this.layout(false);
+    this.layout(state.status === "waiting");
     if (this.term.rows !== state.rows || this.term.cols !== state.columns) this.term.resize(state.columns, state.rows);
     setText(this.name, facts.name);
     setText(this.command, facts.title);
