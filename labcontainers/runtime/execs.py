@@ -79,7 +79,7 @@ class Execs:
             self._drain(entered)
 
     def detach(self, client: Client) -> None:
-        """The client has gone: what it started goes on, or gets SIGHUP if that was wanted, and what it writes to a terminal is thrown away."""
+        """The client has gone: what it started goes on, or gets SIGHUP if that was wanted. What a terminal gets is thrown away."""
         for entered in self._entered.values():
             if entered.client is not client:
                 continue

@@ -139,7 +139,7 @@ def test_size_follows_the_page_and_the_handle(lab: Server, open_notebook: Open) 
     screen.press("larger")
     screen.press("larger")
     screen.run("clear; stty size")
-    until(lambda: int(re.findall(r"^30 (\d+)$", screen.text() + "\n30 9999", re.MULTILINE)[0]) < int(second), "larger letters, fewer columns")
+    until(lambda: int(re.findall(r"^30 (\d+)$", screen.text() + "\n30 9999", re.MULTILINE)[0]) < int(second), "fewer columns")
 
 
 def test_flood_arrives_whole_and_the_page_stays_responsive(lab: Server, open_notebook: Open) -> None:

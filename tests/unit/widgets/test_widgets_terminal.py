@@ -1,9 +1,10 @@
-"""The terminal widget's end in the kernel, over a terminal that the test plays: starting, numbers, windows, pages, ends, and what is kept."""
+"""The terminal widget's end in the kernel, over a terminal that the test plays: numbers, windows, pages, ends, and what is kept."""
 
 from __future__ import annotations
 
 import queue
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -114,7 +115,7 @@ class PlayedSurface:
     def output(self) -> bytes:
         """All output in updates, which must be numbered without a gap."""
         pieces = [(data["output"]["at"], body) for _, data, body in list(self.sent) if "output" in data]
-        for (at, body), (following, _) in zip(pieces, pieces[1:], strict=False):
+        for (at, body), (following, _) in pairwise(pieces):
             assert at + len(body) == following, "a piece is missing"
         return b"".join(body for _, body in pieces)
 
