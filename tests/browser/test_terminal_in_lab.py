@@ -251,3 +251,26 @@ def test_colours_follow_the_dark_theme(lab: Server, open_notebook: Open) -> None
     page.command("apputils:change-theme", {"theme": "JupyterLab Light"})
     until(lambda: brightness(screen.rows.evaluate("element => getComputedStyle(element).color")) < 0.4, "the letters are dark now")
     screen.shoot("light-colours")
+
+
+def test_card_opens_a_terminal_below_itself(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, f"{RUN}\nweb"])
+    page.run_all()
+    card = page.locator(".labc-card")
+    button = card.locator(":scope > .labc-head [data-action=terminal]")
+    button.click()
+    screen = Screen(card.locator(".labc-terminal"))
+    expect(screen.badge).to_have_text("running")
+    screen.wait_for(r"[#$] *$")
+    screen.run("echo in-the-card-$((9+9))")
+    screen.wait_for("^in-the-card-18$")
+    if SHOTS:
+        card.screenshot(path=str(Path(SHOTS) / "card.png"))
+    expect(button).to_have_attribute("aria-expanded", "true")
+    button.click()
+    expect(screen.root).to_be_hidden()
+    button.click()
+    screen.wait_for("^in-the-card-18$")
+    page.save()
+    page.reload()
+    screen.wait_for("^in-the-card-18$")

@@ -76,6 +76,8 @@ export interface CardParts {
   /** What a button set going: "stop", "restart", "remove", "rollback" and a number, or "" when nothing is. */
   acting?: string;
   failure?: Failure | null;
+  /** The widget of the terminal that was opened from the card, "" for none. */
+  terminal?: string;
 }
 
 export interface CardReplay extends Required<CardParts> {
