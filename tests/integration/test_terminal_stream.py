@@ -18,6 +18,7 @@ from labcontainers import Container, Engine
 from labcontainers.containers.attaching.pty_stream import PtyStream
 from labcontainers.containers.attaching.terminal import Terminal
 from labcontainers.errors import Conflict, InvalidArgument, NotFound, StartFailed
+from tests.integration.typist import PROMPT, Typist
 from tests.waiting import until
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -119,10 +120,11 @@ def test_five_megabytes_arrive_to_the_last_byte_through_a_window(web: Container,
     web.exec(["sh", "-c", "head -c 5000000 /dev/urandom >/tmp/five"]).check()
     wanted = web.exec(["sha256sum", "/tmp/five"]).stdout.split()[0]
     sitter = Sitter(window=1 << 18)
-    sit(web.terminal(["sh", "-c", "stty raw -echo; cat /tmp/five"]), sitter)
+    stream, _ = sit(web.terminal(["sh", "-c", "stty raw -echo; cat /tmp/five"]), sitter)
 
     def acknowledge() -> bool:
         sitter.acknowledged = len(sitter.screen)
+        stream.wake()
         return sitter.over.is_set()
 
     until(acknowledge, what="all has arrived")
@@ -230,3 +232,16 @@ def test_user_directory_and_environment_are_the_execs(web: Container, sit: Sit) 
     _, sitter = sit(web.terminal(["sh", "-c", "echo $HERE $(pwd)"], working_dir="/tmp", environment={"HERE": "it is"}))
     assert sitter.wait() == (0, None)
     assert bytes(sitter.screen) == b"it is /tmp\r\n"
+
+
+def test_command_line_sits_down_at_once(engine: Engine, web: Container, place: Path) -> None:
+    environment = {**os.environ, "LABCONTAINERS_ROOT": str(place / "s"), "LABCONTAINERS_RUN": str(place / "r"), "PYTHONPATH": str(HOUSE)}
+    user = Typist(environment, "terminal", "-w", "/tmp", web.name, size=(31, 91))
+    try:
+        user.expect(PROMPT)
+        user.type(b"stty size; pwd; exit 4\n")
+        user.expect(b"31 91\r\n/tmp\r\n")
+        assert user.end() == 4
+        assert user.restored()
+    finally:
+        user.close()
