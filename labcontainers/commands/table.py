@@ -32,6 +32,7 @@ from labcontainers.commands import (
     sharing,
     space,
     system,
+    terminals,
     transfer,
     volumes,
     watch,
@@ -90,6 +91,7 @@ COMMANDS = {
     for command in (
         *run.COMMANDS,
         *attached.COMMANDS,
+        *terminals.COMMANDS,
         *containers.COMMANDS,
         *inspect.COMMANDS,
         *watch.COMMANDS,
@@ -158,6 +160,7 @@ _OF_CONTAINERS = frozenset(
     for command in (
         *run.COMMANDS,
         *attached.COMMANDS,
+        *terminals.COMMANDS,
         *containers.COMMANDS,
         *inspect.COMMANDS,
         *watch.COMMANDS,

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, LabError, StepFailed
+from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, LabError, StepFailed, Unsupported
 from labcontainers.widgets.messages import hint_beside_output
 
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
@@ -44,6 +44,24 @@ def display_exploration(exploration: Any) -> None:
     from IPython.display import publish_display_data
 
     publish_display_data({"text/plain": repr(exploration), "text/html": exploration._repr_html_()})
+
+
+def display_terminal(terminal: Any) -> None:
+    """Show a Terminal: one to type at, or where no widget can be shown the way to another."""
+    if shows_widgets():
+        from labcontainers.widgets import show_terminal
+
+        show_terminal(terminal)._ipython_display_()
+        return
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": repr(terminal)})
+
+
+def check_widgets(what: str, instead: str) -> None:
+    """Raises Unsupported where no widget can be shown."""
+    if not shows_widgets():
+        raise Unsupported(f"{what} needs a page that shows widgets, and there is none", instead)
 
 
 def error_lines(error: LabError | Interrupted) -> list[str]:

@@ -30,7 +30,7 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
             %container exec {server.name} ps
             %container logs --tail 5 web
 
-        Commands: run create exec attach start stop restart kill pause unpause rm wait rename update
+        Commands: run create exec attach terminal start stop restart kill pause unpause rm wait rename update
         ps inspect explain top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
         images image rmi tag history build dockerfile builder buildx bootstrap pull push login logout search save load import manifest
         volume network system version info doctor help
@@ -79,6 +79,10 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
         from labcontainers.magics.variable import own_flags, variable_name
 
         said = understand(words, own_flags(find(words or ["help"])[0].name))
+        if said.command.name == "terminal" and not said.arguments["help"]:
+            from labcontainers.magics.display import check_widgets
+
+            check_widgets("a terminal", "run commands by `%container exec`, or use `labcontainers terminal` in a terminal of the host")
         variable = variable_name(said.arguments)
         part = appended(said.arguments, cell, self.shell)
         if part is not None:

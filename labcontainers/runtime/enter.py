@@ -41,7 +41,7 @@ def _fork_in(cgroup: str) -> tuple[int, bool]:
 class Entered:
     """One `exec`: the process between the shim and the workload, then the workload itself; `terminal` are both ends of one, or none.
 
-    `exec_id` is what its events call it, or "".
+    `exec_id` is what its events call it, or "". With `hang_up` it gets SIGHUP when its client goes; `left` tells that this one has gone.
     """
 
     def __init__(self, client: Client) -> None:
@@ -49,6 +49,8 @@ class Entered:
         self.pid = 0
         self.pidfd = -1
         self.exec_id = ""
+        self.hang_up = False
+        self.left = False
         self.terminal: tuple[int, ...] = ()
         self._answer: Message | None = None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from labcontainers.kernel.lean import Callable
+from labcontainers.kernel.lean import Callable, signal
 from labcontainers.runtime import enter
 from labcontainers.runtime.handshake import CHUNK_BYTES, Message
 from labcontainers.runtime.init import become_workload
@@ -28,6 +28,7 @@ class Execs:
     def start(self, client: Client, init_pidfd: int, request: Message, fds: list[int]) -> None:
         """Start one; the client hears that it started, or why not, and later its exit code."""
         entered = enter.Entered(client)
+        entered.hang_up = bool(request.get("hang_up"))
         try:
             entered.start(init_pidfd, request, fds, become_workload)
         except OSError as error:
@@ -65,6 +66,8 @@ class Execs:
         if entered.pidfd >= 0:
             self._entered[entered.pidfd] = entered
             self._reactor.watch(entered.pidfd, lambda: self._on_exit(entered))
+            if entered.left:
+                entered.kill(signal.SIGHUP)
         else:
             entered.reap()
 
@@ -76,10 +79,15 @@ class Execs:
             self._drain(entered)
 
     def detach(self, client: Client) -> None:
-        """The client has gone: what it started goes on, and what that writes to a terminal is thrown away."""
+        """The client has gone: what it started goes on, or gets SIGHUP if that was wanted. What a terminal gets is thrown away."""
         for entered in self._entered.values():
-            if entered.client is client and entered.terminal:
+            if entered.client is not client:
+                continue
+            if entered.terminal:
                 self._drain(entered)
+            if entered.hang_up:
+                entered.left = True
+                entered.kill(signal.SIGHUP)
 
     def _drain(self, entered: enter.Entered) -> None:
         master = entered.terminal[0]

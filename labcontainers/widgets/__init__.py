@@ -1,4 +1,4 @@
-"""What a cell shows: container cards, the progress of builds and transfers, the layer explorer. The light door, which loads all that late.
+"""What a cell shows: container cards, progress of builds and transfers, the layer explorer, terminals. The light door, which loads it late.
 
 It must not start, stop or build anything by itself: it shows, and passes on what a reader clicks.
 """
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from labcontainers.widgets.card import show_container
     from labcontainers.widgets.layer_explorer import show_image
     from labcontainers.widgets.progress import BuildProgress, build_progress
+    from labcontainers.widgets.terminal import show_terminal
     from labcontainers.widgets.transfer import TransferProgress, transfer_progress
 
 __all__ = [
-    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_image", "transfer_progress",
+    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_image", "show_terminal",
+    "transfer_progress",
 ]  # fmt: skip
 
 _HOMES = {
@@ -24,6 +26,7 @@ _HOMES = {
     "BuildProgress": "progress",
     "build_progress": "progress",
     "show_image": "layer_explorer",
+    "show_terminal": "terminal",
     "TransferProgress": "transfer",
     "transfer_progress": "transfer",
 }

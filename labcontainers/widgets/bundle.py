@@ -14,6 +14,7 @@ from labcontainers.errors import Unavailable
 
 STATIC = Path(__file__).resolve().parent / "static"
 HASH_MARK = "__LABCONTAINERS_HASH__"
+WIDGETS, TERMINAL = "widgets", "terminal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +28,17 @@ class Bundle:
 
 def built(folder: Path = STATIC) -> bool:
     """Whether the bundles are there."""
-    return (folder / "widgets.js").is_file() and (folder / "loader.js").is_file()
+    return all((folder / f"{name}.js").is_file() for name in (WIDGETS, TERMINAL, "loader"))
 
 
 @lru_cache(maxsize=4)
-def read(folder: Path = STATIC) -> Bundle:
-    """The bundles in `folder`; raises Unavailable when they have not been built."""
+def read(folder: Path = STATIC, name: str = WIDGETS) -> Bundle:
+    """One of the bundles in `folder`: what most widgets need, or a terminal. Raises Unavailable when they have not been built."""
     if not built(folder):
         raise Unavailable(
             "the JavaScript of the widgets is not built",
             "in a checkout run `make js` (or `npm --prefix js ci && npm --prefix js run build`); a wheel brings it along",
         )
-    code = (folder / "widgets.js").read_text(encoding="utf-8")
+    code = (folder / f"{name}.js").read_text(encoding="utf-8")
     digest = hashlib.sha256(code.encode()).hexdigest()[:16]
     return Bundle(code, digest, (folder / "loader.js").read_text(encoding="utf-8").replace(HASH_MARK, digest))

@@ -23,6 +23,7 @@ from labcontainers.widgets.source import CardSource, ContainerSource
 from labcontainers.widgets.watchers import Watchers
 
 if TYPE_CHECKING:
+    from labcontainers.containers.attaching.terminal import Terminal
     from labcontainers.containers.container import Container
     from labcontainers.containers.usage.sampler import Subscription
     from labcontainers.containers.usage.stats import StatsSample
@@ -52,7 +53,10 @@ class Surface(Protocol):
 
 
 class ContainerCard:
-    """One container's card. All methods may be called from any thread, and none but `close` blocks. `sampler` must have been started."""
+    """One container's card. All methods may be called from any thread, and none but `close` blocks. `sampler` must have been started.
+
+    `open_terminal` gives the widget of a terminal in the container, by its id.
+    """
 
     role = "card"
 
@@ -60,6 +64,7 @@ class ContainerCard:
         self,
         source: CardSource,
         *,
+        open_terminal: Callable[[], str] | None = None,
         busy: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
         rounds: Rounds = ROUNDS,
@@ -78,7 +83,8 @@ class ContainerCard:
         self._sampler = sampler
         self._subscription: Subscription | None = None
         self._log = LogTail()
-        self._acting = ""
+        self._acting = self._terminal = ""
+        self._open_terminal = open_terminal
         self._failure: Failure | None = None
         self._pending: dict[str, Any] = {}
         self._due = {"state": 0.0, "sample": 0.0, "keep": clock() + KEEP_EVERY_S}
@@ -102,6 +108,7 @@ class ContainerCard:
                 "log": self._log.everything(),
                 "acting": self._acting,
                 "failure": self._failure,
+                "terminal": self._terminal,
             }
 
     def replay(self) -> None:
@@ -270,7 +277,10 @@ class ContainerCard:
     def _act(self, action: str) -> None:
         failure = None
         try:
-            self._source.act(action)
+            if action == "terminal" and self._open_terminal is not None:
+                self._set(terminal=self._open_terminal())
+            else:
+                self._source.act(action)
         except Exception as error:
             # whatever went wrong is the reader's to see: this thread has nobody else to tell
             failure = failure_of(error)
@@ -302,11 +312,11 @@ def sample_of(now: Any, before: Any) -> Sample:
     }
 
 
-def show_source(source: CardSource) -> LiveWidget:
+def show_source(source: CardSource, open_terminal: Callable[[], str] | None = None) -> LiveWidget:
     """A live card of `source`, to be displayed. Raises Unavailable when the bundles are not built."""
     from labcontainers.widgets.plumbing import CELLS, LiveWidget
 
-    card = ContainerCard(source, busy=CELLS.running)
+    card = ContainerCard(source, open_terminal=open_terminal, busy=CELLS.running)
     widget = LiveWidget(card)
     card.show_on(widget)
     return widget
@@ -315,5 +325,13 @@ def show_source(source: CardSource) -> LiveWidget:
 def show_container(container: Container) -> LiveWidget:
     """The live card of `container`: the same widget while it is open, however often it is asked for. Raises Unavailable."""
     from labcontainers.widgets.plumbing import OPEN
+    from labcontainers.widgets.terminal import show_terminal
 
-    return OPEN.find_or_open(container.id, lambda: show_source(ContainerSource(container)))
+    opened: list[Terminal] = []
+
+    def open_terminal() -> str:
+        if not opened:
+            opened.append(container.terminal())
+        return str(show_terminal(opened[0]).model_id)
+
+    return OPEN.find_or_open(container.id, lambda: show_source(ContainerSource(container), open_terminal))

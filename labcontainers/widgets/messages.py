@@ -245,6 +245,28 @@ class Answer(TypedDict):
     failure: Failure | None
 
 
+class TerminalFacts(TypedDict):
+    """What does not change about a terminal; `columns` is 0 where the page decides. `own`: the container's own terminal."""
+
+    id: str
+    name: str
+    title: str
+    own: bool
+    rows: int
+    columns: int
+
+
+class TerminalState(TypedDict):
+    """How a terminal is now: its size in characters, its end, and the state of the container then."""
+
+    status: Literal["waiting", "starting", "running", "exited", "closed", "failed"]
+    exit_code: int | None
+    container: str
+    failure: Failure | None
+    rows: int
+    columns: int
+
+
 def code(hash: str, text: str) -> Message:
     """The bundle, for a page that has none."""
     return {"kind": "code", "hash": hash, "text": text}

@@ -9,7 +9,7 @@ import atexit
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import anywidget
@@ -127,7 +127,10 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no
 
     A notebook keeps of it the loader (below 2 kB) and the snapshot. `_first` carries the code and the first data in the
     message that opens the widget, so that it shows at once while a cell still runs, and is emptied right after.
+    `code_name` names the bundle that has its code.
     """
+
+    code_name = bundle.WIDGETS
 
     _esm = traitlets.Unicode().tag(sync=True)
     _role = traitlets.Unicode().tag(sync=True)
@@ -135,7 +138,7 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no
     _first = traitlets.Any(None, allow_none=True).tag(sync=True)
 
     def __init__(self, owner: Owner) -> None:
-        js = bundle.read()
+        js = bundle.read(name=self.code_name)
         self._owner = owner
         self._door = threading.RLock()
         self._seq = 0
@@ -155,16 +158,16 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no
 
     # --- out, by one door: whole messages, in the order of their numbers, from any thread
 
-    def update(self, data: Mapping[str, Any]) -> None:
-        """Send what changed."""
+    def update(self, data: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        """Send what changed; `buffers` travel as they are."""
         with self._door:
             self._seq += 1
-            self._post(messages.update(self._seq, time.time(), data))
+            self._post(messages.update(self._seq, time.time(), data), buffers)
 
-    def resend(self, data: Mapping[str, Any]) -> None:
+    def resend(self, data: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
         """Send all there is, as of the last update."""
         with self._door:
-            self._post(messages.replay(self._seq, time.time(), data))
+            self._post(messages.replay(self._seq, time.time(), data), buffers)
 
     def keep(self, *, in_output: bool) -> None:
         """Renew what a saved notebook keeps: in the widget's state, and if `in_output` in the outputs of the cells that show it."""
@@ -179,19 +182,19 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no
             if in_output and self._displayed:
                 publish_display_data(data, metadata, transient={"display_id": self._display_id}, update=True)
 
-    def _post(self, message: messages.Message) -> None:
+    def _post(self, message: messages.Message, buffers: Sequence[bytes] = ()) -> None:
         if self.comm is not None:
-            self.send(message)
+            self.send(message, list(buffers) or None)
 
     def __del__(self) -> None:
         """Nothing: ipywidgets would close it here, and it may be collected in any thread."""
 
     # --- in
 
-    def _receive(self, _: object, content: Any, __: object) -> None:
+    def _receive(self, _: object, content: Any, buffers: Any) -> None:
         kind = content.get("kind") if isinstance(content, dict) else None
         if kind == "code":
-            js = bundle.read()
+            js = bundle.read(name=self.code_name)
             with self._door:
                 self._post(messages.code(js.hash, js.code))
         elif kind == "ready":

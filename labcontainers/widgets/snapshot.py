@@ -13,7 +13,18 @@ from html import escape
 
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_age, format_bytes, format_duration, format_memory
-from labcontainers.widgets.messages import BuildState, Facts, Point, Sample, State, Step, TransferLayer, TransferState
+from labcontainers.widgets.messages import (
+    BuildState,
+    Facts,
+    Point,
+    Sample,
+    State,
+    Step,
+    TerminalFacts,
+    TerminalState,
+    TransferLayer,
+    TransferState,
+)
 
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0b-\x1f\x7f]")
 _BOX = "border:1px solid rgba(128,128,128,.35);border-radius:8px;padding:10px 14px;font-family:sans-serif;font-size:13px"
@@ -155,6 +166,32 @@ def _step_forms(step: Step, tail: str, said: str, over: bool) -> tuple[list[str]
             body = f'<pre style="{_PRE}">{escape(chr(10).join(lines))}</pre>'
             row += f'<tr><td></td><td colspan="2" style="text-align:left">{body}</td></tr>'
     return text, row
+
+
+def terminal_words(state: TerminalState) -> str:
+    """How a terminal is, in a few words."""
+    words = {"waiting": "no page has shown it yet", "starting": "starting", "running": "running", "closed": "closed", "failed": "failed"}
+    if state["status"] != "exited":
+        return words[state["status"]]
+    ended = "" if state["container"] == "running" else f", the container is {state['container']}"
+    return f"exited with code {state['exit_code']}{ended}"
+
+
+def terminal_snapshot(facts: TerminalFacts, state: TerminalState, lines: Sequence[str]) -> Snapshot:
+    """A terminal's last screen, as plain text."""
+    said = terminal_words(state)
+    shown = [visible(line).rstrip() for line in lines]
+    while shown and not shown[-1]:
+        shown.pop()
+    failure = state["failure"]
+    notes = [failure["message"], *([failure["hint"]] if failure["hint"] else [])] if failure else []
+    if state["status"] == "waiting":
+        notes.append(f"`%container exec {facts['name']} COMMAND` needs no page")
+    text = [f"terminal of {facts['name']}: {facts['title']} ({said})", *(f"  {line}" for line in [*shown, *notes])]
+    tone = {"running": "good", "failed": "bad"}.get(state["status"], "bad" if state["exit_code"] else "calm")
+    html = f'<div {NO_FORMULAS} style="{_BOX}">{_heading(facts["name"], said, tone, facts["title"])}'
+    html += f'<pre style="{_PRE}">{escape(chr(10).join([*shown, *notes]))}</pre>' if shown or notes else ""
+    return Snapshot("\n".join(text), html + "</div>")
 
 
 def transfer_snapshot(transfer: TransferState, layers: Sequence[TransferLayer], now: float) -> Snapshot:

@@ -1,17 +1,15 @@
 // The container card: what it is, how it is, what it uses, what it says, and what can be done with it.
 
+import { CardTerminal } from "./card_terminal.ts";
 import { Channel, type Model } from "./channel.ts";
-import { Chart } from "./chart.ts";
 import { CheckpointLine } from "./checkpoints.ts";
 import { every, h, icon, keepKeys, perFrame, setAttribute, setText } from "./dom.ts";
 import { formatBytes, formatPercent, formatUptime } from "./format.ts";
 import { LogLines } from "./log_lines.ts";
 import { type LogChoices, LogView } from "./log_view.ts";
 import type { CardParts, CardReplay, ContainerState, Facts, Failure, First, PortLink, Sample } from "./messages.ts";
+import { Meter, SAMPLES_KEPT } from "./meter.ts";
 import { niceCeiling, niceMemoryCeiling } from "./sparkline.ts";
-
-export const SAMPLES_KEPT = 120;
-const SAMPLES_AT_FIRST = 30;
 
 /** What the page knows of one container; any number of views show it. */
 export class CardStore {
@@ -19,6 +17,8 @@ export class CardStore {
   state: ContainerState | null = null;
   samples: Sample[] = [];
   acting = "";
+  /** The widget of the terminal that was opened from the card. */
+  terminal = "";
   failure: Failure | null = null;
   /** The button that has the keyboard, and until when a new view may give it back. */
   focused = { action: "", until: 0 };
@@ -26,7 +26,10 @@ export class CardStore {
   readonly choices: LogChoices = { follow: true, times: false, query: "", current: null, scrollTop: 0 };
   readonly channel: Channel<CardParts, CardReplay>;
 
-  constructor(model: Model, first: First<CardReplay> | null) {
+  constructor(
+    readonly model: Model,
+    first: First<CardReplay> | null,
+  ) {
     this.channel = new Channel<CardParts, CardReplay>(model, this, first);
   }
 
@@ -38,12 +41,13 @@ export class CardStore {
     this.update(rest);
   }
 
-  update({ state, samples, log, acting, failure }: CardParts): void {
+  update({ state, samples, log, acting, failure, terminal }: CardParts): void {
     if (state) this.state = state;
     if (samples) this.samples = [...this.samples, ...samples].slice(-SAMPLES_KEPT);
     if (log) this.log.append(log);
     if (acting !== undefined) this.acting = acting;
     if (failure !== undefined) this.failure = failure;
+    if (terminal !== undefined) this.terminal = terminal;
   }
 
   mount(el: HTMLElement, signal: AbortSignal): void {
@@ -76,6 +80,7 @@ const ACTING: Record<string, string> = {
   restart: "starting …",
   remove: "removing …",
   rollback: "rolling back …",
+  terminal: "opening …",
 };
 
 class CardView {
@@ -93,6 +98,7 @@ class CardView {
   private readonly memory: Meter;
   private readonly figures = h("div", { class: "labc-figures" });
   private readonly logs: LogView;
+  private readonly terminal: CardTerminal;
   private factsShown: Facts | null = null;
 
   constructor(
@@ -109,6 +115,7 @@ class CardView {
       restart: this.button("restart", "Restart", () => this.act("restart")),
       remove: this.button("remove", "Remove", () => this.ask(true)),
     };
+    this.terminal = new CardTerminal(store.model, () => this.act("terminal"), signal);
     this.confirm = this.makeConfirm();
     this.assemble(el);
     const draw = perFrame(() => this.draw(), signal);
@@ -119,7 +126,14 @@ class CardView {
 
   private assemble(el: HTMLElement): void {
     const { stop, restart, remove } = this.buttons;
-    const actions = h("div", { class: "labc-actions", role: "group", "aria-label": "Actions" }, stop, restart, remove);
+    const actions = h(
+      "div",
+      { class: "labc-actions", role: "group", "aria-label": "Actions" },
+      this.terminal.button,
+      stop,
+      restart,
+      remove,
+    );
     this.root.append(
       h(
         "header",
@@ -138,6 +152,7 @@ class CardView {
       h("div", { class: "labc-meters" }, this.cpu.element, this.memory.element),
       this.figures,
       this.logs.element,
+      this.terminal.element,
     );
     el.replaceChildren(this.root);
     el.classList.add("labc-host");
@@ -277,6 +292,7 @@ class CardView {
     stop.disabled = !running || acting !== "";
     restart.disabled = removed || acting !== "";
     remove.disabled = removed || acting !== "";
+    this.terminal.show(this.store.terminal, state.status === "running" && acting === "");
     this.points.show(removed ? [] : (state.checkpoints ?? []), !running && acting === "", now);
     const word = running ? "Restart" : "Start";
     if (restart.textContent !== word) restart.replaceChildren(icon(running ? "restart" : "start"), h("span", {}, word));
@@ -334,67 +350,4 @@ function pair(one: string, first: string | null, two: string, second: string | n
 
 function highest(samples: readonly Sample[], value: (sample: Sample) => number): number {
   return samples.reduce((top, sample) => Math.max(top, value(sample)), 0);
-}
-
-/** A value with its chart. */
-class Meter {
-  readonly element: HTMLElement;
-  private readonly value = h("span", { class: "labc-value" });
-  private readonly of = h("span", { class: "labc-muted" });
-  private readonly canvas: HTMLCanvasElement;
-  private readonly chart: Chart;
-  private samples: readonly Sample[] = [];
-  private limit: number | null = null;
-  private back = -1;
-  private running = false;
-
-  constructor(
-    private readonly title: string,
-    kind: string,
-    private readonly pick: (sample: Sample) => number,
-    private readonly format: (value: number) => string,
-    signal: AbortSignal,
-  ) {
-    this.canvas = h("canvas", { class: "labc-chart", role: "img" });
-    this.chart = new Chart(
-      this.canvas,
-      (back) => {
-        this.back = back;
-        this.words();
-      },
-      signal,
-    );
-    const head = h(
-      "div",
-      { class: "labc-meter-head" },
-      h("span", { class: "labc-title" }, title),
-      h("span", { class: "labc-spring" }),
-    );
-    head.append(this.value, this.of);
-    this.element = h("section", { class: `labc-meter ${kind}`, "aria-label": title }, head, this.canvas);
-  }
-
-  show(samples: readonly Sample[], top: number, limit: number | null, running: boolean): void {
-    this.samples = samples;
-    this.running = running;
-    this.limit = limit;
-    // the window grows with what is known, so that a young container's curve can be seen
-    const capacity = Math.min(SAMPLES_KEPT, Math.max(SAMPLES_AT_FIRST, samples.length));
-    this.chart.show({ values: samples.map(this.pick), capacity, top, limit });
-    this.words();
-  }
-
-  private words(): void {
-    const newest = this.samples.at(-1);
-    const sample = this.back < 0 ? newest : this.samples.at(-1 - this.back);
-    setText(this.value, sample && (this.running || this.back >= 0) ? this.format(this.pick(sample)) : "–");
-    const ago = sample && newest && this.back > 0 ? ` ${Math.round(newest.time - sample.time)} s ago` : "";
-    const limit = this.limit === null ? "" : ` of ${this.format(this.limit)}`;
-    setText(this.of, ago || limit);
-    setAttribute(
-      this.canvas,
-      "aria-label",
-      `${this.title}: ${this.value.textContent}${limit}, over the last two minutes`,
-    );
-  }
 }

@@ -15,9 +15,10 @@ const WATCH_EVERY_MS = 10_000;
 const ASK_AGAIN_MS = 2_000;
 const SILENCE_MS = 25_000;
 
-const page = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join(
-  "",
-);
+/** Names this browser page. */
+export const page = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) =>
+  byte.toString(16).padStart(2, "0"),
+).join("");
 
 export class Channel<Parts, Replay> {
   private seq = -1;

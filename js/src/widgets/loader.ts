@@ -4,10 +4,13 @@
 interface Model {
   get(name: string): unknown;
   send(content: unknown): void;
-  on(name: string, handler: (content: { kind?: string; hash?: string; text?: string }) => void): void;
+  on(
+    name: string,
+    handler: (content: { kind?: string; hash?: string; text?: string }, buffers?: DataView[]) => void,
+  ): void;
 }
 interface Live {
-  take(message: unknown): void;
+  take(message: unknown, buffers?: DataView[]): void;
   mount(el: HTMLElement, signal: AbortSignal): void;
 }
 interface Code {
@@ -44,10 +47,10 @@ export default () => {
     initialize({ model }: { model: Model }) {
       page[name] ??= open();
       const slot = page[name];
-      const waiting: unknown[] = [];
-      let take: (message: unknown) => void = (message) => waiting.push(message);
-      model.on("msg:custom", (message) => {
-        if (message.kind !== "code") take(message);
+      const waiting: [unknown, DataView[] | undefined][] = [];
+      let take: Live["take"] = (message, buffers) => waiting.push([message, buffers]);
+      model.on("msg:custom", (message, buffers) => {
+        if (message.kind !== "code") take(message, buffers);
         else if (message.hash === hash && message.text) slot.give(message.text);
       });
       const first = model.get("_first") as { code?: string } | null;
@@ -55,8 +58,8 @@ export default () => {
       else model.send({ kind: "code" });
       live = slot.code.then((code) => {
         const attached = code.attach(model, first);
-        take = (message) => attached.take(message);
-        waiting.forEach(take);
+        take = (message, buffers) => attached.take(message, buffers);
+        for (const [message, buffers] of waiting) take(message, buffers);
         return attached;
       });
       live.catch((error) => console.error("labcontainers:", error));

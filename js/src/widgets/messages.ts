@@ -76,6 +76,8 @@ export interface CardParts {
   /** What a button set going: "stop", "restart", "remove", "rollback" and a number, or "" when nothing is. */
   acting?: string;
   failure?: Failure | null;
+  /** The widget of the terminal that was opened from the card, "" for none. */
+  terminal?: string;
 }
 
 export interface CardReplay extends Required<CardParts> {
@@ -174,6 +176,44 @@ export interface TransferParts {
   layers?: TransferLayer[];
 }
 
+/** `columns` is 0 where the page decides; `own`: the container's own terminal. */
+export interface TerminalFacts {
+  id: string;
+  name: string;
+  title: string;
+  own: boolean;
+  rows: number;
+  columns: number;
+}
+
+export interface TerminalState {
+  status: "waiting" | "starting" | "running" | "exited" | "closed" | "failed";
+  exit_code: number | null;
+  /** Of the container, when the command ended. */
+  container: string;
+  failure: Failure | null;
+  rows: number;
+  columns: number;
+}
+
+export interface TerminalParts {
+  state?: TerminalState;
+  /** The bytes beside this message come after `at` others. */
+  output?: { at: number };
+  /** Everything before is to be forgotten. */
+  cleared?: boolean;
+  /** The bytes beside this message paint the screen as it was after `at` bytes. */
+  screen?: { at: number };
+  /** By page: how many more bytes of what it typed were taken. */
+  taken?: Record<string, number>;
+}
+
+export interface TerminalReplay {
+  facts: TerminalFacts;
+  state: TerminalState;
+  screen: { at: number };
+}
+
 /** From the kernel. Updates are numbered; one that is missing makes the browser ask for everything again. */
 export type FromKernel<Parts, Replay> =
   | { kind: "code"; hash: string; text: string }
@@ -185,7 +225,11 @@ export type ToKernel =
   | { kind: "code" }
   | { kind: "ready"; page: string }
   | { kind: "watch"; page: string; views: number }
-  | { kind: "act"; action: string };
+  | { kind: "act"; action: string }
+  | { kind: "taken"; page: string; at: number }
+  | { kind: "keys"; page: string; number: number; answer: boolean }
+  | { kind: "size"; page: string; rows: number; columns: number }
+  | { kind: "screen"; page: string; text: string; left: boolean };
 
 /** What the loader finds in the widget when it is opened; the kernel takes it away at once, so that no notebook keeps it. */
 export interface First<Replay> {

@@ -11,6 +11,7 @@ from labcontainers.containers import exec as execs
 from labcontainers.containers.attaching import opening
 from labcontainers.containers.attaching.attach import Attachment
 from labcontainers.containers.attaching.exec_attach import ExecAttachment
+from labcontainers.containers.attaching.terminal import Terminal, terminal_of
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.register import Record
 from labcontainers.containers.result import ExecResult, Output
@@ -78,10 +79,12 @@ class Interactive:
         privileged: bool = False,
         size: tuple[int, int] = (0, 0),
         detach_keys: str | None = None,
+        hang_up: bool = False,
     ) -> ExecAttachment:
         """Run one more command in it and hold its streams: iterate, write(), close_stdin(), and its exit_code at the end.
 
-        With `tty` in a terminal of `size` (rows, columns). Raises as exec does.
+        With `tty` in a terminal of `size` (rows, columns); with `hang_up` it gets SIGHUP when the attachment is closed, or this process
+        dies. Raises as exec does.
         """
         return opening.open_exec(
             self._lifecycle,
@@ -95,7 +98,28 @@ class Interactive:
             privileged=privileged,
             size=size,
             detach_keys=detach_keys,
+            hang_up=hang_up,
         )
+
+    def terminal(
+        self,
+        command: Any = None,
+        *,
+        attach: bool = False,
+        environment: Any = None,
+        user: str | None = None,
+        working_dir: str | None = None,
+        privileged: bool = False,
+        rows: int | None = None,
+        columns: int | None = None,
+    ) -> Terminal:
+        """A terminal in it to type at, which a notebook shows; nothing is started before a page shows it.
+
+        It runs `command`, by default the image's shell; with `attach` it is the container's own. `rows` and `columns` are in characters, by
+        default 24 and as many as the page has room for. Raises Conflict when it does not run or, with `attach`, has no terminal.
+        """
+        options = {"environment": environment, "user": user, "working_dir": working_dir, "privileged": privileged}
+        return terminal_of(self._lifecycle, self._record, command, own=attach, rows=rows, columns=columns, options=options)
 
     @overload
     def attach(

@@ -28,6 +28,7 @@ from labcontainers.kernel.interrupts import Interrupts
 Size = tuple[int, int]
 _NO_SIZE = (0, 0)
 _LARGEST = 0xFFFF
+_ALL = 1 << 62
 
 
 def size_of(rows: Any, columns: Any) -> Size:
@@ -38,8 +39,13 @@ def size_of(rows: Any, columns: Any) -> Size:
     return rows, columns
 
 
-def attach(lifecycle: Lifecycle, record: Record, streams: Sequence[int], *, logs: bool, detach_keys: str | None) -> Attachment:
-    """Attach to a container that runs; raises Conflict where it does not, InvalidArgument for bad keys."""
+def attach(
+    lifecycle: Lifecycle, record: Record, streams: Sequence[int], *, logs: bool, detach_keys: str | None, last_bytes: int = _ALL
+) -> Attachment:
+    """Attach to a container that runs; `logs` gives what it wrote before, of its log no more than the `last_bytes`.
+
+    Raises Conflict where it does not run, InvalidArgument for bad keys.
+    """
     keys = None if detach_keys is None else parse_detach_keys(detach_keys)
     state = lifecycle.state(record)
     if state.status == "paused":
@@ -59,17 +65,17 @@ def attach(lifecycle: Lifecycle, record: Record, streams: Sequence[int], *, logs
         tty=told["tty"],
         stdin=told["stdin"] and 0 in streams,
         detach_keys=keys,
-        before=_logged(record.directory / "log", told["logged"], streams) if logs else (),
+        before=_logged(record.directory / "log", told["logged"], streams, told["logged"] - last_bytes) if logs else (),
     )
 
 
-def _logged(path: Path, until_bytes: int, streams: Sequence[int]) -> Iterator[Piece]:
-    """The output in the log's first bytes."""
+def _logged(path: Path, until_bytes: int, streams: Sequence[int], from_bytes: int) -> Iterator[Piece]:
+    """The output in the log's first bytes, but for what begins before `from_bytes`."""
     with open(path, "rb") as file:
         for record in ForwardReader(file.fileno(), 0).read():
             if record.offset >= until_bytes:
                 return
-            if record.stream in streams:
+            if record.stream in streams and record.offset >= from_bytes:
                 yield record.stream, record.payload
 
 
@@ -112,14 +118,20 @@ def open_exec(
     size: Size = _NO_SIZE,
     detach_keys: str | None = None,
     privileged: bool = False,
+    hang_up: bool = False,
     **options: Any,
 ) -> ExecAttachment:
-    """Run one more command in the container and hold its streams. Raises as run_exec does, InvalidArgument for bad keys."""
+    """Run one more command in the container and hold its streams. Raises as run_exec does, InvalidArgument for bad keys.
+
+    With `hang_up` it gets SIGHUP as soon as nobody holds them, also when this process is killed.
+    """
     keys = None if detach_keys is None else parse_detach_keys(detach_keys)
     words, checked = exec_options(command, **options)
     client = lifecycle.client(record)
     try:
         request = exec_request(lifecycle, record, words, checked, privileged, size_of(*size) if tty else None)
+        if hang_up:
+            request["hang_up"] = True
         return _in_terminal(client, request, record, stdin, keys) if tty else _on_pipes(client, request, record, stdin)
     except BaseException:
         client.close()

@@ -17,7 +17,7 @@ FAKE_NPM = """#!/bin/sh
 echo "$@" >>"$NPM_LOG"
 [ "$1" = ci ] && exit
 mkdir -p ../labcontainers/widgets/static
-for name in widgets loader; do echo made >../labcontainers/widgets/static/$name.js; done
+for name in widgets terminal loader; do echo made >../labcontainers/widgets/static/$name.js; done
 """
 
 
@@ -55,7 +55,8 @@ def test_a_wheel_holds_the_bundles_that_npm_made_and_nothing_of_the_sources(tmp_
     with zipfile.ZipFile(tmp_path / built.stdout.split()[-1]) as wheel:
         names = wheel.namelist()
         wheel.extractall(tmp_path / "installed")
-    assert {"labcontainers/widgets/static/widgets.js", "labcontainers/widgets/static/loader.js", "labcontainers/py.typed"} <= set(names)
+    bundles = {f"labcontainers/widgets/static/{name}.js" for name in ("widgets", "terminal", "loader")}
+    assert {*bundles, "labcontainers/py.typed"} <= set(names)
     assert not [name for name in names if name.startswith(("js/", "scripts/", "tests/"))]
     # What is installed has all that it needs: no Node is asked for.
     show = "from labcontainers.widgets import bundle; import labcontainers; print(bundle.built(), labcontainers.__file__)"
@@ -68,7 +69,7 @@ def test_a_wheel_holds_the_bundles_that_npm_made_and_nothing_of_the_sources(tmp_
 def test_bundles_that_are_newer_than_their_sources_are_not_built_again(tmp_path: Path, checkout: Path, programs: Path) -> None:
     bundles = checkout / "labcontainers/widgets/static"
     bundles.mkdir()
-    for name in ("widgets.js", "loader.js"):
+    for name in ("widgets.js", "terminal.js", "loader.js"):
         (bundles / name).write_text("kept")
     environment = {**os.environ, "PATH": f"{programs}:/usr/bin:/bin", "NPM_LOG": str(tmp_path / "npm.log")}
     built = subprocess.run(

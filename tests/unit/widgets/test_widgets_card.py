@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from labcontainers.containers.usage.stats import StatsSample
-from labcontainers.errors import Unavailable
+from labcontainers.errors import Conflict, Unavailable
 from labcontainers.widgets.card import SAMPLES_KEPT, ContainerCard, sample_of
 from labcontainers.widgets.log_tail import ROWS_PER_BATCH
 from labcontainers.widgets.messages import State
@@ -61,6 +61,23 @@ def test_a_beat_sends_all_that_is_new_as_one_message(desk: Desk) -> None:
     sent = desk.sample_and_beat()
     assert [text for _, _, text in sent["log"]["rows"]] == ["one", "two"]
     assert len(sent["samples"]) == 1
+
+
+def test_terminal_button_opens_one_and_a_page_that_comes_later_is_told(desk: Desk) -> None:
+    desk.card._open_terminal = lambda: "widget of a terminal"
+    desk.act("terminal")
+    assert desk.surface.last("terminal") == "widget of a terminal"
+    assert desk.card.everything()["terminal"] == "widget of a terminal"
+
+
+def test_why_there_is_no_terminal_is_told(desk: Desk) -> None:
+    def refuse() -> str:
+        raise Conflict("container web is not running", "start it first")
+
+    desk.card._open_terminal = refuse
+    desk.act("terminal")
+    assert desk.surface.last("failure") == {"message": "container web is not running", "hint": "start it first"}
+    assert desk.card.everything()["terminal"] == ""
 
 
 def test_nothing_new_sends_nothing(desk: Desk) -> None:
