@@ -13,6 +13,7 @@ from typing import Any
 
 from labcontainers.containers.explain.operations import describe, man_page
 from labcontainers.containers.explain.shell_script import script
+from labcontainers.containers.explain.stages import note_of, stage_of
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_duration
 
@@ -44,10 +45,26 @@ class Operation:
         """What the kernel knows it as: the name of the manual page, such as "pivot_root"."""
         return self.man_page.partition("(")[0]
 
+    @property
+    def stage(self) -> str:
+        """The name of the stage it belongs to (explain.stages), such as "namespaces"."""
+        return stage_of(self.name, self.values)
+
+    @property
+    def note(self) -> str:
+        """What it is for, in plain words."""
+        return note_of(self.name)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was tried in vain."""
+        return self.result not in (*_DONE, "unknown")
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
             "operation": self.name,
+            "stage": self.stage,
             "by": self.by,
             "man_page": self.man_page,
             "arguments": dict(self.values),
