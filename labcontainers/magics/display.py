@@ -46,6 +46,18 @@ def display_exploration(exploration: Any) -> None:
     publish_display_data({"text/plain": repr(exploration), "text/html": exploration._repr_html_()})
 
 
+def display_explanation(explanation: Any) -> None:
+    """Show an Explanation: the walk through it, or text and HTML alone."""
+    if shows_widgets() and len(explanation):
+        from labcontainers.widgets import show_explanation
+
+        show_explanation(explanation)._ipython_display_()
+        return
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": repr(explanation), "text/html": explanation._repr_html_()})
+
+
 def error_lines(error: LabError | Interrupted) -> list[str]:
     """What is shown of an error: the message, what it is about, and the next action."""
     if isinstance(error, Interrupted):

@@ -245,6 +245,42 @@ class Answer(TypedDict):
     failure: Failure | None
 
 
+class ExplainedStage(TypedDict):
+    """A stage of the making of a container; `name` is the word by which operations tell theirs."""
+
+    name: str
+    title: str
+    note: str
+
+
+class ExplainedOperation(TypedDict):
+    """A kernel operation; `parts` are what it adds to the picture, `duration_us` is None where it has no time of its own."""
+
+    name: str
+    by: str
+    man_page: str
+    text: str
+    note: str
+    result: str
+    failed: bool
+    duration_us: int | None
+    stage: str
+    parts: list[str]
+
+
+class Explained(TypedDict):
+    """How a container was made, or would be."""
+
+    name: str
+    summary: str
+    planned: bool
+    made: bool
+    docker: str
+    shell: str
+    stages: list[ExplainedStage]
+    operations: list[ExplainedOperation]
+
+
 def code(hash: str, text: str) -> Message:
     """The bundle, for a page that has none."""
     return {"kind": "code", "hash": hash, "text": text}
