@@ -182,8 +182,14 @@ class Lifecycle(Starter):
     def remove(self, record: Record, *, force: bool = False, volumes: bool = False) -> None:
         """Remove an ended container with its writable layer, with `volumes` its anonymous volumes too. Raises Conflict.
 
-        A running one goes only with `force` (SIGKILL first).
+        A running one, or one that is made step by step, goes only with `force` (SIGKILL first).
         """
+        if (end := self.half_made.get(record.row.id)) is not None:
+            if not force:
+                raise Conflict(f"container {record.row.name} is being made step by step", "finish or abort it first")
+            end()
+            if self.find(record.row.id) is None:
+                return
         with self.store.locks.hold(self.store.container_lock(record.row.id)):
             if self._still_runs(record):
                 if not force:

@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from labcontainers.build.config_changes import apply_changes
+from labcontainers.containers import looking
 from labcontainers.containers.collection import Containers
-from labcontainers.containers.isolation import looking
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.recovery import Recovery
 from labcontainers.containers.spare_groups import SpareGroups
@@ -256,6 +256,9 @@ class Engine:
             if self._closed:
                 return
             self._closed = True
+        if "_lifecycle" in self.__dict__:
+            for end in list(self._lifecycle.half_made.values()):
+                end()
         self._spare_groups.close()
         self._workers.close()
         if "registries" in self.__dict__:

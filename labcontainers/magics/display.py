@@ -58,6 +58,18 @@ def display_explanation(explanation: Any) -> None:
     publish_display_data({"text/plain": repr(explanation), "text/html": explanation._repr_html_()})
 
 
+def display_stepper(stepper: Any) -> None:
+    """Show a Stepper: buttons and the glass box as far as it is made, or its text alone."""
+    if shows_widgets():
+        from labcontainers.widgets import show_stepper
+
+        show_stepper(stepper)._ipython_display_()
+        return
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": repr(stepper)})
+
+
 def error_lines(error: LabError | Interrupted) -> list[str]:
     """What is shown of an error: the message, what it is about, and the next action."""
     if isinstance(error, Interrupted):

@@ -1,4 +1,4 @@
-"""What a cell shows: container cards, the progress of builds and transfers, layers, the glass box. The light door, which loads all that late.
+"""What a cell shows: cards, the progress of builds and transfers, layers, the glass box. The light door, which loads all that late.
 
 It must not start, stop or build anything by itself: it shows, and passes on what a reader clicks.
 """
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from labcontainers.widgets.glass_box import show_explanation
     from labcontainers.widgets.layer_explorer import show_image
     from labcontainers.widgets.progress import BuildProgress, build_progress
+    from labcontainers.widgets.step_box import show_stepper
     from labcontainers.widgets.transfer import TransferProgress, transfer_progress
 
 __all__ = [
     "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_explanation", "show_image",
-    "transfer_progress",
+    "show_stepper", "transfer_progress",
 ]  # fmt: skip
 
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "build_progress": "progress",
     "show_explanation": "glass_box",
     "show_image": "layer_explorer",
+    "show_stepper": "step_box",
     "TransferProgress": "transfer",
     "transfer_progress": "transfer",
 }

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from labcontainers.containers.explain.parts import parts_of
-from labcontainers.containers.explain.stages import STAGES
+from labcontainers.containers.planning.stages import STAGES
 from labcontainers.units import format_duration
 from labcontainers.widgets.messages import Explained, ExplainedOperation
 from labcontainers.widgets.snapshot import Snapshot

@@ -281,6 +281,23 @@ class Explained(TypedDict):
     operations: list[ExplainedOperation]
 
 
+class LookGroup(TypedDict):
+    """A part of what a half-made process looks like: rows of name, value, and whether it is its own."""
+
+    title: str
+    rows: list[tuple[str, str, bool]]
+
+
+class StepState(TypedDict):
+    """Where a container stands that is made step by step; `status` is "waiting", "going", "running", "aborted" or "failed"."""
+
+    status: str
+    stage: str
+    pid: int
+    look: list[LookGroup]
+    failure: Failure | None
+
+
 def code(hash: str, text: str) -> Message:
     """The bundle, for a page that has none."""
     return {"kind": "code", "hash": hash, "text": text}

@@ -9,7 +9,7 @@ import pytest
 from labcontainers.containers.explain.explanation import Explanation, Operation, explain
 from labcontainers.containers.explain.operations import MAN
 from labcontainers.containers.explain.parts import parts_of
-from labcontainers.containers.explain.stages import NAMES, NOTED, STAGED, stage_of
+from labcontainers.containers.planning.stages import NAMES, NOTED, STAGED, stage_of
 from labcontainers.kernel import syscalls
 from labcontainers.widgets.glass_box import LONGEST, GlassBox
 from tests.unit.containers.test_explanation import EARLIER, TIMES

@@ -28,7 +28,7 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 
 def compare(first: Container | str, second: Container | str, find: Callable[[str], Container]) -> Comparison:
-    """Compare two running containers, or one with `host`: the process that asks. Raises NotFound, and Conflict for one that does not run."""
+    """Two running containers, or one and `host`: the process that asks. Raises NotFound, and Conflict for one that does not run."""
     return Comparison(_side(first, find), _side(second, find))
 
 

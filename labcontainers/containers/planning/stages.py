@@ -5,7 +5,7 @@ Data alone; it must not do anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ STAGES = (
     Stage("identity", "Identity and security", "The process becomes its user, and gives up what it must not be able to do."),
     Stage("program", "Program", "The engine's code is replaced by the container's program."),
 )
+# The operation by which init waits (runtime.init); it belongs to no stage, and is not told.
+PAUSE = "pause"
 NAMES = tuple(stage.name for stage in STAGES)
 
 _STAGES = {
@@ -40,8 +42,8 @@ _STAGES = {
     "layers": "make_directories private overlay bind_root pivot finish",
     "mounts": "make_volume copy_up etc_file mount join layers tmpfs secret bind bind_kernel mask make_directory attach_shared",
     "devices": "device symlink device_node bind_device terminal",
-    "identity": "prepare readonly keyring oom_score rlimit account bounding apparmor no_new_privs seccomp identity",
-    "program": "chdir exec",
+    "identity": "prepare readonly keyring oom_score rlimit account bounding apparmor no_new_privs seccomp identity chdir",
+    "program": "exec",
 }
 _STAGE_OF = {operation: stage for stage, operations in _STAGES.items() for operation in operations.split()}
 
@@ -56,11 +58,24 @@ def stage_of(operation: str, arguments: Mapping[str, Any]) -> str:
     return _STAGE_OF.get(operation, "identity")
 
 
+def with_pauses(plan: Sequence[list[Any]]) -> list[list[Any]]:
+    """A plan in which the container's first process waits before each stage until it is told to go on."""
+    stepped: list[list[Any]] = []
+    before = ""
+    for name, arguments in plan:
+        stage = stage_of(name, arguments)
+        if stage != before:
+            stepped.append([PAUSE, {"stage": stage}])
+        before = stage
+        stepped.append([name, arguments])
+    return stepped
+
+
 _NOTES = {
     "clone": "Makes the container's first process, and the new namespaces together with it.",
     "join_namespaces": "Enters namespaces of another container instead of making new ones.",
     "user_namespace": "An ordinary user is root in here, and nobody special outside: that is why no real root is needed.",
-    "unshare": "Leaves further namespaces behind. The control groups' namespace comes once the group is entered, so that it looks like the top.",
+    "unshare": "Leaves a namespace behind. That of control groups comes once the group is entered, so that it looks like the top.",
     "hostname": "Gives the container a host name of its own; the machine's stays.",
     "domainname": "Gives the container an NIS domain name of its own.",
     "sysctl": "Sets a kernel parameter that counts in this namespace alone.",
