@@ -40,7 +40,9 @@ def _command(call: Invocation) -> list[str]:
 def run(call: Invocation) -> Any:
     """Run it; a cell's body is fed to the command, or to `sh -s` where none is given."""
     keys_of(call)
-    if call.tty and not call.detach:
+    if call.step:
+        check_steps(call, call.interactive or call.body is not None)
+    elif call.tty and not call.detach:
         attached.check_terminal(call, stdin=call.interactive)
     command, stdin, options = _command(call), _standard_input(call), keywords_of(call)
     containers = call.engine.containers
@@ -48,7 +50,6 @@ def run(call: Invocation) -> Any:
         return containers.plan(None if call.rootfs else call.image, command, **options)
     image = image_of(call)
     if call.step:
-        check_steps(call, call.interactive or call.body is not None)
         return containers.run(image, command, step=True, **options)
     if attached.is_held(call):
         attached.run(call, containers.create(image, command, **options), stdin=call.interactive)

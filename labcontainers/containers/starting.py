@@ -57,6 +57,9 @@ class Pacer(Protocol):
 
     whole_or_not: bool
 
+    def begun(self, give_up: Callable[[], None]) -> None:
+        """It is on its way now; from any thread, `give_up` ends it."""
+
     def pause(self, stage: str, pid: int) -> None:
         """Block until the half-made first process, of this pid, may go on with `stage`; whatever is raised ends it."""
 
@@ -198,6 +201,8 @@ class Starter(Register):
             undo.callback(execution.close)
             undo.callback(execution.signal, signals.SIGKILL)
             undo.callback(self.networks.disconnect, record.row.id)
+            if pacer is not None:
+                pacer.begun(channel.disconnect)
             for message in execution.wait_started():
                 if "pause" in message and pacer is not None:
                     pacer.pause(message["pause"], message["pid"])

@@ -49,6 +49,7 @@ class Making:
         self._changed = threading.Condition()
         self._stop_at: str | None = None
         self._aborting = False
+        self._give_up: Callable[[], None] = lambda: None
         self._passed = 0
         self._thread = threading.Thread(target=self._make, name=f"lab-step-{record.row.name}", daemon=True)
 
@@ -82,6 +83,13 @@ class Making:
                 self._lifecycle.remove(self._record, force=True, volumes=True)
             else:
                 self._lifecycle.abandon(self._record)
+
+    def begun(self, give_up: Callable[[], None]) -> None:
+        """starting.Pacer: what ends it while it goes on."""
+        with self._changed:
+            self._give_up = give_up
+            if self._aborting:
+                give_up()
 
     def pause(self, stage: str, pid: int) -> None:
         """starting.Pacer: block until it may go on; raises Aborted."""
@@ -151,6 +159,8 @@ class Making:
             if self.status in ("going", "waiting"):
                 self._aborting = True
                 self._changed.notify_all()
+                if self.status == "going":
+                    self._give_up()
 
     def abort(self) -> None:
         """The same, and wait until it is so."""
@@ -248,7 +258,7 @@ class Stepper:
     def abort(self) -> None:
         """End it, and let nothing of it remain; one whose program runs is left alone. Idempotent; blocks until it is gone.
 
-        A container that was there before, and was only started step by step, stays, as it was before its start.
+        A container that was there before, and was only started step by step, stays with its files.
         """
         self._making.abort()
 

@@ -217,6 +217,7 @@ class Shim:
 
     def _on_started(self) -> None:
         now, timings = time.time(), self.ready["timings_us"]
+        self.awaits_engine = False
         self.state.update(status="running", pid=self.pid, pid_start=start_time(self.pid), started_at=now, timings_us=timings)
         if self.restarts.wanted:
             self.state.update(exit_code=0, oom_killed=False, restart_count=self.restarts.count)
@@ -279,10 +280,9 @@ class Shim:
         elif "detach" in message:
             self._attaching().detach(client, starter=client is self.engine)
         elif "step" in message:
-            self.awaits_engine = False
             self.init.send(message)
         elif "go" in message or "error" in message:
-            self.awaits_engine = False
+            self.awaits_engine = "whole_or_not" in self.request
             self.address = message.get("address", "")
             self.journal.network = message.get("network")
             self.init.send(message)

@@ -175,3 +175,45 @@ def test_a_saved_notebook_keeps_the_table_without_a_kernel(lab: Server, open_not
     shown = glass.page.locator(".jp-CodeCell").nth(2).locator(".jp-OutputArea-output")
     expect(shown).to_contain_text("operations made glass in")
     until(lambda: glass.page.locator(".labg").count() == 0, "only the snapshot is shown")
+
+
+STEP = "steps = get_ipython().run_line_magic('container', 'run --step --name slow --network none lab/base sleep 1000')\nsteps"
+
+
+def test_a_class_goes_through_the_stages_by_buttons_and_from_another_cell(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, STEP])
+    page.run_all()
+    glass = Glass(page)
+    expect(glass.badge).to_have_text("waits")
+    note = glass.root.locator(".labg-notes")
+    expect(note).to_contain_text("waits before the stage")
+    pid = page.output_of("print(steps.pid)")
+    expect(note).to_contain_text(f"/proc/{pid}")
+    go_on = glass.root.get_by_role("button", name="Next stage")
+    before = note.text_content() or ""
+    go_on.click()
+    expect(note).not_to_have_text(before)
+    assert page.output_of("print(steps.run_to('devices'), steps.stage)") == "devices devices"
+    expect(note).to_contain_text("“devices”")
+    assert glass.room("layers") == "made"
+    assert glass.room("devices") == "coming"
+    expect(glass.root.locator(".labg-look")).to_contain_text("overlay")
+    glass.picture("step-light")
+    glass.root.get_by_role("button", name="Run to the end").click()
+    expect(glass.badge).to_have_text("was made")
+    expect(go_on).to_be_hidden()
+    assert page.output_of("print(steps.container.status)") == "running"
+    until(lambda: "slow was made" in page.save().cells[1].outputs[0].data["text/html"], "the end is in what is saved")
+
+
+def test_an_aborted_container_is_gone_and_said_to_be(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, STEP], dark=True)
+    page.run_all()
+    glass = Glass(page)
+    expect(glass.badge).to_have_text("waits")
+    pid = page.output_of("print(steps.pid)")
+    glass.picture("step-dark")
+    glass.root.get_by_role("button", name="Abort").click()
+    expect(glass.badge).to_have_text("aborted")
+    assert page.output_of(f"import os; print(steps.status, os.path.exists('/proc/{pid}'))") == "aborted False"
+    expect(glass.root.locator(".labg-notes")).to_have_text("Nothing of it is left.")

@@ -26,7 +26,11 @@ _LARGEST_BYTES = 1 << 62
 def parts_of(operation: str, values: Mapping[str, Any]) -> list[str]:
     """The labels that appear with this operation, in the room of its stage; none for one that only prepares another."""
     form = _FORMS.get(operation)
-    return [] if form is None else [label for label in form(values) if label]
+    try:
+        return [] if form is None else [label for label in form(values) if label]
+    except KeyError:
+        # documents of earlier versions tell less
+        return []
 
 
 def _namespaces(values: Mapping[str, Any]) -> list[str]:
