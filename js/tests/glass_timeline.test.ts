@@ -82,6 +82,21 @@ test("the rooms of the picture are empty before their stage, lit in it, and stay
   assert.equal(timeline.stateOf("devices"), null);
 });
 
+test("a room stays empty while only preparations for it are done", () => {
+  const prepared = [
+    operation("etc_file", "mounts"),
+    operation("clone", "namespaces"),
+    operation("bind", "mounts", { parts: ["/a"] }),
+  ];
+  const timeline = new Timeline(prepared, stages, 1);
+  assert.equal(timeline.stateOf("mounts"), "now");
+  timeline.move(1);
+  assert.equal(timeline.stateOf("mounts"), "coming");
+  timeline.move(1);
+  timeline.goTo(2);
+  assert.equal(timeline.stateOf("namespaces"), "now");
+});
+
 test("equal parts are counted as one, of which some may be there", () => {
   const timeline = walk(3);
   const hidden = () => timeline.partsOf("mounts").map(({ made, count, state }) => [made, count, state]);

@@ -297,7 +297,7 @@ export class GlassView {
         h(
           "span",
           { class: "labc-muted" },
-          `by the ${operation.by}${time}${operation.result === "planned" ? " · planned" : ""}`,
+          `by ${operation.by === "init" ? "init" : `the ${operation.by}`}${time}${operation.result === "planned" ? " · planned" : ""}`,
         ),
       ),
       h("div", { class: "labg-note" }, operation.note),

@@ -73,14 +73,19 @@ export class Timeline {
     this.goTo(next ?? (direction > 0 ? this.operations.length : 0));
   }
 
-  /** Whether the stage is being made, is there, or comes; null where there is nothing of it. */
+  /** Whether the stage is being made, is there (something of it is to be seen), or comes; null where there is nothing of it. */
   stateOf(stage: string): PartState | null {
-    const own = this.operations.flatMap((operation, index) => (operation.stage === stage ? [index] : []));
-    const first = own[0];
-    if (first === undefined) return null;
-    if (this.done <= first) return "coming";
-    if (own.some((index) => index < this.done && this.operations[index]?.failed)) return "failed";
-    return this.current?.stage === stage ? "now" : "made";
+    const own = this.operations.flatMap((operation, index) =>
+      operation.stage === stage ? [{ operation, index }] : [],
+    );
+    if (!own.length) return null;
+    const done = own.filter(({ index }) => index < this.done);
+    if (done.some(({ operation }) => operation.failed)) return "failed";
+    if (this.current?.stage === stage) return "now";
+    const seen = own.some(({ operation }) => operation.parts.length)
+      ? done.filter(({ operation }) => operation.parts.length)
+      : done;
+    return seen.length ? "made" : "coming";
   }
 
   /** The labels of a stage; equal ones are counted as one. */

@@ -74,9 +74,9 @@ _FORMS: Mapping[str, Any] = {
     "join_namespaces": _joined,
     "hostname": lambda values: [f"host name {values['name']}"],
     "domainname": lambda values: [f"domain {values['name']}"],
-    "make_cgroups": lambda values: ["group " + _HEX.sub(lambda match: match[0][:12], values["paths"][0].rpartition("/")[2])]
-    if values.get("paths")
-    else [],
+    "make_cgroups": lambda values: (
+        ["group " + _HEX.sub(lambda match: match[0][:12], values["paths"][0].rpartition("/")[2])] if values.get("paths") else []
+    ),
     "limit": _limit,
     "device_filter": lambda values: ["device filter"],
     "loopback": lambda values: ["lo"],
@@ -106,6 +106,6 @@ _FORMS: Mapping[str, Any] = {
     "bounding": _capabilities,
     "apparmor": lambda values: [f"AppArmor {values['name']}"],
     "no_new_privs": lambda values: ["no new privileges"],
-    "seccomp": lambda values: [f"seccomp, {values.get('bytes', 0) // 8} instructions" if values.get("bytes") else "seccomp filter"],
+    "seccomp": lambda values: ["seccomp filter"],
     "exec": lambda values: [" ".join(values["arguments"])],
 }

@@ -164,9 +164,7 @@ def namespace_map(own_pid: int, containers: Mapping[int, str], proc: str = "/pro
             subjects += [Subject(containers[pid], "container", (pid,), dict(key)) for pid in firsts]
         elif firsts:
             # several containers may have all in common: whose the others are, nobody can tell
-            subjects += [
-                Subject(containers[pid], "container", tuple(pids) if len(firsts) == 1 else (pid,), dict(key)) for pid in firsts
-            ]
+            subjects += [Subject(containers[pid], "container", tuple(pids) if len(firsts) == 1 else (pid,), dict(key)) for pid in firsts]
         else:
             subjects.append(Subject(_commands(pids, proc), "process", tuple(pids), dict(key)))
     order = {"host": 0, "container": 1, "process": 2}

@@ -12,7 +12,7 @@ import pytest
 from labcontainers.containers.isolation.comparison import Comparison, Side
 from labcontainers.containers.isolation.look import Look
 from labcontainers.containers.isolation.namespace_map import namespace_map
-from labcontainers.containers.isolation.process_facts import id_map_text, read_process
+from labcontainers.containers.isolation.process_facts import ProcessFacts, id_map_text, read_process
 
 KINDS = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")
 HOST_MOUNTS = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 0:5 / /dev rw - devtmpfs dev rw\n22 20 0:9 / /sys rw shared:7 - sysfs sysfs rw\n"
@@ -80,7 +80,7 @@ class Proc:
         (base / "net/if_inet6").write_text("00000000000000000000000000000001 01 80 10 80       lo\n")
         (base / "attr/current").write_text("docker-default (enforce)\0")
 
-    def read(self, pid: int):  # type: ignore[no-untyped-def]
+    def read(self, pid: int) -> ProcessFacts:
         return read_process(pid, str(self.folder))
 
 

@@ -52,7 +52,7 @@ class FakeMaking:
 
 def opened() -> tuple[FakeMaking, StepBox, RecordingSurface]:
     making, surface = FakeMaking(), RecordingSurface()
-    box = StepBox(making)  # type: ignore[arg-type]  # a stand-in
+    box = StepBox(making)
     box.show_on(surface)
     return making, box, surface
 
