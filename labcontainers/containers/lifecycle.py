@@ -19,10 +19,11 @@ from labcontainers.containers.options import namespaces as namespace_options
 from labcontainers.containers.options.container import ContainerOptions
 from labcontainers.containers.options.process import container_name
 from labcontainers.containers.planning import confinement, prepare
+from labcontainers.containers.planning.stages import PAUSE
 from labcontainers.containers.register import Record
 from labcontainers.containers.shim_client import ShimClient
 from labcontainers.containers.starting import Starter
-from labcontainers.containers.state import kept_from_shims, read_start, read_state, settle
+from labcontainers.containers.state import kept_from_shims, read_start, read_state, settle, shim_alive
 from labcontainers.errors import (
     Conflict,
     InvalidArgument,
@@ -190,7 +191,8 @@ class Lifecycle(Starter):
             end()
             if self.find(record.row.id) is None:
                 return
-        with self.store.locks.hold(self.store.container_lock(record.row.id)):
+        lock = self.store.container_lock(record.row.id)
+        with self.store.locks.hold(lock, meanwhile=lambda: self._refuse_half_made(record)):
             if self._still_runs(record):
                 if not force:
                     raise Conflict(f"container {record.row.name} is running", "stop it first, or remove it with force")
@@ -198,6 +200,16 @@ class Lifecycle(Starter):
                     client.signal(signals.SIGKILL, stop=True)
                     client.wait_ended(None, last=True)
             self.delete(record, volumes=volumes)
+
+    @staticmethod
+    def _refuse_half_made(record: Record) -> None:
+        """Who waits for a container that another process makes step by step might wait for a whole lesson; raises Conflict."""
+        plan = read_start(record.directory).get("plan", ())
+        if any(name == PAUSE for name, _ in plan) and shim_alive(record.directory):
+            with contextlib.suppress(NotFound):
+                if not read_state(record.directory, record.row.name).running:
+                    problem = f"container {record.row.name} is being made step by step by another process"
+                    raise Conflict(problem, "finish or abort it there")
 
     @staticmethod
     def _still_runs(record: Record) -> bool:

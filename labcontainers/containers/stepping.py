@@ -11,6 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from io import FileIO
 from typing import Any, Literal
 
 from labcontainers.containers.explain.docker_command import docker_run_of
@@ -20,7 +21,7 @@ from labcontainers.containers.isolation.process_facts import read_process
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.planning.stages import NAMES, PAUSE
 from labcontainers.containers.register import Record
-from labcontainers.containers.state import read_start
+from labcontainers.containers.state import read_start, shims_lock, wait_until_shim_ended
 from labcontainers.errors import Conflict, InvalidArgument, LabError, NotFound
 from labcontainers.kernel.interrupts import begin_thread
 
@@ -51,6 +52,7 @@ class Making:
         self._aborting = False
         self._give_up: Callable[[], None] = lambda: None
         self._passed = 0
+        self._shim: FileIO | None = None
         self._thread = threading.Thread(target=self._make, name=f"lab-step-{record.row.name}", daemon=True)
 
     def begin(self) -> None:
@@ -72,6 +74,8 @@ class Making:
             self.error = None if self._aborting else error
             self._clear_up()
         finally:
+            if self._shim is not None:
+                self._shim.close()
             self._lifecycle.half_made.pop(self._record.row.id, None)
             self._become(status)
 
@@ -79,6 +83,9 @@ class Making:
         """Of one that was aborted nothing stays, if it was made for this; of one that failed what a `run` would leave."""
         with contextlib.suppress(LabError, OSError):
             self._lifecycle.half_made.pop(self._record.row.id, None)
+            if self._shim is not None:
+                # it may be clearing up as well
+                wait_until_shim_ended(self._shim)
             if self._aborting and self.whole_or_not:
                 self._lifecycle.remove(self._record, force=True, volumes=True)
             else:
@@ -96,6 +103,8 @@ class Making:
         with self._changed:
             self.stage, self.pid = stage, pid
             self._passed += 1
+            if self._shim is None:
+                self._shim = shims_lock(self._record.directory)
             if self._stop_at is None or self._stop_at == stage:
                 self._stop_at = None
                 self._become("waiting")
@@ -113,7 +122,9 @@ class Making:
 
     def _tell(self) -> None:
         for listener in list(self.listeners):
-            listener()
+            # what cannot be shown must not end what is made
+            with contextlib.suppress(Exception):
+                listener()
 
     # --- those who step
 

@@ -92,7 +92,8 @@ class StepBox:
 
     def _changed(self) -> None:
         with self._lock:
-            self._explanation = self._making.explain()
+            # of what is gone nothing can be read: what was known last stays
+            self._explanation = self._making.explain() or self._explanation
             self._step = self._state()
             if self._surface is None:
                 return

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from labcontainers import Engine
 from labcontainers.commands.table import execute, understand
 from labcontainers.containers.planning.stages import NAMES
 from labcontainers.containers.stepping import Stepper
-from labcontainers.errors import Conflict, InvalidArgument, StartFailed, Unsupported
+from labcontainers.errors import Conflict, InvalidArgument, NotFound, StartFailed, Unsupported
 from tests.waiting import until
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -122,7 +123,7 @@ def test_one_that_is_dropped_is_removed(engine: Engine) -> None:
     until(lambda: nothing_is_left(engine, pid), "it was removed")
 
 
-def test_the_end_of_a_block_and_of_the_engine_abort(make_engine: object, engine: Engine) -> None:
+def test_the_end_of_a_block_and_of_the_engine_abort(make_engine: Callable[[], Engine], engine: Engine) -> None:
     with begin(engine) as steps:
         pid = steps.pid
     assert nothing_is_left(engine, pid)
@@ -145,6 +146,19 @@ def test_removing_it_by_force_aborts(engine: Engine) -> None:
     pid = steps.pid
     engine.containers.get("steps").remove(force=True)
     assert nothing_is_left(engine, pid)
+
+
+def test_another_process_is_told_instead_of_waiting(make_engine: Callable[[], Engine], engine: Engine) -> None:
+    other = make_engine()
+    with begin(engine) as steps:
+        for force in (False, True):
+            with pytest.raises(Conflict, match="step by step by another process"):
+                other.containers.get("steps").remove(force=force)
+        assert other.containers.prune().ids == ()
+        container = steps.finish()
+    other.containers.get("steps").remove(force=True)
+    with pytest.raises(NotFound):
+        assert container.state
 
 
 def test_an_interrupt_while_it_goes_on_aborts(engine: Engine) -> None:
@@ -220,6 +234,19 @@ def test_the_command_gives_a_stepper_and_says_where_it_cannot(engine: Engine) ->
         say("run", "--step", "-i", "lab/base")
     with pytest.raises(InvalidArgument, match="no input, no output"):
         begin(engine, stdin="text")
+
+
+def test_nothing_is_left_when_the_process_that_steps_ends_by_itself(engine: Engine, place: Path) -> None:
+    program = KERNEL.replace("sys.stdin.read()", "")
+    answer = subprocess.run(
+        [sys.executable, "-c", program, str(place), "none"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(HOUSE)},
+    )
+    assert answer.stderr == ""
+    until(lambda: nothing_is_left(engine, int(answer.stdout)), "the half-made container was removed")
 
 
 KERNEL = """

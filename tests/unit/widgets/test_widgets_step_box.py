@@ -95,6 +95,14 @@ def test_what_failed_is_told_here_and_in_the_snapshot() -> None:
     assert "exec &lt;nope&gt;" in box.snapshot().html
 
 
+def test_of_what_was_aborted_the_last_that_was_known_stays() -> None:
+    making, box, surface = opened()
+    making.explain = lambda: Explanation("slow", ())
+    making.become("aborted")
+    assert len(surface.last("explained")["operations"]) == 2
+    assert "nothing of it is left" in box.snapshot().text
+
+
 def test_a_page_that_looks_is_answered_and_a_closed_box_hears_no_more() -> None:
     making, box, surface = opened()
     box.shown()
