@@ -47,27 +47,22 @@ def display_exploration(exploration: Any) -> None:
 
 
 def display_explanation(explanation: Any) -> None:
-    """Show an Explanation: the walk through it, or text and HTML alone."""
-    if shows_widgets() and len(explanation):
-        from labcontainers.widgets import show_explanation
+    """Show an Explanation as the walk through it; where no widget can be shown, IPython shows it by its own text and HTML."""
+    if not shows_widgets() or not len(explanation):
+        # so IPython's formatter is told to go on with the other forms
+        raise NotImplementedError
+    from labcontainers.widgets import show_explanation
 
-        show_explanation(explanation)._ipython_display_()
-        return
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": repr(explanation), "text/html": explanation._repr_html_()})
+    show_explanation(explanation)._ipython_display_()
 
 
 def display_stepper(stepper: Any) -> None:
-    """Show a Stepper: buttons and the glass box as far as it is made, or its text alone."""
-    if shows_widgets():
-        from labcontainers.widgets import show_stepper
+    """Show a Stepper: buttons and the glass box as far as it is made; where no widget can be shown, IPython shows its text."""
+    if not shows_widgets():
+        raise NotImplementedError
+    from labcontainers.widgets import show_stepper
 
-        show_stepper(stepper)._ipython_display_()
-        return
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": repr(stepper)})
+    show_stepper(stepper)._ipython_display_()
 
 
 def error_lines(error: LabError | Interrupted) -> list[str]:
