@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from labcontainers.engine.engine import Engine
     from labcontainers.errors import LabError
     from labcontainers.images.image import Image
+    from labcontainers.session import compare
 
-__all__ = ["Build", "Container", "Engine", "ExecResult", "Image", "LabError", "RunResult", "__version__"]
+__all__ = ["Build", "Container", "Engine", "ExecResult", "Image", "LabError", "RunResult", "__version__", "compare"]
 
 _HOMES = {
     "Build": "build.result",
@@ -26,6 +27,7 @@ _HOMES = {
     "Image": "images.image",
     "LabError": "errors",
     "RunResult": "containers.result",
+    "compare": "session",
 }
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import atexit
 import threading
 
+from labcontainers.containers.container import Container
+from labcontainers.containers.isolation.comparison import Comparison
 from labcontainers.engine.engine import Engine
 
 
@@ -68,6 +70,11 @@ def use_engine(engine: Engine) -> None:
 def warm_up() -> None:
     """Make the Engine and start its launcher, without waiting for it; for a background thread."""
     _session.engine().warm_up()
+
+
+def compare(first: Container | str, second: Container | str) -> Comparison:
+    """What separates two running containers, or one and `"host"`: as Engine.compare, with the process's Engine."""
+    return current_engine().compare(first, second)
 
 
 def close() -> None:

@@ -13,6 +13,7 @@ from labcontainers.commands.command import Command, Invocation
 from labcontainers.commands.containers import CONTAINER, CONTAINERS
 from labcontainers.commands.containers import start as start_detached
 from labcontainers.commands.parser import Flag
+from labcontainers.commands.stepping import STEP, check_steps
 from labcontainers.commands.stream_flags import DETACH_KEYS, SIG_PROXY, keys_of
 from labcontainers.containers.attaching.attach import Attached
 from labcontainers.containers.container import Container
@@ -64,6 +65,11 @@ def attach(call: Invocation) -> None:
 
 def start(call: Invocation) -> Any:
     """Start containers; with -a or -i one, attached from its first byte on."""
+    if call.step:
+        check_steps(call, call.attach or call.interactive)
+        if len(call.containers) > 1:
+            raise InvalidArgument("one container at a time is started step by step", "name one")
+        return call.engine.containers.get(call.containers[0]).start(step=True)
     if not call.attach and not call.interactive:
         return start_detached(call)
     if len(call.containers) > 1:
@@ -133,6 +139,7 @@ COMMANDS = (
             Flag(("-a", "--attach"), "show its output, pass signals on, and end with its exit code", "switch"),
             Flag(("-i", "--interactive"), "pass standard input on", "switch"),
             DETACH_KEYS,
+            STEP,
         ),
         (CONTAINERS,),
     ),

@@ -10,6 +10,7 @@ from labcontainers.commands.create_flags import CREATE_FLAGS, ENVIRONMENT, envir
 from labcontainers.commands.isolation_flags import PRIVILEGED
 from labcontainers.commands.parser import Argument, Flag
 from labcontainers.commands.process_flags import image_of
+from labcontainers.commands.stepping import STEP, check_steps
 from labcontainers.commands.stream_flags import DETACH_KEYS, INTERACTIVE, SIG_PROXY, TTY, keys_of
 from labcontainers.containers.container import Container
 from labcontainers.errors import Unsupported
@@ -39,13 +40,17 @@ def _command(call: Invocation) -> list[str]:
 def run(call: Invocation) -> Any:
     """Run it; a cell's body is fed to the command, or to `sh -s` where none is given."""
     keys_of(call)
-    if call.tty and not call.detach:
+    if call.step:
+        check_steps(call, call.interactive or call.body is not None)
+    elif call.tty and not call.detach:
         attached.check_terminal(call, stdin=call.interactive)
     command, stdin, options = _command(call), _standard_input(call), keywords_of(call)
     containers = call.engine.containers
     if call.dry_run:
         return containers.plan(None if call.rootfs else call.image, command, **options)
     image = image_of(call)
+    if call.step:
+        return containers.run(image, command, step=True, **options)
     if attached.is_held(call):
         attached.run(call, containers.create(image, command, **options), stdin=call.interactive)
         return None
@@ -93,7 +98,7 @@ COMMANDS = (
         "run",
         "Create a container of an image and run a command in it",
         run,
-        (_DETACH, DETACH_KEYS, SIG_PROXY, _NO_RAISE, _DRY_RUN, *CREATE_FLAGS),
+        (_DETACH, DETACH_KEYS, SIG_PROXY, _NO_RAISE, STEP, _DRY_RUN, *CREATE_FLAGS),
         _IMAGE,
     ),
     Command("create", "Create a container without starting it", create, CREATE_FLAGS, _IMAGE),

@@ -24,7 +24,8 @@ from labcontainers.containers.options.streams import stream_keywords
 from labcontainers.containers.register import Record
 from labcontainers.containers.result import Collector, Pruned, RunResult
 from labcontainers.containers.seat import Seat, numbers_of
-from labcontainers.errors import Conflict, Interrupted, NotFound
+from labcontainers.containers.stepping import Stepper, make_in_steps
+from labcontainers.errors import Conflict, Interrupted, InvalidArgument, NotFound
 from labcontainers.images.image import Image
 from labcontainers.kernel.interrupts import Interrupts
 from labcontainers.runtime.process import Execution
@@ -42,6 +43,16 @@ class Containers:
     def run(self, image: str | Image | None = None, command: Command = None, *, detach: Literal[True], **options: Any) -> Container: ...
     @overload
     def run(
+        self,
+        image: str | Image | None = None,
+        command: Command = None,
+        *,
+        step: Literal[True],
+        detach: Literal[False] = False,
+        **options: Any,
+    ) -> Stepper: ...
+    @overload
+    def run(
         self, image: str | Image | None = None, command: Command = None, *, detach: Literal[False] = False, **options: Any
     ) -> RunResult: ...
     def run(
@@ -50,19 +61,25 @@ class Containers:
         command: Command = None,
         *,
         detach: bool = False,
+        step: bool = False,
         stdin: bytes | str | int | None = None,
         on_output: Output | None = None,
         keep_output: bool = True,
         **options: Any,
-    ) -> RunResult | Container:
+    ) -> RunResult | Container | Stepper:
         """Create and start a container; with `detach` return it at once, else wait and return what it left.
 
         `options` are those of containers.options; with `rootfs`, a folder, there is no image. `stdin` is the text to feed, or a
         descriptor. `on_output(stream, data)` is called in this thread while it runs; without `keep_output` the result has no
-        output of its own. A non-zero exit code is no exception here: see RunResult.check(). Raises NotFound, InvalidArgument,
+        output of its own. With `step` a Stepper is returned at once: the container, detached, is made stage by stage as it says.
+        A non-zero exit code is no exception here: see RunResult.check(). Raises NotFound, InvalidArgument,
         Conflict, Unsupported and StartFailed; Interrupted after the container has been stopped by an interrupt.
         """
-        record = self._create(image, command, stream_keywords(detach, stdin, options))
+        if step and (stdin is not None or on_output is not None):
+            raise InvalidArgument("a container that is made step by step goes on detached: no input, no output here", "read its logs()")
+        record = self._create(image, command, stream_keywords(detach or step, stdin, options))
+        if step:
+            return self._in_steps(record)
         # Nobody can type while this waits: an open standard input without a text is at its end.
         source = None if stdin is None and (detach or not record.options.stdin_open) else open_stdin(stdin)
         if detach:
@@ -100,6 +117,14 @@ class Containers:
         finally:
             if stdin is not None:
                 os.close(stdin)
+
+    def _in_steps(self, record: Record) -> Stepper:
+        """Make a container that was just created step by step; one that cannot even begin is gone again."""
+        try:
+            return make_in_steps(self._lifecycle, record, Container(self._lifecycle, record), whole_or_not=True)
+        except BaseException:
+            self._lifecycle.abandon(record)
+            raise
 
     def plan(self, image: str | Image | None = None, command: Command = None, **options: Any) -> Explanation:
         """What `run` with the same arguments would do, without doing it. Raises as `create` does."""

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, overload
 
 from labcontainers.containers import pause, waiting
 from labcontainers.containers import update as updates
@@ -31,6 +31,7 @@ from labcontainers.containers.options.process import signal_number
 from labcontainers.containers.register import Record
 from labcontainers.containers.state import ContainerState, read_start
 from labcontainers.containers.status import summary
+from labcontainers.containers.stepping import Stepper, make_in_steps
 from labcontainers.containers.trees import Trees, trees_of
 from labcontainers.containers.upkeep import read_results, wait_healthy
 from labcontainers.containers.usage.meter import Meter
@@ -139,9 +140,18 @@ class Container(FileVerbs, Interactive):
         """What this host could not enforce."""
         return self._lifecycle.warnings(self._record)
 
-    def start(self) -> Container:
-        """Start it, detached; nothing happens to one that runs. Raises StartFailed, and Conflict when it is paused."""
+    @overload
+    def start(self, *, step: Literal[False] = False) -> Container: ...
+    @overload
+    def start(self, *, step: Literal[True]) -> Stepper: ...
+    def start(self, *, step: bool = False) -> Container | Stepper:
+        """Start it, detached; nothing happens to one that runs. Raises StartFailed, and Conflict when it is paused.
+
+        With `step` a Stepper is returned, by which it is made stage by stage; then Conflict is raised for one that runs.
+        """
         record = self._fresh()
+        if step:
+            return make_in_steps(self._lifecycle, record, self, whole_or_not=False)
         try:
             execution, _ = self._lifecycle.start(record)
         except Conflict:

@@ -19,10 +19,11 @@ from labcontainers.containers.options import namespaces as namespace_options
 from labcontainers.containers.options.container import ContainerOptions
 from labcontainers.containers.options.process import container_name
 from labcontainers.containers.planning import confinement, prepare
+from labcontainers.containers.planning.stages import PAUSE
 from labcontainers.containers.register import Record
 from labcontainers.containers.shim_client import ShimClient
 from labcontainers.containers.starting import Starter
-from labcontainers.containers.state import kept_from_shims, read_start, read_state, settle
+from labcontainers.containers.state import kept_from_shims, read_start, read_state, settle, shim_alive
 from labcontainers.errors import (
     Conflict,
     InvalidArgument,
@@ -182,9 +183,16 @@ class Lifecycle(Starter):
     def remove(self, record: Record, *, force: bool = False, volumes: bool = False) -> None:
         """Remove an ended container with its writable layer, with `volumes` its anonymous volumes too. Raises Conflict.
 
-        A running one goes only with `force` (SIGKILL first).
+        A running one, or one that is made step by step, goes only with `force` (SIGKILL first).
         """
-        with self.store.locks.hold(self.store.container_lock(record.row.id)):
+        if (end := self.half_made.get(record.row.id)) is not None:
+            if not force:
+                raise Conflict(f"container {record.row.name} is being made step by step", "finish or abort it first")
+            end()
+            if self.find(record.row.id) is None:
+                return
+        lock = self.store.container_lock(record.row.id)
+        with self.store.locks.hold(lock, meanwhile=lambda: self._refuse_half_made(record)):
             if self._still_runs(record):
                 if not force:
                     raise Conflict(f"container {record.row.name} is running", "stop it first, or remove it with force")
@@ -192,6 +200,16 @@ class Lifecycle(Starter):
                     client.signal(signals.SIGKILL, stop=True)
                     client.wait_ended(None, last=True)
             self.delete(record, volumes=volumes)
+
+    @staticmethod
+    def _refuse_half_made(record: Record) -> None:
+        """Who waits for a container that another process makes step by step might wait for a whole lesson; raises Conflict."""
+        plan = read_start(record.directory).get("plan", ())
+        if any(name == PAUSE for name, _ in plan) and shim_alive(record.directory):
+            with contextlib.suppress(NotFound):
+                if not read_state(record.directory, record.row.name).running:
+                    problem = f"container {record.row.name} is being made step by step by another process"
+                    raise Conflict(problem, "finish or abort it there")
 
     @staticmethod
     def _still_runs(record: Record) -> bool:

@@ -12,7 +12,7 @@ import signal as signals
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from labcontainers.containers.joined import Joined, etc_owner, open_joined
 from labcontainers.containers.options.logs import log_request
@@ -20,6 +20,7 @@ from labcontainers.containers.options.namespaces import owner_of
 from labcontainers.containers.options.network import published
 from labcontainers.containers.planning import confinement, etc_files, host_root, mount_plan, prepare
 from labcontainers.containers.planning.limits import limits_of, process_limits
+from labcontainers.containers.planning.stages import with_pauses
 from labcontainers.containers.register import Record, Register
 from labcontainers.containers.seat import NOBODY, Seat
 from labcontainers.containers.spare_groups import SpareGroups
@@ -51,6 +52,18 @@ _FURNISHED = ("none", "host")
 ChangeConfig = Callable[[ProcessConfig, Sequence[str]], ProcessConfig]
 
 
+class Pacer(Protocol):
+    """Who makes a container step by step. With `whole_or_not` one that is not finished is removed, whoever dies."""
+
+    whole_or_not: bool
+
+    def begun(self, give_up: Callable[[], None]) -> None:
+        """It is on its way now; from any thread, `give_up` ends it."""
+
+    def pause(self, stage: str, pid: int) -> None:
+        """Block until the half-made first process, of this pid, may go on with `stage`; whatever is raised ends it."""
+
+
 class Starter(Register):
     """Starts containers. `filter_for` gives the compiled seccomp program for a set of capability names."""
 
@@ -72,6 +85,8 @@ class Starter(Register):
         self.change_config = change_config
         # Who is told of containers that ended unattended, as soon as somebody looks at one.
         self.on_unattended: Callable[[Record, ContainerState], None] = lambda record, state: None
+        # What ends a container of this process that is half made, by its id (containers.stepping).
+        self.half_made: dict[str, Callable[[], None]] = {}
         # What a shim is to do beside: containers.upkeep, which knows how to enter a container.
         self.upkeep: Callable[[Record], dict[str, Any]] = lambda record: {}
 
@@ -102,9 +117,12 @@ class Starter(Register):
 
     @tells_full_disk(lambda self: self.store.paths.root)
     def start(
-        self, record: Record, *, foreground: bool = False, stdin: int | None = None, seat: Seat = NOBODY
+        self, record: Record, *, foreground: bool = False, stdin: int | None = None, seat: Seat = NOBODY, pacer: Pacer | None = None
     ) -> tuple[Execution, tuple[str, ...]]:
-        """Start a created or ended container; returns its execution (already running) and warnings. Raises StartFailed, Conflict."""
+        """Start a created or ended container; returns its execution (already running) and warnings. Raises StartFailed, Conflict.
+
+        With a `pacer` it is made step by step; what that raises ends it.
+        """
         with self.store.locks.hold(self.store.container_lock(record.row.id)):
             state = self._settled(record)
             if state.status == "paused":
@@ -112,7 +130,7 @@ class Starter(Register):
             if state.running:
                 raise Conflict(f"container {record.row.name} is already running", "stop it first")
             try:
-                return self._start(record, foreground, stdin, seat)
+                return self._start(record, foreground, stdin, seat, pacer)
             except LabError as error:
                 self._keep_reason(record, error)
                 raise
@@ -130,16 +148,18 @@ class Starter(Register):
         execution, _ = self._start(record, False, None, NOBODY)
         execution.close()
 
-    def _start(self, record: Record, foreground: bool, stdin: int | None, seat: Seat) -> tuple[Execution, tuple[str, ...]]:
+    def _start(
+        self, record: Record, foreground: bool, stdin: int | None, seat: Seat, pacer: Pacer | None = None
+    ) -> tuple[Execution, tuple[str, ...]]:
         notes = StartNotes(record.directory)
         try:
-            return self._start_noted(record, foreground, stdin, seat, notes)
+            return self._start_noted(record, foreground, stdin, seat, notes, pacer)
         except BaseException as error:
             notes.fail(error)
             raise
 
     def _start_noted(
-        self, record: Record, foreground: bool, stdin: int | None, seat: Seat, notes: StartNotes
+        self, record: Record, foreground: bool, stdin: int | None, seat: Seat, notes: StartNotes, pacer: Pacer | None
     ) -> tuple[Execution, tuple[str, ...]]:
         with contextlib.ExitStack() as undo:
             descriptors = undo.enter_context(contextlib.ExitStack())
@@ -153,7 +173,7 @@ class Starter(Register):
             warnings = (*unlimited, *warnings)
             if record.options.tty:
                 spec = replace(spec, terminal=seat.size)
-            plan = plans.plan_container(spec, host)
+            plan = plans.plan_container(spec, host) if pacer is None else with_pauses(plans.plan_container(spec, host))
             notes.plan(spec, plan, cgroup, warnings, joined)
             with contextlib.ExitStack() as sockets:
                 wanted, unpublished = published(record.options, record.config.exposed_ports)
@@ -165,6 +185,8 @@ class Starter(Register):
                 notes.ports(ports, warnings)
                 notes.write()
                 request = self._request(record, spec, plan, cgroup, foreground)
+                if pacer is not None:
+                    request["whole_or_not"] = pacer.whole_or_not
                 request.update(seat.request(record.options), **self.upkeep(record))
                 request["forward"] = [binding.container_port for binding in ports]
                 if joined.by_joiner:
@@ -179,8 +201,15 @@ class Starter(Register):
             undo.callback(execution.close)
             undo.callback(execution.signal, signals.SIGKILL)
             undo.callback(self.networks.disconnect, record.row.id)
+            if pacer is not None:
+                pacer.begun(channel.disconnect)
             for message in execution.wait_started():
-                self._connect(record, execution, message, notes)
+                if "pause" in message and pacer is not None:
+                    pacer.pause(message["pause"], message["pid"])
+                    with contextlib.suppress(OSError):  # it has ended meanwhile, and says why next
+                        execution.channel.send({"step": True})
+                else:
+                    self._connect(record, execution, message, notes)
             undo.pop_all()
         if not foreground:
             self.spare_groups.refill()

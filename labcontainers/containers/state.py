@@ -68,6 +68,26 @@ def shim_alive(directory: Path) -> bool:
     return False
 
 
+def shims_lock(directory: Path) -> FileIO:
+    """The file that a shim holds locked for its whole life, to wait for its end even when the directory is gone by then."""
+    return FileIO(directory / "lock")
+
+
+def wait_until_shim_ended(lock: FileIO, timeout_s: float = _SETTLE_S) -> bool:
+    """Block until the shim whose shims_lock() this is has ended; False when it has not after `timeout_s` seconds."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            fcntl.flock(lock.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.002)
+            continue
+        fcntl.flock(lock.fileno(), fcntl.LOCK_UN)
+        return True
+
+
 @contextlib.contextmanager
 def kept_from_shims(directory: Path, name: str) -> Iterator[None]:
     """Hold the lock of a container that has no shim, so that none begins meanwhile; raises Conflict when it has one."""

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from labcontainers.build.config_changes import apply_changes
+from labcontainers.containers import looking
 from labcontainers.containers.collection import Containers
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.recovery import Recovery
@@ -41,6 +42,9 @@ from labcontainers.version import __version__
 from labcontainers.volumes.volumes import Volumes
 
 if TYPE_CHECKING:
+    from labcontainers.containers.container import Container
+    from labcontainers.containers.isolation.comparison import Comparison
+    from labcontainers.containers.isolation.namespace_map import NamespaceMap
     from labcontainers.engine.space import DiskUsage, PrunedSystem, Space
 
 
@@ -226,6 +230,17 @@ class Engine:
         self._catalog  # noqa: B018  # with it the image stores are known
         return replace(report, checks=(*report.checks, *self._image_stores.checks())) if self._image_stores.paths and report.ok else report
 
+    def compare(self, first: Container | str, second: Container | str) -> Comparison:
+        """Two running containers side by side, or one and "host", which is this process: namespaces, ids, capabilities, filters, mounts.
+
+        Raises NotFound, and Conflict for a container that does not run.
+        """
+        return looking.compare(first, second, self.containers.get)
+
+    def namespace_map(self) -> NamespaceMap:
+        """Which containers and processes share which namespaces with each other and with this process."""
+        return looking.map_of(self.containers.list())
+
     def verify(self) -> list[str]:
         """What is wrong with the store; empty when nothing is."""
         return [*self.store.verify(), *self._catalog.verify()]
@@ -241,6 +256,9 @@ class Engine:
             if self._closed:
                 return
             self._closed = True
+        if "_lifecycle" in self.__dict__:
+            for end in list(self._lifecycle.half_made.values()):
+                end()
         self._spare_groups.close()
         self._workers.close()
         if "registries" in self.__dict__:

@@ -66,7 +66,8 @@ class FailedStep:
     def run(self, command: Command = None, **options: Any) -> RunResult:
         """Run a command where the step failed, and wait for it; without one, its shell. Options are those of containers.run()."""
         keywords = {"remove": True, **self._surroundings(), **options}
-        return self._containers.run(self.image, self._command(command), detach=False, **keywords)
+        result: RunResult = self._containers.run(self.image, self._command(command), detach=False, **keywords)
+        return result
 
     def container(self, command: Command = None, **options: Any) -> Container:
         """A running container there, to copy from, to attach or to exec in; without one, its shell at a terminal."""

@@ -64,6 +64,25 @@ def check_widgets(what: str, instead: str) -> None:
         raise Unsupported(f"{what} needs a page that shows widgets, and there is none", instead)
 
 
+def display_explanation(explanation: Any) -> None:
+    """Show an Explanation as the walk through it; where no widget can be shown, IPython shows it by its own text and HTML."""
+    if not shows_widgets() or not len(explanation):
+        # so IPython's formatter is told to go on with the other forms
+        raise NotImplementedError
+    from labcontainers.widgets import show_explanation
+
+    show_explanation(explanation)._ipython_display_()
+
+
+def display_stepper(stepper: Any) -> None:
+    """Show a Stepper: buttons and the glass box as far as it is made; where no widget can be shown, IPython shows its text."""
+    if not shows_widgets():
+        raise NotImplementedError
+    from labcontainers.widgets import show_stepper
+
+    show_stepper(stepper)._ipython_display_()
+
+
 def error_lines(error: LabError | Interrupted) -> list[str]:
     """What is shown of an error: the message, what it is about, and the next action."""
     if isinstance(error, Interrupted):

@@ -12,12 +12,21 @@ from weakref import WeakKeyDictionary
 
 from labcontainers.errors import Interrupted, LabError
 from labcontainers.magics.completion import complete
-from labcontainers.magics.display import display_container, display_exploration, display_terminal, show_error
+from labcontainers.magics.display import (
+    display_container,
+    display_explanation,
+    display_exploration,
+    display_stepper,
+    display_terminal,
+    show_error,
+)
 from labcontainers.magics.magics import ContainerMagics
 
 # What is shown otherwise than by its own text and HTML.
 _DISPLAYS = {
     ("labcontainers.containers.container", "Container"): display_container,
+    ("labcontainers.containers.explain.explanation", "Explanation"): display_explanation,
+    ("labcontainers.containers.stepping", "Stepper"): display_stepper,
     ("labcontainers.images.exploration", "Exploration"): display_exploration,
     ("labcontainers.containers.attaching.terminal", "Terminal"): display_terminal,
 }

@@ -44,6 +44,8 @@ class Process:
         self.added_groups: list[str] = []
         self.capabilities = 0
         self.home = "/"
+        # what the engine said of the network before anybody waited for it
+        self.early: object = None
 
     def join_cgroups(self, procs: list[str]) -> None:
         """Move this process into cgroups by their cgroup.procs files (cgroups(7)), but into those that it was born in."""
@@ -73,10 +75,21 @@ class Process:
 
     def network_wait(self) -> None:
         """Wait until the engine has configured the network."""
-        message, _ = self.channel.receive()
+        message = self.early or self.channel.receive()[0]
         if not isinstance(message, dict) or not message.get("go"):
             reason = message.get("error") if isinstance(message, dict) else None
             raise Refused(reason or "the engine did not configure the network")
+
+    def pause(self, stage: str) -> None:
+        """Wait before a stage until whoever makes the container step by step lets it go on."""
+        self.channel.send({"pause": stage})
+        while True:
+            message, _ = self.channel.receive()
+            if not isinstance(message, dict):
+                raise Refused("nobody is there to let it go on")
+            if "step" in message:
+                return
+            self.early = message
 
     def sysctl(self, name: str, value: str) -> None:
         """Write a namespaced kernel parameter through /proc/sys."""
@@ -209,7 +222,7 @@ class Process:
     def table(self) -> dict[str, Any]:
         """Name of each process operation of a plan -> the function that does it."""
         names = (
-            "join_cgroups unshare hostname domainname loopback network_offer network_wait sysctl keyring rlimit oom_score account "
+            "pause join_cgroups unshare hostname domainname loopback network_offer network_wait sysctl keyring rlimit oom_score account "
             "bounding apparmor no_new_privs seccomp identity chdir"
         )
         return {name: getattr(self, name) for name in names.split()}

@@ -349,7 +349,7 @@ class Execution:
                 return self.channel.receive()
 
     def wait_started(self) -> Iterator[Message]:
-        """Yield what must be answered before the start (a network to configure); ends when the workload has been executed."""
+        """Yield what must be answered before the start (a network to configure, a pause); ends when the workload has been executed."""
         while not self.started:
             message = self.next()
             if message is None:
@@ -357,7 +357,7 @@ class Execution:
             if isinstance(message, tuple):
                 # A quick workload writes before the shim has told that it runs.
                 self._early.append(message)
-            elif "network" in message:
+            elif "network" in message or "pause" in message:
                 yield message
 
     def wait_ended(self, timeout_s: float | None = None, *, last: bool = False) -> Message | None:

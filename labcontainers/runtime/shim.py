@@ -55,25 +55,16 @@ class Shim:
             self.streams.admit(self.engine)
         self._execs: Execs | None = None
         self.journal = Journal("", self.state, request["event"], request["events"], request.get("network"))
-        check = request.get("health")
-        self.health = Health(check, self.reactor, self.execs, self.journal) if check else None
+        self.health = Health(request["health"], self.reactor, self.execs, self.journal) if request.get("health") else None
         self.restarts = Restarts(request.get("restart", "no"), request.get("stop_signal", 0))
-        self.netns = -1
-        self.oom_kills = 0
-        self.waiting = False
+        self.netns = self.mount_namespace = self.lock = self.pidfd = -1
+        self.oom_kills = self.pid = self.forwarder = 0
+        self.waiting = self.end_told = self.awaits_engine = self.bridged = False
         self.end: Message = {}
-        self.end_told = False
-        self.pid = 0
-        self.pidfd = -1
         self.status: int | None = None
         self.ready: Message = {}
         self.failure: Message | None = None
-        self.forwarder = 0
-        self.awaits_engine = False
-        self.bridged = False
         self.address = ""
-        self.mount_namespace = -1
-        self.lock = -1
 
     @property
     def execs(self) -> Execs:
@@ -103,8 +94,7 @@ class Shim:
             while self._rests():
                 self._live()
         except Exception as error:
-            self.failure = failure_of(error)
-            self.failure["refused"] = isinstance(error, joining.OwnerEnded)
+            self.failure = {**failure_of(error), "refused": isinstance(error, joining.OwnerEnded)}
         self._finish()
 
     def _prepare(self) -> None:
@@ -181,6 +171,8 @@ class Shim:
         elif isinstance(message, dict):
             if "network" in message:
                 self._ask_for_network(tuple(fds))
+            elif "pause" in message:
+                self._pause(message)
             elif "error" in message:
                 self.failure = message["error"]
             elif "terminal" in message:
@@ -208,14 +200,24 @@ class Shim:
         except OSError:
             self._signal(signal.SIGKILL)
 
+    def _pause(self, message: Message) -> None:
+        """Before a stage, only the engine says when init goes on; a later life does at once."""
+        self.awaits_engine = "started_at" not in self.state
+        if not self.awaits_engine:
+            self.init.send({"step": True})
+        elif self.engine in self.audience.clients:
+            self.audience.tell(self.engine, {**message, "pid": self.pid})
+        else:
+            self._on_gone(self.engine)
+
     def _keep_network(self) -> None:
         """Hold the network namespace that the engine has furnished, for the container's next lives."""
         if self.bridged and self.netns < 0:
             self.netns = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
     def _on_started(self) -> None:
-        now = time.time()
-        timings = self.ready["timings_us"]
+        now, timings = time.time(), self.ready["timings_us"]
+        self.awaits_engine = False
         self.state.update(status="running", pid=self.pid, pid_start=start_time(self.pid), started_at=now, timings_us=timings)
         if self.restarts.wanted:
             self.state.update(exit_code=0, oom_killed=False, restart_count=self.restarts.count)
@@ -243,6 +245,7 @@ class Shim:
             self._execs.detach(client)
         bound = self.request["foreground"] and not self.restarts.wanted
         if client is self.engine and self.status is None and (bound or self.awaits_engine):
+            self.request["remove"] = self.request["remove"] or self.request.get("whole_or_not", False)
             self._signal(signal.SIGKILL)
 
     def _answer(self, client: Client, message: Message, fds: list[int]) -> None:
@@ -276,8 +279,10 @@ class Shim:
             self._attaching().attach(client, message["attach"])
         elif "detach" in message:
             self._attaching().detach(client, starter=client is self.engine)
+        elif "step" in message:
+            self.init.send(message)
         elif "go" in message or "error" in message:
-            self.awaits_engine = False
+            self.awaits_engine = "whole_or_not" in self.request
             self.address = message.get("address", "")
             self.journal.network = message.get("network")
             self.init.send(message)
@@ -359,10 +364,9 @@ class Shim:
         self.state.update(end, status="restarting", pid=0, restart_count=self.restarts.count)
         self.journal.save()
         self.journal.tell_end(end)
-        self.end_told = True
+        self.end_told = self.waiting = True
         for client in list(self.audience.clients):
             self.audience.tell(client, {"ended": {**end, "restarting": True}})
-        self.waiting = True
         timer = self.reactor.later(delay_s, self._begin_again)
         while self.waiting and not self.restarts.cancelled:
             self.reactor.turn()
@@ -372,7 +376,6 @@ class Shim:
     def _begin_again(self) -> None:
         self.waiting = self.end_told = False
         self.status, self.ready, self.end = None, {}, {}
-        self.stdin = -1
 
     def _finish(self) -> None:
         """Take away what the container had, write its end down, and tell everyone."""

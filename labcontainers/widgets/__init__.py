@@ -1,4 +1,4 @@
-"""What a cell shows: container cards, progress of builds and transfers, the layer explorer, terminals. The light door, which loads it late.
+"""What a cell shows: cards, builds and transfers on their way, layers, the glass box, terminals. The light door, which loads that late.
 
 It must not start, stop or build anything by itself: it shows, and passes on what a reader clicks.
 """
@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labcontainers.widgets.card import show_container
+    from labcontainers.widgets.glass_box import show_explanation
     from labcontainers.widgets.layer_explorer import show_image
     from labcontainers.widgets.progress import BuildProgress, build_progress
+    from labcontainers.widgets.step_box import show_stepper
     from labcontainers.widgets.terminal import show_terminal
     from labcontainers.widgets.transfer import TransferProgress, transfer_progress
 
 __all__ = [
-    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_image", "show_terminal",
-    "transfer_progress",
+    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_explanation", "show_image",
+    "show_stepper", "show_terminal", "transfer_progress",
 ]  # fmt: skip
 
 _HOMES = {
     "show_container": "card",
     "BuildProgress": "progress",
     "build_progress": "progress",
+    "show_explanation": "glass_box",
     "show_image": "layer_explorer",
     "show_terminal": "terminal",
+    "show_stepper": "step_box",
     "TransferProgress": "transfer",
     "transfer_progress": "transfer",
 }

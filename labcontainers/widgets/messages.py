@@ -267,6 +267,59 @@ class TerminalState(TypedDict):
     columns: int
 
 
+class ExplainedStage(TypedDict):
+    """A stage of the making of a container; `name` is the word by which operations tell theirs."""
+
+    name: str
+    title: str
+    note: str
+
+
+class ExplainedOperation(TypedDict):
+    """A kernel operation; `parts` are what it adds to the picture, `duration_us` is None where it has no time of its own."""
+
+    name: str
+    by: str
+    man_page: str
+    text: str
+    note: str
+    result: str
+    failed: bool
+    duration_us: int | None
+    stage: str
+    parts: list[str]
+
+
+class Explained(TypedDict):
+    """How a container was made, or would be."""
+
+    name: str
+    summary: str
+    planned: bool
+    made: bool
+    docker: str
+    shell: str
+    stages: list[ExplainedStage]
+    operations: list[ExplainedOperation]
+
+
+class LookGroup(TypedDict):
+    """A part of what a half-made process looks like: rows of name, value, and whether it is its own."""
+
+    title: str
+    rows: list[tuple[str, str, bool]]
+
+
+class StepState(TypedDict):
+    """Where a container stands that is made step by step; `status` is "waiting", "going", "running", "aborted" or "failed"."""
+
+    status: str
+    stage: str
+    pid: int
+    look: list[LookGroup]
+    failure: Failure | None
+
+
 def code(hash: str, text: str) -> Message:
     """The bundle, for a page that has none."""
     return {"kind": "code", "hash": hash, "text": text}

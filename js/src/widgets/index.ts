@@ -1,11 +1,14 @@
 // What the loader takes from the kernel: the code of all widgets, once for each page.
 
+import glassStyle from "../style/glass_box.css";
 import layerStyle from "../style/layer_explorer.css";
 import transferStyle from "../style/transfer.css";
 import style from "../style/widgets.css";
 import { CardStore } from "./card.ts";
 import type { Model } from "./channel.ts";
 import { useStyle } from "./dom.ts";
+import { GlassStore, GlassView } from "./glass_box.ts";
+import type { GlassReplay } from "./glass_messages.ts";
 import { LayerView } from "./layer_explorer.ts";
 import type { LayerReplay } from "./layer_messages.ts";
 import { LayerStore } from "./layer_store.ts";
@@ -26,6 +29,10 @@ function open(model: WidgetModel, first: unknown): [{ take(message: FromKernel<n
     const store = new LayerStore(model, first as First<LayerReplay> | null);
     return [store.channel, (el, signal) => new LayerView(store, el, signal)];
   }
+  if (role === "explain" || role === "stepper") {
+    const store = new GlassStore(model, first as First<GlassReplay> | null);
+    return [store.channel, (el, signal) => new GlassView(store, el, signal)];
+  }
   if (role === "transfer") {
     const store = new TransferStore(model, first as First<TransferReplay> | null);
     return [store.channel, (el, signal) => store.mount(el, signal)];
@@ -45,7 +52,7 @@ export function attach(model: WidgetModel, first: unknown) {
       channel.take(message as FromKernel<never, never>);
     },
     mount(el: HTMLElement, signal: AbortSignal): void {
-      useStyle("labcontainers-style", style + layerStyle + transferStyle);
+      useStyle("labcontainers-style", style + layerStyle + transferStyle + glassStyle);
       mount(el, signal);
     },
   };

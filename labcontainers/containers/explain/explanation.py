@@ -13,6 +13,7 @@ from typing import Any
 
 from labcontainers.containers.explain.operations import describe, man_page
 from labcontainers.containers.explain.shell_script import script
+from labcontainers.containers.planning.stages import PAUSE, note_of, stage_of
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_duration
 
@@ -44,10 +45,26 @@ class Operation:
         """What the kernel knows it as: the name of the manual page, such as "pivot_root"."""
         return self.man_page.partition("(")[0]
 
+    @property
+    def stage(self) -> str:
+        """The name of the stage it belongs to (planning.stages), such as "namespaces"."""
+        return stage_of(self.name, self.values)
+
+    @property
+    def note(self) -> str:
+        """What it is for, in plain words."""
+        return note_of(self.name)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was tried in vain."""
+        return self.result not in (*_DONE, "unknown")
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
             "operation": self.name,
+            "stage": self.stage,
             "by": self.by,
             "man_page": self.man_page,
             "arguments": dict(self.values),
@@ -159,6 +176,20 @@ def explain(
     return Explanation(name, tuple(_operations(start, state, made, planned)), docker, script(start) if start.get("plan") else "")
 
 
+def explain_so_far(
+    name: str, start: Mapping[str, Any], reached: int, docker: str = "", *, made: Sequence[Sequence[Any]] = ()
+) -> Explanation:
+    """The same of a container that is made step by step: of init's operations, the first `reached` of the plan are done."""
+    planned = explain(name, start, {}, docker, made=made, planned=True)
+    left = sum(operation != PAUSE for operation, _ in start.get("plan", ())[:reached])
+    operations = []
+    for operation in planned:
+        done = left > 0 if operation.by == "init" else operation.name != "forward"
+        left -= operation.by == "init"
+        operations.append(replace(operation, result="ok") if done else operation)
+    return Explanation(name, operations, planned.docker, planned.shell)
+
+
 def _operations(start: Mapping[str, Any], state: Mapping[str, Any], made: Sequence[Sequence[Any]], planned: bool) -> Iterator[Operation]:
     """In the order in which they were done, to the one that failed."""
     done = "planned" if planned else "ok"
@@ -205,6 +236,8 @@ def _of_init(plan: Sequence[Sequence[Any]], state: Mapping[str, Any], failure: M
     # Earlier versions did not tell how far it came, but for the name.
     reached = len(timings) or next((index for index, (name, _) in enumerate(plan) if failure and name == failure["operation"]), 0)
     for index, (name, arguments) in enumerate(plan):
+        if name == PAUSE:
+            continue
         failed = failure is not None and index >= reached and name == failure["operation"]
         result = failure["message"] if failure is not None and failed else done if index < known else "unknown"
         operation = _operation(name, arguments, result, timings[index] if index < len(timings) else None, "init")

@@ -35,6 +35,7 @@ MAN = {
     "unshare": "unshare(2)",
     "network_offer": "rtnetlink(7)",
     "network_wait": "rtnetlink(7)",
+    "pause": "recvmsg(2)",
     "loopback": "netdevice(7)",
     "private": "mount(2)",
     "overlay": "mount(2)",

@@ -1,0 +1,1 @@
+"""What separates processes, read from the kernel: one process, two beside each other, and all of the machine by their namespaces."""
