@@ -1,0 +1,51 @@
+"""A session's process as a plain process of this machine: the same socket and pipes, without a container."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+
+from labcontainers.kernel.process_sessions import end_members, signal_members
+from labcontainers.runtime.handshake import start_time
+
+
+class HostPeer:
+    """Plays containers.sessions.peer.ContainerPeer."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str], folder: str) -> None:
+        self.control, theirs = socket.socketpair()
+        self.output, their_output = os.pipe2(os.O_CLOEXEC)
+        self.errors, their_errors = os.pipe2(os.O_CLOEXEC)
+        self.process = subprocess.Popen(
+            command, stdin=theirs, stdout=their_output, stderr=their_errors, start_new_session=True, env=environment, cwd=folder
+        )
+        theirs.close()
+        os.close(their_output)
+        os.close(their_errors)
+        self.began = start_time(self.process.pid)
+        self._pidfd = os.pidfd_open(self.process.pid)
+
+    def fileno(self) -> int:
+        return self._pidfd
+
+    def exit_code(self) -> int | None:
+        code = self.process.poll()
+        return code if code is None or code >= 0 else 128 - code
+
+    def signal(self, number: int, since_ticks: int, *, leader: bool) -> None:
+        if leader:
+            self.process.send_signal(number)
+        signal_members(self.process.pid, self.began, since_ticks, number)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+
+    def hang_up(self) -> None:
+        end_members(self.process.pid, self.began)
+
+    def close(self) -> None:
+        os.close(self._pidfd)
+        self.process.wait()
