@@ -44,9 +44,10 @@ def _session_and_start(pid: int) -> tuple[int, int]:
     return (-1 if fields[0] in (b"Z", b"X") else int(fields[3])), int(fields[19])
 
 
-def signal_members(leader: int, began_ticks: int, since_ticks: int, number: int) -> int:
-    """Send a signal to members(); how many got it."""
-    return sum(_signal(pid, start, number) for pid, start in members(leader, began_ticks, since_ticks))
+def signal_members(leader: int, began_ticks: int, since_ticks: int, number: int, with_leader: bool = False) -> int:
+    """Send a signal to members(), `with_leader` to that one just before the others, as a terminal's key does; how many got it."""
+    found = members(leader, began_ticks, since_ticks)
+    return sum(_signal(pid, start, number) for pid, start in ([(leader, began_ticks)] if with_leader else []) + found)
 
 
 def end_members(leader: int, began_ticks: int) -> int:

@@ -36,9 +36,7 @@ class HostPeer:
         return code if code is None or code >= 0 else 128 - code
 
     def signal(self, number: int, since_ticks: int, *, leader: bool) -> None:
-        if leader:
-            self.process.send_signal(number)
-        signal_members(self.process.pid, self.began, since_ticks, number)
+        signal_members(self.process.pid, self.began, since_ticks, number, leader)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

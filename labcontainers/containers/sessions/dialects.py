@@ -4,10 +4,11 @@ It must not know how the text travels. Standard input of the process is a socket
 byte: `ready 0 PID`, `began N`, `ended N CODE`, and for variables `value`, `table`, `took`, `unset` and `refused`, with N, the name and
 what there is to say.
 
-A shell is an interactive one, because only that goes back to its next line after an interrupt or an error that POSIX lets end a shell
-(dash, busybox and bash do so alike), with its variables. Its own output is /dev/null, so that nobody sees prompts; cells get
-the real streams, on which nothing else is written, an empty standard input, and not the socket. In bash, cells run in PROMPT_COMMAND,
-where it is silent about jobs and `exit`. The line that tells a cell's end is sent when the cell has begun, and so is read after it.
+A POSIX shell reads lines from its input and executes a cell by `command eval`, which catches all that would end it but `exit` (POSIX,
+2.8.1: errors in special built-ins and expansions). An interrupt is caught by a trap that makes such an error, since a trap alone would let
+the cell go on. Bash catches none of these, but an interactive one goes back to its next line after them, so that it becomes one; cells run
+in its PROMPT_COMMAND, where it is silent about jobs and `exit`, and the line that tells an aborted cell's end is sent when the cell has
+begun. Cells get the real output, on which nothing else is written, an empty standard input, and not the socket.
 """
 
 from __future__ import annotations
@@ -25,24 +26,33 @@ from labcontainers.errors import InvalidArgument
 LANGUAGES = ("sh", "bash", "python", "node")
 
 _SAY = r"\command printf"
-# what would make a shell do more at its start and between its lines; what of it is given back to the cells afterwards
-_HIDDEN = ("ENV", "PS1", "PROMPT_COMMAND")
-_GIVEN_BACK = ("ENV", "PS1")
+# what would make an interactive bash do more at its start and between its lines
+_BASH_BEGINS = (
+    'test -z "$BASH_VERSION" || { unset ENV PS1 PROMPT_COMMAND; case :$SHELLOPTS: in *:posix:*) set -- --posix;; esac; '
+    'exec "$BASH" "$@" --norc --noprofile --noediting -i; }\n'
+)
+_SET_UP = (
+    "exec 8>&1 9>&2 2>/dev/null; PS1= PS2= PS4='+ '; test -z \"$BASH_VERSION\" || set +H +m +o history\n"
+    f"{_SAY} 'ready 0 %s %s\\0' $$ \"${{BASH_VERSION:+bash}}\" >&0\n"
+)
+# raises an error that `command eval` catches, once a cell runs
+_TRAP = "trap 'case $__lab in 1) __lab=130; exec 2>/dev/null; ${__lab_end:?};; esac' INT"
 
 
 class Dialect(ABC):
-    """One language. `commands` are what to execute, the next one where a file is not there; `environment` is added to the container's."""
+    """One language. `commands` are what to execute, the next one where a file is not there."""
 
     language: str
     commands: tuple[tuple[str, ...], ...]
 
-    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        """What is to be changed for the start in the environment that the process will have."""
-        return {}
-
     def greeting(self, given: Mapping[str, str]) -> bytes:
         """What is sent first; the answer is `ready`."""
         return b""
+
+    @property
+    def insists(self) -> bool:
+        """Whether a cell may miss an interrupt, so that it gets another one."""
+        return False
 
     def understood(self, ready: str) -> None:  # noqa: B027  # most dialects have nothing to learn
         """Take what stands after the pid in `ready`."""
@@ -73,19 +83,17 @@ class Shell(Dialect):
 
     def __init__(self, language: str) -> None:
         self.language = language
-        words = ("bash", "--norc", "--noprofile", "--noediting", "-i") if language == "bash" else ("sh", "-i")
-        self.commands = (words,)
-        self._is_bash = language == "bash"
-
-    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        return {name: "" for name in _HIDDEN if name in given}
+        self.commands = ((language,),)
+        self._is_bash = False
 
     def greeting(self, given: Mapping[str, str]) -> bytes:
-        back = "".join(f"{name}={quoted(given[name])}; export {name}; " for name in _GIVEN_BACK if name in given)
-        return (
-            "exec 8>&1 9>&2 >/dev/null 2>&1; unset PROMPT_COMMAND; PS1= PS2= PS4='+ '; "
-            f'{back}test -z "$BASH_VERSION" || set +H +m +o history\n{_SAY} \'ready 0 %s %s\\0\' $$ "${{BASH_VERSION:+bash}}" >&0\n'
-        ).encode("utf-8", "surrogateescape")
+        back = f"ENV={quoted(given['ENV'])}; export ENV\n" if "ENV" in given else ""
+        return f"{_BASH_BEGINS}{back}{_SET_UP}".encode("utf-8", "surrogateescape")
+
+    @property
+    def insists(self) -> bool:
+        # when a program in the foreground ends by itself just then, bash takes the interrupt for that program's own business
+        return self._is_bash
 
     def understood(self, ready: str) -> None:
         self._is_bash = ready == "bash"
@@ -93,14 +101,22 @@ class Shell(Dialect):
     def run(self, number: int, text: str) -> bytes:
         if "\0" in text:
             raise InvalidArgument("the cell's text has a zero byte, which no shell can read", "write it without")
-        began = f"{_SAY} 'began {number}\\0' >&0; "
+        began = f"{_SAY} 'began {number}\\0' >&0"
         cell = f"\\command eval {quoted(text)} </dev/null >&8 2>&9 8>&- 9>&-"
+        ended = f"{_SAY} 'ended {number} %s\\0'"
         if self._is_bash:
-            told = f"unset PROMPT_COMMAND; {began}{cell}; {_SAY} 'ended {number} %s\\0' $? >&0"
+            told = f"unset PROMPT_COMMAND; {began}; {cell}; {ended} $? >&0"
             return f"PROMPT_COMMAND={quoted(told)}\n".encode("utf-8", "surrogateescape")
-        return f"{began}{cell}\n".encode("utf-8", "surrogateescape")
+        inner = f'__lab=1; {cell}; __lab_code=$?; case "$__lab" in 130) __lab_code=130;; esac; __lab=; {ended} "$__lab_code" >&0'
+        # the outer eval is for an interrupt that comes when the inner one has just ended
+        told = f'case "$__lab" in 130) {ended} 130 >&0;; esac; __lab='
+        return f"{_TRAP}; {began}; \\command eval {quoted(inner)}; {told}\n".encode("utf-8", "surrogateescape")
 
     def closing(self, number: int, code: int | None = None) -> bytes:
+        return self._ended(number, code) if self._is_bash else b""
+
+    @staticmethod
+    def _ended(number: int, code: int | None) -> bytes:
         return f"{_SAY} 'ended {number} %s\\0' {'$?' if code is None else code} >&0\n".encode()
 
     def push(self, number: int, values: Mapping[str, Any]) -> bytes:
@@ -108,7 +124,7 @@ class Shell(Dialect):
         lines = [
             f"\\command eval {quoted(f'{name}={quoted(text)}')} && {_SAY} 'took {number} {name}\\0' >&0\n" for name, text in texts.items()
         ]
-        return "".join([*lines, self.closing(number, 0).decode()]).encode("utf-8", "surrogateescape")
+        return "".join([*lines, self._ended(number, 0).decode()]).encode("utf-8", "surrogateescape")
 
     def pull(self, number: int, names: Sequence[str]) -> bytes:
         lines = [
@@ -116,7 +132,7 @@ class Shell(Dialect):
             f"*) {_SAY} 'unset {number} {name}\\0' >&0;; esac\n"
             for name in names
         ]
-        return "".join([*lines, self.closing(number, 0).decode()]).encode()
+        return "".join([*lines, self._ended(number, 0).decode()]).encode()
 
     def value(self, name: str, data: str) -> Any:
         return data

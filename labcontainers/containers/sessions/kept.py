@@ -59,8 +59,7 @@ class Sessions:
     def _opened(self, record: Record, dialect: Dialect, options: dict[str, Any]) -> Session:
         entries = read_start(record.directory).get("environment", ())
         given = dict(entry.partition("=")[::2] for entry in entries)
-        changed = {**dialect.environment(given), **(options.pop("environment", None) or {})}
-        peer = self._peer(record, dialect, {**options, "environment": changed})
+        peer = self._peer(record, dialect, options)
         return Session(record.row.id, record.row.name, dialect, peer, given, lambda: self._check(record))
 
     def _peer(self, record: Record, dialect: Dialect, options: dict[str, Any]) -> Peer:

@@ -89,10 +89,7 @@ class ContainerPeer:
         return self._code
 
     def signal(self, number: int, since_ticks: int, *, leader: bool) -> None:
-        if leader:
-            with contextlib.suppress(OSError):
-                self._client.exec_signal(number)
-        self._tell_others("signal_members", number=number, since_ticks=since_ticks)
+        self._tell_others("signal_members", number=number, since_ticks=since_ticks, with_leader=leader)
 
     def kill(self) -> None:
         with contextlib.suppress(OSError):

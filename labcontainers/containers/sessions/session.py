@@ -27,6 +27,7 @@ GRACE_S = 3.0
 _NUDGE_S = 0.25
 _START_S = 30.0
 _BYE_S = 1.0
+_TICK_S = 0.002
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -60,7 +61,7 @@ class _Request:
     interrupts: int = 0
     timed_out: bool = False
     interrupted_at: float = 0.0
-    signalled: bool = False
+    signalled_ticks: int = 0
     nudged_at: float = field(default_factory=time.monotonic)
     answers: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -87,7 +88,7 @@ class Session:
         self._turn = threading.Lock()
         self._busy = False
         self._closed = self._cleared = False
-        self._number = 0
+        self._number = self._last_ticks = 0
         try:
             self._greet(environment)
         except BaseException:
@@ -240,6 +241,9 @@ class Session:
         if not self.alive:
             raise self._ended_error()
         self._check()
+        # What a cell started is told by its start, in ticks: no two cells may have the same one.
+        while now_ticks() <= self._last_ticks:
+            time.sleep(_TICK_S)
         self._number += 1
         return self._number
 
@@ -279,6 +283,7 @@ class Session:
         finally:
             self._wire.leave()
             self._busy = False
+            self._last_ticks = now_ticks()
         if request.gone:
             self._clear_up()
         return request
@@ -342,7 +347,7 @@ class Session:
         if request.interrupts > 1 or waited_s > GRACE_S:
             self._peer.signal(signal.SIGKILL, request.began_ticks, leader=False)
             self._peer.signal(signal.SIGINT, now_ticks() + 1, leader=True)
-        elif not request.signalled:
-            self._peer.signal(signal.SIGINT, request.began_ticks, leader=True)
-            request.signalled = True
+        elif not request.signalled_ticks or self._dialect.insists:
+            self._peer.signal(signal.SIGINT, request.signalled_ticks or request.began_ticks, leader=True)
+            request.signalled_ticks = now_ticks() + 1
         self._wire.send(self._dialect.closing(request.number, 130))

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,19 @@ from labcontainers.errors import Conflict, Interrupted, InvalidArgument, StartFa
 from tests.fakes.session_peer import HostPeer
 from tests.waiting import until
 
-ENVIRONMENT = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": "/nonexistent", "PS1": "prompt> ", "ENV": "/nonexistent/profile"}
-SHELLS = {"dash": ("sh", ("dash", "-i")), "busybox": ("sh", ("busybox", "sh", "-i")), "bash as sh": ("sh", ("bash", "--posix", "-i")), "bash": ("bash", None)}
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "LANG": "C.UTF-8",
+    "HOME": "/nonexistent",
+    "PS1": "prompt> ",
+    "ENV": "/nonexistent/profile",
+}
+SHELLS = {
+    "dash": ("sh", ("dash",)),
+    "busybox": ("sh", ("busybox", "sh")),
+    "bash as sh": ("sh", ("bash", "--posix")),
+    "bash": ("bash", ("bash",)),
+}
 Open = Callable[..., Session]
 
 
@@ -34,7 +44,7 @@ def open_session(tmp_path: Path) -> Iterator[Open]:
         command = command or dialect.commands[0]
         if command[0] == "python3":
             command = (sys.executable, *command[1:])
-        peer = HostPeer(command, {**environment, **dialect.environment(environment)}, str(tmp_path))
+        peer = HostPeer(command, environment, str(tmp_path))
         opened.append(Session("c" * 64, "web", dialect, peer, environment, lambda: None))
         return opened[-1]
 
@@ -44,7 +54,7 @@ def open_session(tmp_path: Path) -> Iterator[Open]:
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("lab-session")]
 
 
-@pytest.fixture(params=[name for name, (_, command) in SHELLS.items() if shutil.which((command or (name,))[0])])
+@pytest.fixture(params=[name for name, (_, command) in SHELLS.items() if shutil.which(command[0])])
 def shell(open_session: Open, request: pytest.FixtureRequest) -> Session:
     return open_session(*SHELLS[request.param])
 
@@ -74,6 +84,14 @@ def interrupt_soon(session: Session, when: Callable[[], bool], times: int = 1) -
     return thread
 
 
+def runs(pid: int) -> bool:
+    """Whether it is there, and more than a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def said(result: CellResult) -> tuple[str, str, int]:
     return result.stdout, result.stderr, result.exit_code
 
@@ -87,13 +105,16 @@ def test_folder_variables_functions_and_options_stay(shell: Session) -> None:
 
 
 def test_the_environment_is_what_it_was(shell: Session) -> None:
-    assert said(shell.run('echo "$PS1|$ENV"; env | grep -c -e ^PS1= -e ^ENV= -e ^PROMPT_COMMAND=')) == ("prompt> |/nonexistent/profile\n2\n", "", 0)
+    assert said(shell.run('echo "$ENV|$-"; env | grep ^ENV='))[0].startswith("/nonexistent/profile|")
+    assert shell.run("env | grep ^ENV=").stdout == "ENV=/nonexistent/profile\n"
 
 
-@pytest.mark.parametrize(("text", "code"), [("true", 0), ("false", 1), ("(exit 7)", 7), ("nosuchcommand", 127), ("sh -c 'kill -9 $$'", 137)])
+@pytest.mark.parametrize(
+    ("text", "code"), [("true", 0), ("false", 1), ("(exit 7)", 7), ("nosuchcommand", 127), ("sh -c 'kill -9 $$'", 137)]
+)
 def test_the_exit_code_is_that_of_the_last_command(shell: Session, text: str, code: int) -> None:
     assert shell.run(text).exit_code == code
-    assert said(shell.run("echo $?; true")) [2] == 0
+    assert said(shell.run("echo $?; true"))[2] == 0
 
 
 @pytest.mark.parametrize("text", ["echo 'unbalanced", "if true; then", "echo a )", 'echo "$(', "cat <<E\n$("])
@@ -105,7 +126,15 @@ def test_a_syntax_error_is_told_and_the_session_goes_on(shell: Session, text: st
     assert said(shell.run("echo $x")) == ("kept\n", "", 0)
 
 
-@pytest.mark.parametrize("text", ["echo ${nope?is unset}; echo after", "set -u; echo $nope; echo after", "readonly r=1; r=2; echo after", "cd /nope"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "echo ${nope?is unset}; echo after",
+        "set -u; echo $nope; echo after",
+        "readonly r=1; r=2; echo after",
+        "cd /nope",
+    ],
+)
 def test_what_may_end_a_shell_ends_the_cell_alone(shell: Session, text: str) -> None:
     result = shell.run(text)
     assert result.exit_code != 0
@@ -140,7 +169,7 @@ def test_redirections_of_a_cell_end_with_it(shell: Session, tmp_path: Path) -> N
 
 def test_large_texts_with_all_characters(shell: Session) -> None:
     text = "".join(f"a{number}='it'\\''s \"ü\" $'; " for number in range(5000)) + 'echo "$a4999"'
-    assert said(shell.run(text)) == ("it's \"ü\" $\n", "", 0)
+    assert said(shell.run(text)) == ('it\'s "ü" $\n', "", 0)
     with pytest.raises(InvalidArgument, match="zero byte"):
         shell.run("echo \0")
     for text in ("", "\n", "# nothing", "echo \\\n continued"):
@@ -179,7 +208,10 @@ def test_a_flood_between_cells_does_not_stop_its_writer(shell: Session, tmp_path
     assert shell.lost_bytes > 0
 
 
-@pytest.mark.parametrize("loop", ["sleep 100", "while :; do :; done", "while :; do sleep 0.01; done", "g() { while :; do sleep 1; done; }; g; g"])
+@pytest.mark.parametrize(
+    "loop",
+    ["sleep 100", "while :; do :; done", "while :; do sleep 0.01; done", "g() { while :; do sleep 1; done; }; g; g"],
+)
 def test_an_interrupt_ends_the_cell_and_the_variables_stay(shell: Session, tmp_path: Path, loop: str) -> None:
     shell.run("x=kept")
     thread = interrupt_soon(shell, lambda: (tmp_path / "began").exists())
@@ -199,17 +231,25 @@ def test_a_program_that_ignores_interrupts_is_killed_and_the_session_lives(shell
 
 
 def test_a_cell_that_takes_too_long_is_stopped(shell: Session) -> None:
-    with pytest.raises(TimedOut, match="stopped after 0.3 s"):
+    with pytest.raises(TimedOut, match=r"stopped after 0\.3 s"):
         shell.run("x=kept; sleep 100; echo after", timeout_s=0.3)
     assert said(shell.run("echo $x")) == ("kept\n", "", 0)
 
 
 def test_variables_come_and_go_as_text(shell: Session) -> None:
-    values = {"a": "it's\n\"two\" lines\n", "n": 3, "f": 1.5, "yes": True, "none": None, "many": [1, "ü", {"k": None}], "empty": ""}
+    values = {
+        "a": 'it\'s\n"two" lines\n',
+        "n": 3,
+        "f": 1.5,
+        "yes": True,
+        "none": None,
+        "many": [1, "ü", {"k": None}],
+        "empty": "",
+    }
     shell.push(values)
     expected = {**values, "n": "3", "f": "1.5", "yes": "true", "none": "", "many": '[1, "ü", {"k": null}]'}
     assert shell.pull(*values) == expected
-    assert shell.run('printf %s "$a$n"').stdout == "it's\n\"two\" lines\n3"
+    assert shell.run('printf %s "$a$n"').stdout == 'it\'s\n"two" lines\n3'
     large = "x" * 3_000_000
     shell.push(large=large)
     assert shell.pull("large") == {"large": large}
@@ -217,7 +257,12 @@ def test_variables_come_and_go_as_text(shell: Session) -> None:
 
 def test_variables_that_cannot_come_or_go_are_named(shell: Session) -> None:
     shell.run("readonly fixed=1")
-    for values, words in [({"fixed": "2"}, "fixed cannot be pushed"), ({"a-b": "x"}, "'a-b'"), ({"s": {1}}, "s cannot be pushed"), ({"z": "\0"}, "zero byte")]:
+    for values, words in [
+        ({"fixed": "2"}, "fixed cannot be pushed"),
+        ({"a-b": "x"}, "'a-b'"),
+        ({"s": {1}}, "s cannot be pushed"),
+        ({"z": "\0"}, "zero byte"),
+    ]:
         with pytest.raises(InvalidArgument, match=words):
             shell.push(values)
     with pytest.raises(InvalidArgument, match="has no variable nope"):
@@ -236,14 +281,22 @@ def test_python_keeps_one_namespace_and_shows_the_last_expression(python: Sessio
     assert said(python.run("print('a', end='')\nf(1)")) == ("a6\n", "", 0)
     assert said(python.run("x = 7; f(1), __name__")) == ("(8, '__main__')\n", "", 0)
     assert said(python.run("None")) == ("", "", 0)
-    assert said(python.run("import pickle; type(pickle.loads(pickle.dumps(P()))) is P, _")) == ("(True, (8, '__main__'))\n", "", 0)
+    assert said(python.run("import pickle; type(pickle.loads(pickle.dumps(P()))) is P, _")) == (
+        "(True, (8, '__main__'))\n",
+        "",
+        0,
+    )
 
 
 def test_python_shows_the_traceback_of_the_cells_alone(python: Session) -> None:
     python.run("def broken():\n    return 1 / 0")
     result = python.run("x = 1\nbroken()")
     assert (result.stdout, result.exit_code) == ("", 1)
-    assert result.stderr.splitlines()[:3] == ["Traceback (most recent call last):", '  File "<cell 2>", line 2, in <module>', "    broken()"]
+    assert result.stderr.splitlines()[:3] == [
+        "Traceback (most recent call last):",
+        '  File "<cell 2>", line 2, in <module>',
+        "    broken()",
+    ]
     assert "<string>" not in result.stderr
     assert "return 1 / 0" in result.stderr
     for text in ("def f(:", "x = 'open", "  indented = 1", "x\0"):
@@ -251,7 +304,15 @@ def test_python_shows_the_traceback_of_the_cells_alone(python: Session) -> None:
     assert said(python.run("x")) == ("1\n", "", 0)
 
 
-@pytest.mark.parametrize(("text", "code", "error"), [("import sys; sys.exit(3)", 3, ""), ("exit()", 0, ""), ("raise SystemExit('words')", 1, "words\n"), ("import os; os._exit(9)", 9, "")])
+@pytest.mark.parametrize(
+    ("text", "code", "error"),
+    [
+        ("import sys; sys.exit(3)", 3, ""),
+        ("exit()", 0, ""),
+        ("raise SystemExit('words')", 1, "words\n"),
+        ("import os; os._exit(9)", 9, ""),
+    ],
+)
 def test_python_ends_by_exit(python: Session, text: str, code: int, error: str) -> None:
     result = python.run(f"print('before')\n{text}")
     assert (*said(result), result.ended) == ("before\n", error, code, True)
@@ -259,13 +320,21 @@ def test_python_ends_by_exit(python: Session, text: str, code: int, error: str) 
 
 def test_python_reads_an_empty_input_and_writes_anything(python: Session) -> None:
     assert python.run("import sys; sys.stdin.read(), input()").stderr.endswith("EOFError: EOF when reading a line\n")
-    result = python.run("import sys, os; n = sys.stdout.buffer.write(b'ended 1 0\\0\\xff' * 500000); os.system('cat; echo child >&2') ; None")
+    result = python.run(
+        "import sys, os; n = sys.stdout.buffer.write(b'ended 1 0\\0\\xff' * 500000); os.system('cat; echo child >&2') ; None"
+    )
     assert result.stdout_bytes == b"ended 1 0\0\xff" * 500000
     assert result.stderr == "child\n"
-    assert said(python.run("import os\npid = os.fork()\nif pid: code = os.waitpid(pid, 0)[1]\nelse: raise SystemExit(4)\ncode >> 8")) == ("4\n", "", 0)
+    assert said(python.run("import os\npid = os.fork()\nif pid: code = os.waitpid(pid, 0)[1]\nelse: raise SystemExit(4)\ncode >> 8")) == (
+        "4\n",
+        "",
+        0,
+    )
 
 
-@pytest.mark.parametrize("text", ["while True: pass", "import time; time.sleep(100)", "import subprocess; subprocess.run(['sleep', '100'])"])
+@pytest.mark.parametrize(
+    "text", ["while True: pass", "import time; time.sleep(100)", "import subprocess; subprocess.run(['sleep', '100'])"]
+)
 def test_python_interrupted_keeps_its_variables(python: Session, tmp_path: Path, text: str) -> None:
     thread = interrupt_soon(python, lambda: (tmp_path / "began").exists())
     with pytest.raises(Interrupted, match="exit code 130"):
@@ -283,18 +352,40 @@ def test_python_that_takes_no_interrupt_is_ended_and_that_is_told(python: Sessio
 
 
 def test_python_values_come_and_go(python: Session) -> None:
-    values: dict[str, Any] = {"i": 2**70, "f": 0.1, "s": "ü\0\n", "b": True, "n": None, "l": [1, [2.5, "x"]], "d": {"a": {"b": []}}}
+    values: dict[str, Any] = {
+        "i": 2**70,
+        "f": 0.1,
+        "s": "ü\0\n",
+        "b": True,
+        "n": None,
+        "l": [1, [2.5, "x"]],
+        "d": {"a": {"b": []}},
+    }
     python.push(values)
     assert python.pull(*values) == values
     assert python.run("type(b), type(i), d['a']").stdout == "(<class 'bool'>, <class 'int'>, {'b': []})\n"
-    python.run("t = (1, 2); o = object(); k = {1: 2}; c = []; c.append(c); deep = {'a': [1, {2, 3}]}; import datetime; when = datetime.date(2024, 1, 1)")
+    python.run(
+        "t = (1, 2); o = object(); k = {1: 2}; c = []; c.append(c); deep = {'a': [1, {2, 3}]}\n"
+        "import datetime; when = datetime.date(2024, 1, 1)"
+    )
     assert python.pull("t") == {"t": [1, 2]}
-    for name, words in [("o", "object"), ("k", "the key 1"), ("c", "contains itself"), ("deep", r"deep\['a'\]\[1\] is of type set"), ("when", "datetime.date")]:
+    for name, words in [
+        ("o", "object"),
+        ("k", "the key 1"),
+        ("c", "contains itself"),
+        ("deep", r"deep\['a'\]\[1\] is of type set"),
+        ("when", "datetime.date"),
+    ]:
         with pytest.raises(InvalidArgument, match=f"{name} cannot be pulled from web: .*{words}"):
             python.pull(name)
     with pytest.raises(InvalidArgument, match="has no variable nope"):
         python.pull("nope")
-    for pushed, words in [({"class": 1}, "'class'"), ({"o": object()}, "o cannot be pushed"), ({"k": {1: 2}}, "its key 1"), ({"b": b"x"}, "of type bytes")]:
+    for pushed, words in [
+        ({"class": 1}, "'class'"),
+        ({"o": object()}, "o cannot be pushed"),
+        ({"k": {1: 2}}, "its key 1"),
+        ({"b": b"x"}, "of type bytes"),
+    ]:
         with pytest.raises(InvalidArgument, match=words):
             python.push(pushed)
 
@@ -303,7 +394,7 @@ def test_python_values_come_and_go(python: Session) -> None:
 
 
 def test_node_keeps_one_context_and_shows_the_last_value(node: Session) -> None:
-    assert said(node.run("const x = 5; let y = 1; function f(z) { return x + y + z }\nvar v = 2")) == ("", "", 0) or True
+    assert said(node.run("const x = 5; let y = 1; function f(z) { return x + y + z }\nvar v = 2")) == ("", "", 0)
     assert said(node.run("console.log('a'); f(1)")) == ("a\n7\n", "", 0)
     assert said(node.run("require('path').join('a', 'b')")) == ("'a/b'\n", "", 0)
     assert said(node.run("new Promise((done) => setTimeout(() => done('later'), 10))")) == ("'later'\n", "", 0)
@@ -318,12 +409,26 @@ def test_node_keeps_one_context_and_shows_the_last_value(node: Session) -> None:
 
 
 def test_node_values_come_and_go(node: Session) -> None:
-    values: dict[str, Any] = {"i": 7, "f": 0.1, "s": "ü\0\n", "b": True, "n": None, "l": [1, ["x"]], "d": {"a": {"b": []}}}
+    values: dict[str, Any] = {
+        "i": 7,
+        "f": 0.1,
+        "s": "ü\0\n",
+        "b": True,
+        "n": None,
+        "l": [1, ["x"]],
+        "d": {"a": {"b": []}},
+    }
     node.push(values)
     assert node.pull(*values) == values
     node.run("let mine = [1]; const big = 10n; const fn = () => 1; const bad = {a: [NaN]}; const m = new Map(); const c = {}; c.c = c")
     assert node.pull("mine") == {"mine": [1]}
-    for name, words in [("big", "bigint"), ("fn", "function"), ("bad", r"bad\[\"a\"\]\[0\] is NaN"), ("m", "Map"), ("c", "contains itself")]:
+    for name, words in [
+        ("big", "bigint"),
+        ("fn", "function"),
+        ("bad", r"bad\[\"a\"\]\[0\] is NaN"),
+        ("m", "Map"),
+        ("c", "contains itself"),
+    ]:
         with pytest.raises(InvalidArgument, match=words):
             node.pull(name)
     with pytest.raises(InvalidArgument, match="big cannot be pushed"):
@@ -353,7 +458,11 @@ def test_a_language_that_is_not_there_is_told(open_session: Open) -> None:
     with pytest.raises(InvalidArgument, match="no sessions in this language: 'ruby'"):
         open_session("ruby")
     with pytest.raises(StartFailed, match="there is no node in container web"):
-        open_session("node", environment={**ENVIRONMENT, "PATH": "/nonexistent"}, command=("/bin/sh", *dialect_of("node").commands[0][1:]))
+        open_session(
+            "node",
+            environment={**ENVIRONMENT, "PATH": "/nonexistent"},
+            command=("/bin/sh", *dialect_of("node").commands[0][1:]),
+        )
 
 
 def test_a_process_that_dies_between_cells(shell: Session) -> None:
@@ -369,7 +478,7 @@ def test_closing_leaves_nothing(shell: Session, tmp_path: Path) -> None:
     pids = [int(line) for line in (tmp_path / "pid").read_text().split()]
     shell.close()
     shell.close()
-    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "what it started ends with it")
+    until(lambda: not any(map(runs, pids)), "what it started ends with it")
     with pytest.raises(Conflict, match="was closed"):
         shell.run("true")
 
@@ -413,4 +522,3 @@ def test_an_output_that_fails_ends_the_session(shell: Session) -> None:
 def test_a_timeout_must_be_some_time(shell: Session) -> None:
     with pytest.raises(InvalidArgument, match="more than 0 seconds"):
         shell.run("true", timeout_s=0)
-    assert time.monotonic() > 0
