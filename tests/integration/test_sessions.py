@@ -16,14 +16,19 @@ from labcontainers.errors import Conflict, Interrupted, InvalidArgument, StartFa
 from tests.waiting import until
 
 
+def sleeper(engine: Engine, image: str, name: str) -> Container:
+    """A container that does nothing, and lets go of processes whose parents have ended."""
+    return engine.containers.run(image, ["sleep", "9999"], name=name, network="none", init=True, detach=True)
+
+
 @pytest.fixture
 def web(engine: Engine) -> Container:
-    return engine.containers.run("lab/base", ["sleep", "1000"], name="web", network="none", detach=True)
+    return sleeper(engine, "lab/base", "web")
 
 
 @pytest.fixture
 def tool(engine: Engine) -> Container:
-    return engine.containers.run("lab/python", ["sleep", "1000"], name="tool", network="none", detach=True)
+    return sleeper(engine, "lab/python", "tool")
 
 
 @pytest.fixture
@@ -49,8 +54,8 @@ def said(result: CellResult) -> tuple[str, str, int]:
 
 
 def commands(container: Container) -> list[str]:
-    """What runs in it besides its first process."""
-    return [row[-1] for row in container.top().rows][1:]
+    """What runs in it besides its first process and what that started."""
+    return [row[-1] for row in container.top().rows[1:] if row[-1] != "sleep 9999"]
 
 
 def has(container: Container, path: str) -> bool:
@@ -146,7 +151,7 @@ def test_closing_leaves_nothing(web: Container) -> None:
 
 def test_the_engine_takes_its_sessions_along(make_engine: Callable[[], Engine]) -> None:
     first, second = make_engine(), make_engine()
-    container = first.containers.run("lab/base", ["sleep", "1000"], network="none", detach=True)
+    container = sleeper(first, "lab/base", "web")
     container.session().run("sleep 1000 &")
     first.close()
     until(lambda: commands(second.containers.get(container.id)) == [], "the session has ended with its engine")
@@ -181,7 +186,8 @@ def test_a_container_that_stops_in_the_middle_of_a_cell(web: Container) -> None:
 
 def test_a_session_that_is_killed_from_outside(web: Container) -> None:
     session = web.session()
-    web.exec(["pkill", "-9", "-x", "sh"])
+    pid = session.run("echo $$").stdout.strip()
+    web.exec(["kill", "-9", pid])
     until(lambda: not session.alive, "its end is noticed")
     assert session.exit_code == 137
     assert web.session().run("echo new").stdout == "new\n"
