@@ -7,7 +7,12 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
+from labcontainers.containers.sessions.dialects import Dialect
+from labcontainers.containers.sessions.kept import Sessions
+from labcontainers.containers.sessions.session import Session
 from labcontainers.kernel.process_sessions import end_members, signal_members
 from labcontainers.runtime.handshake import start_time
 
@@ -47,3 +52,28 @@ class HostPeer:
     def close(self) -> None:
         os.close(self._pidfd)
         self.process.wait()
+
+
+class HostSessions(Sessions):
+    """Keeps sessions whose processes run on this machine, in `folder`."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(None)  # type: ignore[arg-type]  # nothing asks for it
+        self._folder = folder
+
+    def _opened(self, record: Any, dialect: Dialect, options: dict[str, Any]) -> Session:
+        command = ("bash", "--posix") if dialect.language == "sh" else dialect.commands[0]
+        environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+        peer = HostPeer(command, environment, options["working_dir"] or self._folder)
+        return Session(record.row.id, record.row.name, dialect, peer, environment, lambda: None)
+
+
+class HostContainer:
+    """Plays a Container of which only the sessions are asked for."""
+
+    def __init__(self, name: str, folder: str) -> None:
+        self.name, self.id = name, name * 8
+        self.sessions = HostSessions(folder)
+
+    def session(self, lang: str | None = None, id: str = "", **options: Any) -> Session:
+        return self.sessions.get(SimpleNamespace(row=SimpleNamespace(id=self.id, name=self.name)), lang, id, **options)  # type: ignore[arg-type]  # a record is more

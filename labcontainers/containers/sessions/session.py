@@ -80,7 +80,9 @@ class Session:
         self.container_id = container_id
         self.name = name
         self.language = dialect.language
+        # what who shows it has told already
         self.told_end = False
+        self.told_lost_bytes = 0
         self._dialect = dialect
         self._peer = peer
         self._check = check
