@@ -119,9 +119,8 @@ def _run(chosen: Any, text: str, timeout_s: float | None) -> tuple[Any, bool]:
         output.finish()
         if not chosen.alive:
             chosen.told_end = True
-            _tell(
-                f"the {chosen.language} session in {chosen.name} has ended with exit code {chosen.exit_code}; the next cell begins a new one"
-            )
+            how = f"has ended with exit code {chosen.exit_code}; the next cell begins a new one"
+            _tell(f"the {chosen.language} session in {chosen.name} {how}")
     return result, output.whole
 
 

@@ -58,7 +58,7 @@ class HostSessions(Sessions):
     """Keeps sessions whose processes run on this machine, in `folder`."""
 
     def __init__(self, folder: str) -> None:
-        super().__init__(None)  # type: ignore[arg-type]  # nothing asks for it
+        super().__init__(None)
         self._folder = folder
 
     def _opened(self, record: Any, dialect: Dialect, options: dict[str, Any]) -> Session:
@@ -76,4 +76,4 @@ class HostContainer:
         self.sessions = HostSessions(folder)
 
     def session(self, lang: str | None = None, id: str = "", **options: Any) -> Session:
-        return self.sessions.get(SimpleNamespace(row=SimpleNamespace(id=self.id, name=self.name)), lang, id, **options)  # type: ignore[arg-type]  # a record is more
+        return self.sessions.get(SimpleNamespace(row=SimpleNamespace(id=self.id, name=self.name)), lang, id, **options)

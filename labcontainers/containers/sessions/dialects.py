@@ -1,8 +1,8 @@
 """What is said to a session's process in each language, and how it begins: a dialect is plain text in and out.
 
 It must not know how the text travels. Standard input of the process is a socket for both directions. What it answers ends with a zero
-byte: `ready 0 PID`, `began N`, `ended N CODE`, and for variables `value`, `table`, `took`, `unset` and `refused`, with N, the name and
-what there is to say.
+byte: `ready 0 PID`, `began N`, `ended N CODE`, and for variables `value`, `table`, `took`, `unset`, `refused` and `lacking`, with N, the
+name and what there is to say.
 
 A POSIX shell reads lines from its input and executes a cell by `command eval`, which catches all that would end it but `exit` (POSIX,
 2.8.1: errors in special built-ins and expansions). An interrupt is caught by a trap that makes such an error, since a trap alone would let
@@ -105,7 +105,7 @@ class Shell(Dialect):
         cell = f"\\command eval {quoted(text)} </dev/null >&8 2>&9 8>&- 9>&-"
         ended = f"{_SAY} 'ended {number} %s\\0'"
         if self._is_bash:
-            told = f"unset PROMPT_COMMAND; {began}; {cell}; {ended} $? >&0"
+            told = f'unset PROMPT_COMMAND; {began}; {cell}; {ended} "$?" >&0'
             return f"PROMPT_COMMAND={quoted(told)}\n".encode("utf-8", "surrogateescape")
         inner = f'__lab=1; {cell}; __lab_code=$?; case "$__lab" in 130) __lab_code=130;; esac; __lab=; {ended} "$__lab_code" >&0'
         # the outer eval is for an interrupt that comes when the inner one has just ended
@@ -117,7 +117,7 @@ class Shell(Dialect):
 
     @staticmethod
     def _ended(number: int, code: int | None) -> bytes:
-        return f"{_SAY} 'ended {number} %s\\0' {'$?' if code is None else code} >&0\n".encode()
+        return f"{_SAY} 'ended {number} %s\\0' \"{'$?' if code is None else code}\" >&0\n".encode()
 
     def push(self, number: int, values: Mapping[str, Any]) -> bytes:
         texts = {check_name(self.language, name): as_text(name, _no_table(self.language, name, value)) for name, value in values.items()}

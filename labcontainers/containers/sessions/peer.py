@@ -89,7 +89,10 @@ class ContainerPeer:
         return self._code
 
     def signal(self, number: int, since_ticks: int, *, leader: bool) -> None:
-        self._tell_others("signal_members", number=number, since_ticks=since_ticks, with_leader=leader)
+        told = self._tell_others("signal_members", number=number, since_ticks=since_ticks, with_leader=leader)
+        if leader and not told:
+            with contextlib.suppress(OSError):
+                self._client.exec_signal(number)
 
     def kill(self) -> None:
         with contextlib.suppress(OSError):
@@ -98,11 +101,13 @@ class ContainerPeer:
     def hang_up(self) -> None:
         self._tell_others("end_members")
 
-    def _tell_others(self, function: str, **arguments: int) -> None:
+    def _tell_others(self, function: str, **arguments: int) -> int:
+        """Have it done by who may signal what belongs to container ids; how many processes got a signal."""
         with contextlib.suppress(LabError):
             if self._lifecycle.state(self._record).running:
                 where = f"labcontainers.kernel.process_sessions:{function}"
-                self._lifecycle.launcher.call(where, leader=self._pid, began_ticks=self._began, **arguments)
+                return int(self._lifecycle.launcher.call(where, leader=self._pid, began_ticks=self._began, **arguments))
+        return 0
 
     def close(self) -> None:
         self._client.close()

@@ -20,7 +20,11 @@ from typing import Any
 
 
 class _Refused(Exception):
-    pass
+    word = "refused"
+
+
+class _Lacking(_Refused):
+    word = "lacking"
 
 
 def _plain(value: Any, where: str) -> None:
@@ -45,7 +49,7 @@ def _arrow() -> Any:
     try:
         import pyarrow
     except ImportError:
-        raise _Refused("tables travel by Arrow, and the container's python has no pyarrow") from None
+        raise _Lacking("tables travel by Arrow, and the container's python has no pyarrow") from None
     return pyarrow
 
 
@@ -54,9 +58,11 @@ def _from_arrow(kind: str, text: str) -> Any:
     if kind == "table":
         return table
     try:
-        return table.to_pandas() if kind == "frame" else table.to_pandas().iloc[:, 0]
+        frame = table.to_pandas()
     except ImportError:
-        raise _Refused("the container's python has no pandas") from None
+        raise _Lacking("the container's python has no pandas") from None
+    column = frame.iloc[:, 0] if kind != "frame" else None
+    return frame if column is None else column.rename(None) if kind == "unnamed" else column
 
 
 def _to_arrow(value: Any) -> tuple[str, str] | None:
@@ -67,8 +73,11 @@ def _to_arrow(value: Any) -> tuple[str, str] | None:
         return None
     arrow = _arrow()
     table = value
-    if known != "table":
-        table = arrow.Table.from_pandas(value if known == "frame" else value.to_frame(value.name or "value"))
+    if known == "series":
+        known = "series" if isinstance(value.name, str) else "unnamed"
+        table = arrow.Table.from_pandas(value.to_frame(value.name if known == "series" else "value"))
+    elif known == "frame":
+        table = arrow.Table.from_pandas(value)
     sink = arrow.BufferOutputStream()
     with arrow.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -174,7 +183,7 @@ class _Driver:
             self.module.__dict__[name] = value["json"] if "json" in value else _from_arrow(value["kind"], value["arrow"])
             self.answer("took", number, name)
         except Exception as error:
-            self.answer("refused", number, f"{name}={error if isinstance(error, _Refused) else repr(error)}")
+            self.refuse(number, name, error)
 
     def pull(self, number: int, name: str) -> None:
         if name not in self.module.__dict__:
@@ -191,7 +200,11 @@ class _Driver:
         except RecursionError:
             self.answer("refused", number, f"{name}=it contains itself")
         except Exception as error:
-            self.answer("refused", number, f"{name}={error if isinstance(error, _Refused) else repr(error)}")
+            self.refuse(number, name, error)
+
+    def refuse(self, number: int, name: str, error: Exception) -> None:
+        what = str(error) if isinstance(error, _Refused) else repr(error)
+        self.answer(error.word if isinstance(error, _Refused) else "refused", number, f"{name}={what}")
 
     @staticmethod
     def flush() -> None:

@@ -18,7 +18,7 @@ from labcontainers.containers.result import Collector, ExecResult, Output, signa
 from labcontainers.containers.sessions.dialects import Dialect, table
 from labcontainers.containers.sessions.peer import Peer
 from labcontainers.containers.sessions.wire import Item, Wire
-from labcontainers.errors import Conflict, Interrupted, InvalidArgument, LabError, StartFailed, TimedOut
+from labcontainers.errors import Conflict, Failed, Interrupted, InvalidArgument, LabError, StartFailed, TimedOut, Unsupported
 from labcontainers.kernel.interrupts import LOOK_AGAIN_S, Interrupts
 from labcontainers.kernel.process_sessions import now_ticks
 
@@ -186,6 +186,9 @@ class Session:
             number = self._next()
             request = self._ask(number, self._dialect.push(number, wanted))
         refused = {name: why for kind, name, why in request.answers if kind == "refused"}
+        for kind, name, why in request.answers:
+            if kind == "lacking":
+                raise Unsupported(f"{name} cannot be pushed into {self.name}: {why}", "install it there, or push it as text")
         took = {name for kind, name, _ in request.answers if kind == "took"}
         for name in wanted:
             if name not in took:
@@ -204,9 +207,13 @@ class Session:
         for kind, name, data in request.answers:
             if kind == "unset":
                 raise InvalidArgument(f"the {self.language} session in {self.name} has no variable {name}", "set it in a cell first")
+            if kind == "lacking":
+                raise Unsupported(f"{name} cannot be pulled from {self.name}: {data}", "install it there, or make it text")
             if kind == "refused":
                 raise InvalidArgument(f"{name} cannot be pulled from {self.name}: {data}", "make it text, a number, a list or a dict")
             values[name] = table(name, data) if kind == "table" else self._dialect.value(name, data)
+        if missing := [name for name in names if name not in values]:
+            raise Failed(f"the {self.language} session in {self.name} says nothing of {missing[0]}", "close it, and begin a new one")
         return {name: values[name] for name in names}
 
     def interrupt(self) -> None:
@@ -268,6 +275,7 @@ class Session:
     def _converse(self, request: _Request, data: bytes) -> _Request:
         """Send, and listen until the end of the request or of the process."""
         self._busy = True
+        self._wire.expects_much = request.asks
         self._wire.listen()
         try:
             # An interrupt is an item among the others, so that it is met between two of them and not in the middle of one.
@@ -284,7 +292,7 @@ class Session:
             raise
         finally:
             self._wire.leave()
-            self._busy = False
+            self._busy = self._wire.expects_much = False
             self._last_ticks = now_ticks()
         if request.gone:
             self._clear_up()
@@ -310,16 +318,16 @@ class Session:
             self._hear(request, data.decode("utf-8", "surrogateescape"))
 
     def _hear(self, request: _Request, frame: str) -> None:
-        kind, number, *rest = frame.split(" ", 2)
+        kind, number, said, *_ = [*frame.split(" ", 2), "", ""]
         if number != str(request.number):
-            return
-        if kind == "began":
+            return  # of an earlier request, or no answer of a driver at all
+        if kind == "began" and not request.began:
             request.began = True
             self._wire.send(self._dialect.closing(request.number))
-        elif kind == "ended":
-            request.code = int(rest[0])
-        else:
-            name, _, data = rest[0].partition("=")
+        elif kind == "ended" and said.isdecimal():
+            request.code = int(said)
+        elif request.asks:
+            name, _, data = said.partition("=")
             request.answers.append((kind, name, data))
 
     def _look_at_clock(self, request: _Request) -> None:
@@ -344,7 +352,9 @@ class Session:
         waited_s = now - request.interrupted_at
         if request.interrupts > 2 or waited_s > 2 * GRACE_S:
             self._peer.kill()
-        if not request.began:
+        if waited_s > 3 * GRACE_S:
+            request.gone, request.code = True, 137  # not even that ends one that is frozen
+        if not request.began or request.gone:
             return  # what is sent to one who has not read all of the cell might make it take the rest for something else
         if request.interrupts > 1 or waited_s > GRACE_S:
             self._peer.signal(signal.SIGKILL, request.began_ticks, leader=False)

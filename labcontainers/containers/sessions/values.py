@@ -90,8 +90,11 @@ def as_table(language: str, name: str, value: Any) -> dict[str, str] | None:
         raise Unsupported(f"{name} cannot be pushed: tables go to python sessions alone, not to {language}", "push .to_csv() as text")
     arrow = _arrow(name)
     table = value
-    if kind != "table":
-        table = arrow.Table.from_pandas(value if kind == "frame" else value.to_frame(value.name or "value"))
+    if kind == "series":
+        kind = "series" if isinstance(value.name, str) else "unnamed"
+        table = arrow.Table.from_pandas(value.to_frame(value.name if kind == "series" else "value"))
+    elif kind == "frame":
+        table = arrow.Table.from_pandas(value)
     sink = arrow.BufferOutputStream()
     with arrow.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -108,7 +111,9 @@ def from_table(name: str, text: str) -> Any:
         frame = table.to_pandas()
     except ImportError:
         raise Unsupported(f"{name} is a pandas object, and the notebook has no pandas", "install pandas here") from None
-    return frame if kind == "frame" else frame.iloc[:, 0]
+    if kind == "frame":
+        return frame
+    return frame.iloc[:, 0].rename(None) if kind == "unnamed" else frame.iloc[:, 0]
 
 
 def _arrow(name: str) -> Any:

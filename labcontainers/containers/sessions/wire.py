@@ -34,7 +34,10 @@ _LAST_S = 1.0
 
 
 class Wire:
-    """Between a session and its process. `exit_code` is None while that lives; `lost_bytes` is what nobody heard of."""
+    """Between a session and its process. `exit_code` is None while that lives; `lost_bytes` is what nobody heard of.
+
+    `expects_much` says that answers may be long just now; a process that talks without end at other times is ended.
+    """
 
     def __init__(self, peer: Peer, name: str) -> None:
         self.exit_code: int | None = None
@@ -42,6 +45,8 @@ class Wire:
         self._peer = peer
         self._items: SimpleQueue[Item] = SimpleQueue()
         self._frame: list[bytes] = []
+        self._frame_bytes = 0
+        self.expects_much = False
         self._changed = threading.Condition()
         self._listened = False
         self._ahead_bytes = 0
@@ -181,13 +186,24 @@ class Wire:
         if not data:
             return False
         first, *others = data.split(b"\0")
-        self._frame.append(first)
+        self._add(first)
         if others:
             self._drain(streams)
         for other in others:
-            self._items.put(("frame", 0, b"".join(self._frame)))
-            self._frame = [other]
+            with self._changed:
+                if self._listened:
+                    self._items.put(("frame", 0, b"".join(self._frame)))
+            self._frame, self._frame_bytes = [], 0
+            self._add(other)
         return True
+
+    def _add(self, data: bytes) -> None:
+        """One more piece of an answer: a long one comes only when somebody has asked."""
+        self._frame.append(data)
+        self._frame_bytes += len(data)
+        if self._frame_bytes > KEPT_BYTES and not self.expects_much:
+            self._frame, self._frame_bytes = [], 0
+            self._peer.kill()
 
     def _ended(self) -> bool:
         return self._peer.exit_code() is not None

@@ -15,7 +15,7 @@ import pytest
 
 from labcontainers.containers.sessions.dialects import dialect_of
 from labcontainers.containers.sessions.session import CellResult, Session
-from labcontainers.errors import Conflict, Interrupted, InvalidArgument, StartFailed, TimedOut
+from labcontainers.errors import Conflict, Interrupted, InvalidArgument, StartFailed, TimedOut, Unsupported
 from tests.fakes.session_peer import HostPeer
 from tests.waiting import until
 
@@ -174,6 +174,11 @@ def test_large_texts_with_all_characters(shell: Session) -> None:
         shell.run("echo \0")
     for text in ("", "\n", "# nothing", "echo \\\n continued"):
         assert shell.run(text).exit_code == 0
+
+
+def test_a_cell_may_change_what_lines_mean(shell: Session) -> None:
+    assert shell.run("IFS=0123456789; set -- one two; printf() { echo mine; }; alias eval='echo not'").exit_code == 0
+    assert said(shell.run('echo "$1 $2"; (exit 10)')) == ("one two\n", "", 10)
 
 
 def test_exit_ends_the_session_with_its_code(shell: Session) -> None:
@@ -390,6 +395,50 @@ def test_python_values_come_and_go(python: Session) -> None:
             python.push(pushed)
 
 
+FAKE_ARROW = """
+import sys, types, json
+class Table:
+    schema = None
+    def __init__(self, rows): self.rows = rows
+Table.__module__ = "pyarrow.lib"
+class Sink:
+    def getvalue(self): return self
+    def to_pybytes(self): return json.dumps(self.rows).encode()
+class Writer:
+    def __init__(self, sink): self.sink = sink
+    def __enter__(self): return self
+    def __exit__(self, *rest): pass
+    def write_table(self, table): self.sink.rows = table.rows
+class Reader:
+    def __init__(self, data): self.data = data
+    def read_all(self): return Table(json.loads(bytes(self.data)))
+arrow = types.ModuleType("pyarrow")
+arrow.Table, arrow.BufferOutputStream = Table, Sink
+arrow.ipc = types.SimpleNamespace(new_stream=lambda sink, schema: Writer(sink), open_stream=Reader)
+sys.modules["pyarrow"] = arrow
+"""
+
+
+def test_tables_travel_by_arrow_where_both_sides_have_it(python: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    names: dict[str, Any] = {}
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    exec(FAKE_ARROW, names)
+    table = names["Table"]([[1, "x"]])
+    python.run("import sys; sys.modules['pyarrow'] = None")
+    with pytest.raises(Unsupported, match=r"table cannot be pushed into web: .* the container's python has no pyarrow"):
+        python.push(table=table)
+    python.run(FAKE_ARROW + "mine = Table([[2, None]])")
+    python.push(table=table)
+    assert python.run("type(table).__name__, table.rows").stdout == "('Table', [[1, 'x']])\n"
+    assert python.pull("mine")["mine"].rows == [[2, None]]
+    python.run("sys.modules['pyarrow'] = None")
+    with pytest.raises(Unsupported, match=r"mine cannot be pulled from web: .* has no pyarrow"):
+        python.pull("mine")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(Unsupported, match="the notebook has no pyarrow"):
+        python.push(table=table)
+
+
 # --- node
 
 
@@ -467,7 +516,7 @@ def test_a_language_that_is_not_there_is_told(open_session: Open) -> None:
 
 def test_a_process_that_dies_between_cells(shell: Session) -> None:
     shell.run("x=1")
-    os.kill(shell._peer.process.pid, signal.SIGKILL)  # type: ignore[attr-defined]  # of the fake alone
+    os.kill(shell._peer.process.pid, signal.SIGKILL)
     until(lambda: not shell.alive, "the death is noticed")
     with pytest.raises(Conflict, match="has ended with exit code 137"):
         shell.run("echo $x")
@@ -508,6 +557,19 @@ def test_cells_of_two_threads_wait_for_each_other(shell: Session) -> None:
     for thread in threads:
         thread.join()
     assert sorted(outputs) == ["a\na\n"] * 5 + ["b\nb\n"] * 5
+
+
+def test_what_a_process_says_out_of_turn_does_no_harm(python: Session) -> None:
+    """A cell finds the socket and writes there what might be taken for answers; between cells, without end."""
+    python.run("import os, threading\nlook = lambda fd: os.path.exists(fd) and os.readlink(fd)")
+    find = "control = next(int(fd) for fd in os.listdir('/proc/self/fd') if str(look(f'/proc/self/fd/{fd}')).startswith('socket'))"
+    assert said(python.run(find)) == ("", "", 0)
+    junk = "b'ended\\0ended x y\\0value\\0\\0\\xff\\0ended 99 7\\0began\\0took 5\\0'"
+    assert python.run(f"os.write(control, {junk}) > 0").stdout == "True\n"
+    python.push(x=1)
+    assert python.pull("x") == {"x": 1}
+    python.run("def flood():\n    while True: os.write(control, b'x' * 65536)\nthreading.Thread(target=flood, daemon=True).start()")
+    until(lambda: not python.alive, "who floods the socket is ended")
 
 
 def test_an_output_that_fails_ends_the_session(shell: Session) -> None:
