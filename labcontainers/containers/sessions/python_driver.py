@@ -173,6 +173,11 @@ class _Driver:
         trace = error.__traceback__
         while trace is not None and not trace.tb_frame.f_code.co_filename.startswith("<cell "):
             trace = trace.tb_next
+        last = trace
+        while last is not None and last.tb_next is not None:
+            if last.tb_next.tb_frame.f_code is _Driver.on_interrupt.__code__:
+                last.tb_next = None
+            last = last.tb_next
         error.__traceback__ = trace
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
         self.flush()

@@ -120,7 +120,7 @@ class Session:
 
     def _no_start(self, code: int, heard: Collector) -> StartFailed:
         if code == 127:
-            return StartFailed(f"there is no {self.language} in container {self.name}", 127, "choose another --lang, or another image")
+            return StartFailed(f"there is no {self.language} in container {self.name}", 127, "choose another language, or another image")
         last = (heard.stderr or heard.stdout).decode("utf-8", "replace").strip().splitlines()[-1:]
         why = f": {last[0]}" if last else ""
         return StartFailed(f"the {self.language} session in {self.name} ended at its start with exit code {code}{why}", 125, "see `doctor`")

@@ -66,8 +66,6 @@ def python(open_session: Open) -> Session:
 
 @pytest.fixture
 def node(open_session: Open) -> Session:
-    if shutil.which("node") is None:
-        pytest.skip("needs node")
     return open_session("node")
 
 
@@ -348,6 +346,17 @@ def test_python_interrupted_keeps_its_variables(python: Session, tmp_path: Path,
     assert said(python.run("x")) == ("'kept'\n", "", 0)
 
 
+def test_python_shows_where_it_was_interrupted(python: Session, tmp_path: Path) -> None:
+    thread = interrupt_soon(python, lambda: (tmp_path / "began").exists())
+    heard: list[bytes] = []
+    with pytest.raises(Interrupted):
+        python.run("open('began', 'w').close()\nwhile True: pass", on_output=lambda stream, data: heard.append(data))
+    thread.join()
+    lines = b"".join(heard).decode().splitlines()
+    assert [line for line in lines if line.startswith("  File")] == ['  File "<cell 1>", line 2, in <module>']
+    assert lines[-1] == "KeyboardInterrupt"
+
+
 def test_python_that_takes_no_interrupt_is_ended_and_that_is_told(python: Session, tmp_path: Path) -> None:
     thread = interrupt_soon(python, lambda: (tmp_path / "began").exists(), times=3)
     with pytest.raises(Interrupted, match="exit code 137"):
@@ -442,6 +451,7 @@ def test_tables_travel_by_arrow_where_both_sides_have_it(python: Session, monkey
 # --- node
 
 
+@pytest.mark.needs("node")
 def test_node_keeps_one_context_and_shows_the_last_value(node: Session) -> None:
     assert said(node.run("const x = 5; let y = 1; function f(z) { return x + y + z }\nvar v = 2")) == ("", "", 0)
     assert said(node.run("console.log('a'); f(1)")) == ("a\n7\n", "", 0)
@@ -457,6 +467,7 @@ def test_node_keeps_one_context_and_shows_the_last_value(node: Session) -> None:
     assert node.run("require('child_process').execSync('cat; echo child').toString()").stdout == "'child\\n'\n"
 
 
+@pytest.mark.needs("node")
 def test_node_values_come_and_go(node: Session) -> None:
     values: dict[str, Any] = {
         "i": 7,
@@ -486,6 +497,7 @@ def test_node_values_come_and_go(node: Session) -> None:
         node.push(large=2**60)
 
 
+@pytest.mark.needs("node")
 @pytest.mark.parametrize("text", ["for (;;);", "new Promise(() => {})"])
 def test_node_interrupted_keeps_its_variables(node: Session, tmp_path: Path, text: str) -> None:
     thread = interrupt_soon(node, lambda: (tmp_path / "began").exists())
@@ -495,6 +507,7 @@ def test_node_interrupted_keeps_its_variables(node: Session, tmp_path: Path, tex
     assert said(node.run("x")) == ("'kept'\n", "", 0)
 
 
+@pytest.mark.needs("node")
 def test_node_ends_by_exit(node: Session) -> None:
     result = node.run("console.log('before'); process.exit(3)")
     assert (*said(result), result.ended) == ("before\n", "", 3, True)

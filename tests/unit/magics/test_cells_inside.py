@@ -35,6 +35,7 @@ def test_folder_variables_and_functions_stay_from_cell_to_cell(notebook: Noteboo
     assert (shown.stdout, shown.stderr) == ("hello {who} from /tmp\n", "err"), "the cell's text is taken as it is"
     assert notebook.run("%%in --session two web\necho [$x]\n").stdout == "[]\n"
     assert notebook.run("%%in --lang bash web\necho [$x] ${BASH_VERSION:+bash}\n").stdout == "[] bash\n"
+    assert notebook.run("%%in --session three -w / web\npwd\n").stdout == "/\n"
     assert notebook.run("%%in web\necho $x\n").stdout == "5\n", "without --lang it is the first one"
 
 
