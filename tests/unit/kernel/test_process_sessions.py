@@ -23,9 +23,9 @@ def leader() -> Iterator[subprocess.Popen[bytes]]:
     start = start_time(process.pid)
     process.stdout.readline()
     yield process
+    end_members(process.pid, start)
     process.kill()
     process.communicate()
-    end_members(process.pid, start)
 
 
 def test_members_are_told_by_their_start(leader: subprocess.Popen[bytes]) -> None:
