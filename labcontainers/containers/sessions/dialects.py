@@ -92,8 +92,9 @@ class Shell(Dialect):
 
     @property
     def insists(self) -> bool:
-        # when a program in the foreground ends by itself just then, bash takes the interrupt for that program's own business
-        return self._is_bash
+        # one that comes just before a shell waits for a new program does not wake it, and when a program ends by itself just then, bash
+        # takes the interrupt for that program's own business
+        return True
 
     def understood(self, ready: str) -> None:
         self._is_bash = ready == "bash"

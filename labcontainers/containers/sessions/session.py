@@ -360,6 +360,7 @@ class Session:
             self._peer.signal(signal.SIGKILL, request.began_ticks, leader=False)
             self._peer.signal(signal.SIGINT, now_ticks() + 1, leader=True)
         elif not request.signalled_ticks or self._dialect.insists:
-            self._peer.signal(signal.SIGINT, request.signalled_ticks or request.began_ticks, leader=True)
-            request.signalled_ticks = now_ticks() + 1
+            since_ticks = request.signalled_ticks or request.began_ticks
+            request.signalled_ticks = now_ticks() - 1  # what begins while the others are told is told the next time
+            self._peer.signal(signal.SIGINT, since_ticks, leader=True)
         self._wire.send(self._dialect.closing(request.number, 130))
