@@ -64,7 +64,7 @@ class HostSessions(Sessions):
     def _opened(self, record: Any, dialect: Dialect, options: dict[str, Any]) -> Session:
         command = ("bash", "--posix") if dialect.language == "sh" else dialect.commands[0]
         environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-        peer = HostPeer(command, environment, options["working_dir"] or self._folder)
+        peer = HostPeer(command, environment, options.get("working_dir") or self._folder)
         return Session(record.row.id, record.row.name, dialect, peer, environment, lambda: None)
 
 

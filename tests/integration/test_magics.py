@@ -167,7 +167,7 @@ def test_a_dockerfile_in_cells_builds_the_same_image_as_in_one(notebook: Noteboo
 
 def test_cells_run_inside_a_container_and_find_what_the_last_one_left(notebook: Notebook) -> None:
     notebook.run("%container run -d --init --name web --network none lab/python sleep 1000")
-    shown = notebook.run("%%in web\ncd /tmp; port=8080\ngreet() { echo \"port $port in $(pwd)\"; }\ngreet >&2\n")
+    shown = notebook.run('%%in web\ncd /tmp; port=8080\ngreet() { echo "port $port in $(pwd)"; }\ngreet >&2\n')
     assert (shown.stdout, shown.stderr, notebook.error) == ("", "port 8080 in /tmp\n", None)
     assert notebook.run("%%in web\ngreet\n").stdout == "port 8080 in /tmp\n"
     notebook.names["rows"] = [1, 2, 3]

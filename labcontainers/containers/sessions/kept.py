@@ -46,8 +46,8 @@ class Sessions:
             former = self._open.get(key)
             if former is not None and former.alive:
                 return former
-            if former is not None:
-                former.close()
+            for other in self._open.values():
+                other.tidy()
             # an interrupt in the middle of this would leave a process that nobody knows
             interrupts = Interrupts(patience=None)
             with interrupts:

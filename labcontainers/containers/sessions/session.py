@@ -221,6 +221,12 @@ class Session:
         if self._busy:
             self._wire.interrupt(signal.SIGINT)
 
+    def tidy(self) -> None:
+        """If its process has ended, let go of what it had open."""
+        if self._wire.exit_code is not None:
+            with self._turn:
+                self._clear_up()
+
     def close(self) -> None:
         """End the process, and what it started and did not leave its kernel session (setsid). Idempotent; a cell that runs is killed."""
         if self._closed:

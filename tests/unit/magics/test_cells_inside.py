@@ -136,6 +136,18 @@ def test_a_session_that_died_meanwhile_is_told_once(notebook: Notebook, web: Hos
     assert notebook.run("%%in web\necho on\n").stderr == ""
 
 
+def test_sessions_that_died_keep_nothing_open(notebook: Notebook, web: HostContainer) -> None:
+    notebook.run("%%in web\ntrue\n")
+    open_before = len(os.listdir("/proc/self/fd"))
+    for number in range(3):
+        session = web.session(id=f"dead {number}")
+        os.kill(int(session.run("echo $$").stdout), signal.SIGKILL)
+        until(lambda session=session: not session.alive, "its death is noticed")
+    web.session(id="last").close()
+    web.session(id="last again").close()
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
 def test_sessions_are_closed(notebook: Notebook, web: HostContainer) -> None:
     notebook.run("%%in web\nx=5\n")
     notebook.run("%%in --session two web\nx=6\n")
