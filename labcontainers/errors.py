@@ -17,6 +17,7 @@ It must not know rooms, transports or notebooks: how an error is shown is the fr
         ├── DigestMismatch       content that is not what its digest says
         ├── StepFailed           a build step, with its exit code and the tail of its output
         ├── Cancelled            a build that somebody stopped, by other means than an interrupt
+        ├── TimedOut             a cell in a session that took longer than it was given
         ├── StartFailed          a container that could not be started (Docker's 125, 126 or 127)
         └── ContainerExit        a container or an exec ended with a non-zero exit code
 
@@ -165,6 +166,10 @@ class StepFailed(Failed):
 
 class Cancelled(Failed):
     """Somebody wanted it no more; what was finished before is kept."""
+
+
+class TimedOut(Failed):
+    """A cell in a session took longer than it was given, and was stopped."""
 
 
 class StartFailed(Failed):

@@ -89,6 +89,7 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "cgroups": (can_limit, "needs control groups that this user may write"),
     "network": (is_root, "needs root: only root may join a container to the host's network"),
     "chromium": (lambda: shutil.which("chromium") is not None, "needs chromium"),
+    "node": (lambda: shutil.which("node") is not None, "needs node"),
     "git": (lambda: shutil.which("git") is not None, "needs git"),
     "busybox": (lambda: shutil.which("busybox") is not None, "needs busybox"),
     "skopeo": (lambda: shutil.which("skopeo") is not None, "needs skopeo"),
@@ -108,7 +109,7 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
 # another run of the same tests has these, or another kind of machine: here they are no loss
 OF_ANOTHER_USER = {
     "root", "ordinary user", "subids", "single id", "cgroups", "network", "cgroups v1", "disk", "x86_64", "a capability less",
-    "no AppArmor", "a Docker", "crane",
+    "no AppArmor", "a Docker", "crane", "node",
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from labcontainers.containers.options.logs import NO_LOG
 from labcontainers.containers.options.namespaces import owner_of
 from labcontainers.containers.options.process import signal_number
 from labcontainers.containers.register import Record
+from labcontainers.containers.sessions.verbs import SessionVerbs
 from labcontainers.containers.state import ContainerState, read_start
 from labcontainers.containers.status import summary
 from labcontainers.containers.stepping import Stepper, make_in_steps
@@ -43,7 +44,7 @@ from labcontainers.networks.ports import PortBinding
 from labcontainers.units import parse_moment_s
 
 
-class Container(FileVerbs, Interactive):
+class Container(FileVerbs, Interactive, SessionVerbs):
     """One container; two handles of the same container are equal. Every method raises NotFound once it is removed."""
 
     def __init__(self, lifecycle: Lifecycle, record: Record) -> None:

@@ -55,6 +55,10 @@ class ShimClient:
         """Let who reads in another thread come to the end, before close()."""
         self._execution.channel.disconnect()
 
+    def fileno(self) -> int:
+        """A descriptor that is readable when the shim has told something."""
+        return self._execution.channel.fileno()
+
     def signal(self, number: int, *, stop: bool = False, keep: bool = False) -> None:
         """As Execution.signal."""
         self._execution.signal(int(number), stop=stop, keep=keep)

@@ -89,6 +89,8 @@ class Starter(Register):
         self.half_made: dict[str, Callable[[], None]] = {}
         # What a shim is to do beside: containers.upkeep, which knows how to enter a container.
         self.upkeep: Callable[[Record], dict[str, Any]] = lambda record: {}
+        # containers.sessions of the engine, which know how to enter a container too
+        self.sessions: Any = None
 
     def host(self) -> HostTraits:
         """What of this host changes a plan."""

@@ -21,6 +21,7 @@ from labcontainers.containers import looking
 from labcontainers.containers.collection import Containers
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.recovery import Recovery
+from labcontainers.containers.sessions.kept import Sessions
 from labcontainers.containers.spare_groups import SpareGroups
 from labcontainers.containers.state import shim_alive
 from labcontainers.containers.upkeep import upkeep
@@ -148,6 +149,7 @@ class Engine:
         made.on_unattended = recovery.look_at
         self._catalog.fetch = lambda name, on_progress: self.images.transfers.fetch(name, on_progress=on_progress)
         made.upkeep = lambda record: upkeep(made, record)
+        made.sessions = Sessions(made)
         recovery.adopt()
         self._spare_groups.sweep()
         return made
@@ -257,6 +259,7 @@ class Engine:
                 return
             self._closed = True
         if "_lifecycle" in self.__dict__:
+            self._lifecycle.sessions.close()
             for end in list(self._lifecycle.half_made.values()):
                 end()
         self._spare_groups.close()

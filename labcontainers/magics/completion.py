@@ -16,9 +16,10 @@ from labcontainers.errors import LabError
 from labcontainers.magics.words import split_words
 
 if TYPE_CHECKING:
-    from labcontainers.commands.parser import Argument
+    from labcontainers.commands.command import Command
+    from labcontainers.commands.parser import Argument, Flag
 
-_LINE = re.compile(r"^\s*(?:[\w.,*\[\]'\" ]+=\s*)?%{1,2}(container|dockerfile)\s+(.*)$", re.DOTALL)
+_LINE = re.compile(r"^\s*(?:[\w.,*\[\]'\" ]+=\s*)?%{1,2}(container|dockerfile|in)\s+(.*)$", re.DOTALL)
 _FROM = re.compile(r"\s*FROM\s+(?:--platform=\S+\s+)?(\S*)$", re.IGNORECASE)
 _INSTRUCTIONS = ("FROM RUN COPY ADD ENV ARG WORKDIR USER LABEL EXPOSE CMD ENTRYPOINT SHELL STOPSIGNAL VOLUME HEALTHCHECK ONBUILD").split()
 _EMBEDDED = ("lab/base", "lab/python")
@@ -43,6 +44,10 @@ def candidates(context: Any) -> tuple[str, list[str]]:
     if match is None:
         return "", []
     before, space, beginning = match[2].rpartition(" ")
+    if match[1] == "in":
+        from labcontainers.magics.cells_inside import IN
+
+        return beginning, _of_given(IN, _split(before + space), (), beginning)
     words = (["build"] if match[1] == "dockerfile" else []) + _split(before + space)
     return beginning, _after(words, beginning)
 
@@ -81,8 +86,15 @@ def _of_command(words: list[str], beginning: str) -> list[str]:
 
     try:
         command, rest = find(words)
-        known = (*command.flags, *own_flags(command.name))
-        found = command.take_apart(rest, own_flags(command.name))
+    except LabError:
+        return []
+    return _of_given(command, rest, own_flags(command.name), beginning)
+
+
+def _of_given(command: Command, words: Sequence[str], extra: tuple[Flag, ...], beginning: str) -> list[str]:
+    known = (*command.flags, *extra)
+    try:
+        found = command.take_apart(words, extra)
     except LabError:
         return []
     flags = {name: flag for flag in known for name in flag.names}
@@ -122,6 +134,10 @@ def _names_of(kind: str, beginning: str) -> list[str]:
         return [name.partition(" ")[0] for name in COMMANDS]
     if kind == "path":
         return _paths(beginning)
+    if kind == "language":
+        from labcontainers.containers.sessions.dialects import LANGUAGES
+
+        return list(LANGUAGES)
     if kind == "draft":
         from labcontainers.build.drafts import DRAFTS
 

@@ -18,7 +18,7 @@ from labcontainers.magics.words import split_words
 
 @magics_class
 class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
-    """`%container`, `%%container` and `%%dockerfile`."""
+    """`%container`, `%%container`, `%%dockerfile`, `%in` and `%%in`."""
 
     @no_var_expand  # type: ignore[untyped-decorator,unused-ignore]  # IPython has no types
     @line_cell_magic  # type: ignore[untyped-decorator,unused-ignore]  # IPython has no types
@@ -71,6 +71,37 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
         `%container dockerfile export hello` writes it to a file.
         """
         return self._execute(["build", *split_words(line, self.shell.user_ns)], cell)
+
+    @no_var_expand  # type: ignore[untyped-decorator,unused-ignore]  # IPython has no types
+    @line_cell_magic("in")  # type: ignore[untyped-decorator,unused-ignore]  # IPython has no types
+    def run_in(self, line: str, cell: str | None = None) -> Any:
+        """Run the cell in a session of a running container: `%%in [OPTIONS] NAME`
+
+            %%in web
+            cd /srv; port=8080
+            greet() { echo "port $port in $(pwd)"; }
+
+            %%in web                                        the same shell, a cell later
+            greet
+
+            %%in --lang python --push rows --pull total tool
+            total = sum(rows)
+            total / len(rows)
+
+            %in web ls -l                                   one line
+
+        Folder, variables and functions stay until the session ends: by `exit`, when the container stops, by `%in --close web`, or with
+        the engine. `--lang` is sh, bash, python or node; `--session ID` makes another one beside it. The cell's standard input is empty.
+
+        `--push a,b` sets variables of the notebook in the session before the cell, `--pull a,b` the session's in the notebook after it:
+        as JSON values in python and node, as text in shells, and pandas' and pyarrow's tables in python by Arrow.
+
+        A cell that fails raises ContainerExit, unless `--no-raise` is given; `--out NAME` keeps its result. Interrupting stops the cell,
+        and so does `--timeout SECONDS`: what ignores that is killed, and the session goes on.
+        """
+        from labcontainers.magics.cells_inside import run_in
+
+        return run_in(self.shell, line, cell)
 
     def _execute(self, words: list[str], cell: str | None) -> Any:
         from labcontainers import session

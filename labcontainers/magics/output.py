@@ -9,12 +9,14 @@ import codecs
 import sys
 
 LARGEST_BYTES = 1_000_000
+_ELSEWHERE = "the result's .stdout and .stderr have all, and so has `logs` as long as the container is there"
 
 
 class CellOutput:
     """Passes output on to the cell, and stops at a limit, since a browser would freeze over too much; nothing is lost by that."""
 
-    def __init__(self, limit_bytes: int = LARGEST_BYTES) -> None:
+    def __init__(self, limit_bytes: int = LARGEST_BYTES, elsewhere: str = _ELSEWHERE) -> None:
+        self._elsewhere = elsewhere
         self._limit = self._left = limit_bytes
         self._hidden = 0
         decoder = codecs.getincrementaldecoder("utf-8")
@@ -45,5 +47,4 @@ class CellOutput:
         for stream, decoder in self._decoders.items():
             self._write(stream, "" if self._hidden else decoder.decode(b"", final=True))
         if self._hidden:
-            where = "the result's .stdout and .stderr have all, and so has `logs` as long as the container is there"
-            print(f"\n… {self._hidden:,} more bytes are not shown here; {where}", file=sys.stderr)
+            print(f"\n… {self._hidden:,} more bytes are not shown here; {self._elsewhere}", file=sys.stderr)

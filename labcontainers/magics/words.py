@@ -21,7 +21,12 @@ _ESCAPED_IN_QUOTES = re.compile(r'\\(["\\$`])')
 
 def split_words(line: str, names: Mapping[str, Any]) -> list[str]:
     """The words of `line`, with `names` filled in. Raises InvalidArgument for a quote without end."""
-    words: list[str] = []
+    return [word for word, _ in words_and_ends(line, names)]
+
+
+def words_and_ends(line: str, names: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The same, each with the place in `line` where it ends."""
+    words: list[tuple[str, int]] = []
     word: list[str] = []
     started = False
     index = 0
@@ -29,7 +34,7 @@ def split_words(line: str, names: Mapping[str, Any]) -> list[str]:
         character = line[index]
         if character.isspace():
             if started:
-                words.append("".join(word))
+                words.append(("".join(word), index))
                 word, started = [], False
             index += 1
             continue
@@ -42,7 +47,7 @@ def split_words(line: str, names: Mapping[str, Any]) -> list[str]:
         else:
             word.append(_unescaped(text, names, _ESCAPED))
         started, index = True, end
-    return [*words, "".join(word)] if started else words
+    return [*words, ("".join(word), index)] if started else words
 
 
 def _quoted_end(line: str, start: int) -> int:

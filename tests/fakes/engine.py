@@ -33,6 +33,8 @@ class FakeContainers:
 
     def get(self, name: str) -> Any:
         self._engine.asked.append(("get", name))
+        if name in self._engine.held:
+            return self._engine.held[name]
         raise NotFound(f"no such container: {name}", "`ps -a` lists all containers")
 
     def list(self, all: bool = False, filters: Any = None) -> list[Any]:
@@ -49,6 +51,7 @@ class FakeEngine:
         self.fails: LabError | BaseException | None = None
         self.writes: list[tuple[int, bytes]] = []
         self.closed = False
+        self.held: dict[str, Any] = {}
         self.containers = FakeContainers(self)
         self.images = SimpleNamespace(build=self._build, list=lambda all=False: [], find=lambda name: None)
         self.container_names = ["web-1", "web-2", "db"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -162,3 +163,37 @@ def test_a_dockerfile_in_cells_builds_the_same_image_as_in_one(notebook: Noteboo
     notebook.run("whole = %container build --network none -t whole .")
     assert notebook.names["whole"].image.id == notebook.names["built"].image.id
     assert "one" in notebook.run(f"%container run {QUICK} parts cat /copy").stdout
+
+
+def test_cells_run_inside_a_container_and_find_what_the_last_one_left(notebook: Notebook) -> None:
+    notebook.run("%container run -d --init --name web --network none lab/python sleep 1000")
+    shown = notebook.run('%%in web\ncd /tmp; port=8080\ngreet() { echo "port $port in $(pwd)"; }\ngreet >&2\n')
+    assert (shown.stdout, shown.stderr, notebook.error) == ("", "port 8080 in /tmp\n", None)
+    assert notebook.run("%%in web\ngreet\n").stdout == "port 8080 in /tmp\n"
+    notebook.names["rows"] = [1, 2, 3]
+    shown = notebook.run("%%in --lang python --session py --push rows --pull total web\ntotal = sum(rows)\ntotal / len(rows)\n")
+    assert (shown.stdout, notebook.names["total"]) == ("2.0\n", 6)
+    notebook.run("%%in --session py web\ntotal.nothing\n")
+    assert isinstance(notebook.error, ContainerExit)
+    assert notebook.run("%in web exit 3").stderr.startswith("the sh session in web has ended with exit code 3")
+    assert notebook.run("%%in web\necho [$port]\n").stdout == "[]\n"
+    notebook.run("%in --close web")
+    assert notebook.error is None
+    assert "python" not in notebook.run("%container top web").stdout
+
+
+def test_an_interrupt_stops_a_cell_inside_and_not_its_session(notebook: Notebook, engine: Engine) -> None:
+    notebook.run("%container run -d --init --name web --network none lab/base sleep 1000")
+    web = engine.containers.get("web")
+
+    def interrupt() -> None:
+        wait_until(lambda: web.exec(["test", "-e", "/began"]).ok)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    shown = notebook.run("%%in web\nx=kept; : >/began; sleep 1000; echo after\n")
+    thread.join()
+    assert isinstance(notebook.error, Interrupted)
+    assert "after" not in shown.stdout
+    assert notebook.run("%%in web\necho $x\n").stdout == "kept\n"

@@ -42,6 +42,12 @@ OFFERED = [
     ("%container inspect ", CONTAINERS | IMAGES | {"data", "db-data", "bridge", "none", "host"}),
     ("%container container ls --a", {"--all"}),
     ("%container rmi red", {"redis"}),
+    ("%%in ", CONTAINERS),
+    ("%in we", {"web-1", "web-2"}),
+    ("x = %in --lang python d", {"db"}),
+    ("%%in --lang ", {"sh", "bash", "python", "node"}),
+    ("%%in --lang=p", {"--lang=python"}),
+    ("%%in --pu", {"--push", "--pull"}),
     ("%%dockerfile --ta", {"--tag", "--target"}),
     ("%%dockerfile --app", {"--append"}),
     ("%%dockerfile -t x\nFROM lab/p", {"lab/python"}),
@@ -60,6 +66,8 @@ NOT_OURS = [
     "%%dockerfile -t x\nRUN ap",
     "contain",
     "%containers r",
+    "%in web-1 we",
+    "%%in web-1\nwe",
     "print('%container r",
 ]
 
