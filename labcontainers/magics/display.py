@@ -5,21 +5,23 @@ It must not know commands.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
 from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, LabError, StepFailed
+from labcontainers.magics.settings import settings
 from labcontainers.widgets.messages import hint_beside_output
 
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
 def shows_widgets() -> bool:
-    """Whether live widgets are wanted: a Jupyter kernel, the bundles built, and LABCONTAINERS_WIDGETS not 0."""
+    """Whether live widgets are shown: a Jupyter kernel, the bundles built, and they are wanted (see settings)."""
+    from IPython.core.getipython import get_ipython
+
     from labcontainers import widgets
 
-    return os.environ.get("LABCONTAINERS_WIDGETS", "1") != "0" and widgets.available()
+    return widgets.available() and settings().wants_widgets(get_ipython())
 
 
 def display_container(container: Any) -> None:
@@ -46,26 +48,28 @@ def display_exploration(exploration: Any) -> None:
     publish_display_data({"text/plain": repr(exploration), "text/html": exploration._repr_html_()})
 
 
-def error_lines(error: LabError | Interrupted) -> list[str]:
+def error_lines(error: LabError | Interrupted, *, colours: bool = True) -> list[str]:
     """What is shown of an error: the message, what it is about, and the next action."""
+    red, dim, plain = (_RED, _DIM, _PLAIN) if colours else ("", "", "")
+    kind = f"{red}{type(error).__name__}{plain}"
     if isinstance(error, Interrupted):
-        return [f"{_RED}{type(error).__name__}{_PLAIN}: {error}"]
-    lines = [f"{_RED}{type(error).__name__}{_PLAIN}: {error.message}"]
+        return [f"{kind}: {error}"]
+    lines = [f"{kind}: {error.message}"]
     if isinstance(error, DockerfileError):
         from labcontainers.build.dockerfile.source import told
 
         heading, below = told(error)
-        lines = [f"{_RED}{type(error).__name__}{_PLAIN}: {heading}", *(f"  {line}" for line in below)]
+        lines = [f"{kind}: {heading}", *(f"  {line}" for line in below)]
     output = error.output if isinstance(error, StepFailed | ContainerExit) and not getattr(error, "output_shown", False) else ""
     lines += [f"  {line}" for line in output.splitlines()[-20:]]
     hint = hint_beside_output(error.hint, output)
-    lines.append(f"{_DIM}{hint + '; ' if hint else ''}%tb shows the traceback{_PLAIN}")
+    lines.append(f"{dim}{hint + '; ' if hint else ''}%tb shows the traceback{plain}")
     return lines
 
 
 def show_error(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> list[str]:
     """Show an error of this project without its traceback, which `%tb` still gives."""
     sys.last_type, sys.last_value, sys.last_traceback = kind, error, trace
-    lines = error_lines(error)
+    lines = error_lines(error, colours=settings(shell).paints(shell))
     shell._showtraceback(kind, error, lines)
     return lines

@@ -10,7 +10,11 @@ import threading
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from IPython.core.error import UsageError
+from traitlets import TraitError
+
 from labcontainers.errors import Interrupted, LabError
+from labcontainers.magics import settings
 from labcontainers.magics.completion import complete
 from labcontainers.magics.display import display_container, display_exploration, show_error
 from labcontainers.magics.magics import ContainerMagics
@@ -34,8 +38,15 @@ class Extension:
         self._warming = threading.Thread(target=_warm_up, name="lab-load", daemon=True)
 
     def add(self) -> None:
-        """Register magics, completion, the look of containers and of errors; start the launcher in the background."""
+        """Register settings, magics, completion, the look of containers and of errors; start the launcher in the background.
+
+        Raises UsageError for a configuration that cannot be.
+        """
         shell = self._shell
+        try:
+            settings.add(shell)
+        except TraitError as error:
+            raise UsageError(f"LabContainers: {error}") from None
         shell.register_magics(self._magics)
         shell.Completer.custom_matchers.append(complete)
         for named, display in _DISPLAYS.items():
@@ -63,6 +74,7 @@ class Extension:
             del shell.magics_manager.registry[ContainerMagics.__name__]
         with contextlib.suppress(ValueError):
             shell.configurables.remove(self._magics)
+        settings.take_away(shell)
         with contextlib.suppress(ValueError):
             shell.Completer.custom_matchers.remove(complete)
         for named in _DISPLAYS:
@@ -104,3 +116,4 @@ def unload(shell: Any) -> None:
     DRAFTS.clear()
     widgets.close_all()
     session.close()
+    session.place()

@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 
 from labcontainers.errors import ContainerExit
 from labcontainers.magics.output import CellOutput
+from labcontainers.magics.settings import settings
 from labcontainers.magics.words import split_words
 
 
@@ -78,7 +79,9 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
         from labcontainers.magics.appending import appended
         from labcontainers.magics.variable import own_flags, variable_name
 
+        chosen = settings(self.shell)
         said = understand(words, own_flags(find(words or ["help"])[0].name))
+        said = replace(said, arguments=chosen.applied(said.command.name, said.arguments))
         variable = variable_name(said.arguments)
         part = appended(said.arguments, cell, self.shell)
         if part is not None:
@@ -86,7 +89,7 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
             if not part.so_far.has_stage:
                 part.keep()
                 return self._keep(variable, part.so_far)
-        output = CellOutput()
+        output = CellOutput(chosen.output_limit)
         progress = _progress_of(said.command.name, said.arguments)
         try:
             value = execute(

@@ -8,13 +8,13 @@ from __future__ import annotations
 import codecs
 import sys
 
-LARGEST_BYTES = 1_000_000
+from labcontainers.magics.settings import LARGEST_OUTPUT_BYTES
 
 
 class CellOutput:
     """Passes output on to the cell, and stops at a limit, since a browser would freeze over too much; nothing is lost by that."""
 
-    def __init__(self, limit_bytes: int = LARGEST_BYTES) -> None:
+    def __init__(self, limit_bytes: int = LARGEST_OUTPUT_BYTES) -> None:
         self._limit = self._left = limit_bytes
         self._hidden = 0
         decoder = codecs.getincrementaldecoder("utf-8")

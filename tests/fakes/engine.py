@@ -51,6 +51,7 @@ class FakeEngine:
         self.closed = False
         self.containers = FakeContainers(self)
         self.images = SimpleNamespace(build=self._build, list=lambda all=False: [], find=lambda name: None)
+        self.paths = SimpleNamespace(root="/the/store")
         self.container_names = ["web-1", "web-2", "db"]
         self.image_names = ["docker.io/lab/base:latest", "docker.io/me/app:1", "docker.io/library/redis:latest"]
         records = SimpleNamespace(
