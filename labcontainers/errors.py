@@ -19,6 +19,7 @@ It must not know rooms, transports or notebooks: how an error is shown is the fr
         ├── Cancelled            a build that somebody stopped, by other means than an interrupt
         ├── StartFailed          a container that could not be started (Docker's 125, 126 or 127)
         └── ContainerExit        a container or an exec ended with a non-zero exit code
+            └── TimedOut         or was ended, since its time was over (124, as of timeout(1))
 
 Beside it stands Interrupted, a KeyboardInterrupt that tells how the interrupted container ended.
 """
@@ -189,6 +190,18 @@ class ContainerExit(Failed):
         self.output = output
         self.output_shown = False
         self.reason = reason
+
+
+class TimedOut(ContainerExit):
+    """A container or an exec was ended after `timeout_s` seconds; `ended_with` is its own exit code, while `exit_code` is 124."""
+
+    def __init__(self, name: str, timeout_s: float, ended_with: int, output: str = "", *, what: str = "container") -> None:
+        super().__init__(name, 124, output, f"stopped after {timeout_s:g} s", what=what)
+        self.message = f"{what} {name} was stopped after {timeout_s:g} s, as --timeout says (its exit code: {ended_with})"
+        self.hint = "give it more time, or --timeout 0 for no limit; --no-raise returns the result instead"
+        self.args = (self.message,)
+        self.timeout_s = timeout_s
+        self.ended_with = ended_with
 
 
 class Interrupted(KeyboardInterrupt):

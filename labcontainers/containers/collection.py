@@ -24,7 +24,8 @@ from labcontainers.containers.options.streams import stream_keywords
 from labcontainers.containers.register import Record
 from labcontainers.containers.result import Collector, Pruned, RunResult
 from labcontainers.containers.seat import Seat, numbers_of
-from labcontainers.errors import Conflict, Interrupted, NotFound
+from labcontainers.containers.time_limit import TimeLimit
+from labcontainers.errors import Conflict, Interrupted, InvalidArgument, NotFound
 from labcontainers.images.image import Image
 from labcontainers.kernel.interrupts import Interrupts
 from labcontainers.runtime.process import Execution
@@ -53,15 +54,23 @@ class Containers:
         stdin: bytes | str | int | None = None,
         on_output: Output | None = None,
         keep_output: bool = True,
+        timeout_s: float | None = None,
+        limit: TimeLimit | None = None,
         **options: Any,
     ) -> RunResult | Container:
         """Create and start a container; with `detach` return it at once, else wait and return what it left.
 
         `options` are those of containers.options; with `rootfs`, a folder, there is no image. `stdin` is the text to feed, or a
         descriptor. `on_output(stream, data)` is called in this thread while it runs; without `keep_output` the result has no
-        output of its own. A non-zero exit code is no exception here: see RunResult.check(). Raises NotFound, InvalidArgument,
+        output of its own. After `timeout_s` seconds in the foreground (0: never) it is ended: by its stop signal, and by SIGKILL
+        after its own --stop-timeout or two seconds; `limit` (TimeLimit) does that, too, and can be cancelled.
+
+        A non-zero exit code is no exception here: see RunResult.check(). Raises NotFound, InvalidArgument,
         Conflict, Unsupported and StartFailed; Interrupted after the container has been stopped by an interrupt.
         """
+        limit = limit or TimeLimit(timeout_s)
+        if detach and limit.timeout_s is not None:
+            raise InvalidArgument("--timeout: nobody waits for a detached container", "leave it out, or wait(timeout_s) and stop()")
         record = self._create(image, command, stream_keywords(detach, stdin, options))
         # Nobody can type while this waits: an open standard input without a text is at its end.
         source = None if stdin is None and (detach or not record.options.stdin_open) else open_stdin(stdin)
@@ -73,7 +82,7 @@ class Containers:
         # What interrupts the start reaches the container as soon as it runs.
         with Interrupts() as interrupts:
             execution, warnings = self._begin(record, source, foreground=True)
-            end = self._lifecycle.follow(record, execution, collected, interrupts)
+            end = self._lifecycle.follow(record, execution, collected, interrupts, limit)
         if interrupts.count:
             raise Interrupted(f"container {record.row.name}", end["exit_code"])
         return RunResult(
@@ -87,6 +96,7 @@ class Containers:
             image=record.row.image,
             oom_killed=end["oom_killed"],
             warnings=warnings,
+            timeout_s=limit.spent_s,
         )
 
     def _begin(self, record: Record, stdin: int | None, *, foreground: bool) -> tuple[Execution, tuple[str, ...]]:

@@ -23,6 +23,7 @@ from labcontainers.containers.register import Record
 from labcontainers.containers.shim_client import ShimClient
 from labcontainers.containers.starting import Starter
 from labcontainers.containers.state import kept_from_shims, read_start, read_state, settle
+from labcontainers.containers.time_limit import TimeLimit, grace_of
 from labcontainers.errors import (
     Conflict,
     InvalidArgument,
@@ -56,20 +57,25 @@ class Lifecycle(Starter):
 
     # --- the running container
 
-    def follow(self, record: Record, execution: Execution, on_output: Output, interrupts: Interrupts) -> dict[str, Any]:
-        """Pass a foreground container's output on until it ends; returns what the shim tells of the end.
+    def follow(
+        self, record: Record, execution: Execution, on_output: Output, interrupts: Interrupts, limit: TimeLimit | None = None
+    ) -> dict[str, Any]:
+        """Pass a foreground container's output on until it ends, by itself or by `limit`; returns what the shim tells of the end.
 
         `interrupts` go to the container from here on.
         """
+        limit = limit or TimeLimit()
+        first, grace_s = prepare.stop_signal(record.config, record.options), grace_of(record.options)
         end: dict[str, Any] = {"exit_code": 137, "oom_killed": False, "finished_at": time.time(), "error": "its shim died"}
         try:
             interrupts.pass_on(execution.signal)
-            while (message := execution.next()) is not None:
-                if isinstance(message, tuple):
-                    on_output(*message)
-                elif "ended" in message:
-                    end = message["ended"]
-                    break
+            with limit.watching(lambda number: execution.signal(number, stop=True), first, grace_s):
+                while (message := execution.next()) is not None:
+                    if isinstance(message, tuple):
+                        on_output(*message)
+                    elif "ended" in message:
+                        end = message["ended"]
+                        break
         finally:
             # Whatever ended this, a foreground container does not outlive it.
             execution.close()

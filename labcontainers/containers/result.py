@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from labcontainers.errors import ContainerExit
+from labcontainers.errors import ContainerExit, TimedOut
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_bytes, format_duration
 
@@ -46,7 +46,10 @@ class Collector:
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """Shared by RunResult and ExecResult: `exit_code` is a shell's, the streams are exact bytes, `duration_s` wall time."""
+    """Shared by RunResult and ExecResult: `exit_code` is a shell's, the streams are exact bytes, `duration_s` wall time.
+
+    `timeout_s` is the limit of time that ended it, None where none did.
+    """
 
     container_id: str
     name: str
@@ -55,6 +58,12 @@ class _Finished:
     stdout_bytes: bytes
     stderr_bytes: bytes
     duration_s: float
+    timeout_s: float | None = field(default=None, kw_only=True)
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was ended since its time was over."""
+        return self.timeout_s is not None
 
     @property
     def stdout(self) -> str:
@@ -68,8 +77,8 @@ class _Finished:
 
     @property
     def ok(self) -> bool:
-        """Whether the exit code is 0."""
-        return self.exit_code == 0
+        """Whether the exit code is 0, and it came to its end by itself."""
+        return self.exit_code == 0 and not self.timed_out
 
     @property
     def reason(self) -> str:
@@ -77,10 +86,16 @@ class _Finished:
         return ""
 
     def check(self) -> None:
-        """Raise ContainerExit, with the tail of the output, unless the exit code is 0."""
+        """Raise ContainerExit, with the tail of the output, unless the exit code is 0; TimedOut where its time was over."""
         if not self.ok:
             tail = (self.stderr_bytes or self.stdout_bytes)[-_TAIL_BYTES:].decode("utf-8", "replace")
+            if self.timeout_s is not None:
+                raise TimedOut(self.name, self.timeout_s, self.exit_code, tail, what=self._what)
             raise ContainerExit(self.name, self.exit_code, tail, self.reason, what=self._what)
+
+    @property
+    def _time_or_signal(self) -> str:
+        return signal_text(self.exit_code) if self.timeout_s is None else f"stopped after {self.timeout_s:g} s"
 
     @property
     def _what(self) -> str:
@@ -112,7 +127,7 @@ class RunResult(_Finished):
 
     @property
     def reason(self) -> str:
-        return "killed for lack of memory" if self.oom_killed else signal_text(self.exit_code)
+        return "killed for lack of memory" if self.oom_killed else self._time_or_signal
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -125,7 +140,7 @@ class ExecResult(_Finished):
 
     @property
     def reason(self) -> str:
-        return signal_text(self.exit_code)
+        return self._time_or_signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,9 @@ class LabContainers(Configurable):  # type: ignore[misc,unused-ignore]  # traitl
     raise_on_exit = Bool(True, help="Whether a non-zero exit code stops the notebook; False is --no-raise for every command.").tag(
         config=True
     )
-    timeout_s = Float(0.0, min=0.0, help="Seconds after which run, exec and start -a are stopped where --timeout is not given; 0: never.").tag(
-        config=True
-    )
+    timeout_s = Float(
+        0.0, min=0.0, help="Seconds after which run, exec and start -a are stopped where --timeout is not given; 0: never."
+    ).tag(config=True)
     memory = Unicode("", help="Memory limit of new containers where --memory is not given, such as 512m; empty: none.").tag(config=True)
     cpus = Float(0.0, min=0.0, help="CPUs of new containers where --cpus is not given, such as 0.5; 0: all.").tag(config=True)
     pids_limit = Int(0, min=-1, help="Most processes of new containers where --pids-limit is not given; 0: the engine's own limit.").tag(

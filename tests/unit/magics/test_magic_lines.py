@@ -9,7 +9,7 @@ import pytest
 
 from labcontainers.commands.table import COMMANDS
 from labcontainers.containers.result import RunResult
-from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, InvalidArgument, NotFound, Unsupported
+from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, InvalidArgument, NotFound, TimedOut, Unsupported
 from tests.fakes.engine import FakeEngine, run_result
 from tests.unit.magics.conftest import Notebook
 
@@ -99,6 +99,24 @@ def test_a_non_zero_exit_stops_the_notebook_unless_the_result_is_wanted(notebook
     assert "--no-raise" in shown
     notebook.run("result = %container run --no-raise lab/base false")
     assert notebook.names["result"].exit_code == 3
+
+
+def test_a_time_that_is_over_is_told_with_the_way_on(notebook: Notebook, engine: FakeEngine) -> None:
+    engine.answer = run_result(143, b"the last words\n", timeout_s=2.0)
+    shown = notebook.run("%container run --timeout 2 lab/base sleep 100").stdout
+    assert isinstance(notebook.error, TimedOut)
+    assert notebook.error.exit_code == 124
+    assert "was stopped after 2 s, as --timeout says (its exit code: 143)" in shown
+    assert "--timeout 0 for no limit" in shown
+    notebook.run("result = %container run --timeout 2 --no-raise lab/base sleep 100")
+    assert notebook.names["result"].timed_out
+
+
+def test_output_that_is_kept_back_is_in_the_result_alone(notebook: Notebook, engine: FakeEngine) -> None:
+    engine.writes = [(1, b"a lot\n")]
+    shown = notebook.run("result = %container run --no-output lab/base true")
+    assert (shown.stdout, shown.stderr) == ("", "")
+    assert "a lot" in notebook.run("%container run lab/base true").stdout
 
 
 @pytest.mark.parametrize(
