@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
+from labcontainers.containers.awaiting import in_thread
 from labcontainers.containers.cidfile import cid_file
 from labcontainers.containers.container import Container
 from labcontainers.containers.exec import open_stdin
@@ -25,7 +26,7 @@ from labcontainers.containers.register import Record
 from labcontainers.containers.result import Collector, Pruned, RunResult
 from labcontainers.containers.seat import Seat, numbers_of
 from labcontainers.containers.time_limit import TimeLimit
-from labcontainers.errors import Conflict, Interrupted, InvalidArgument, NotFound
+from labcontainers.errors import Cancelled, Conflict, Interrupted, InvalidArgument, NotFound
 from labcontainers.images.image import Image
 from labcontainers.kernel.interrupts import Interrupts
 from labcontainers.runtime.process import Execution
@@ -72,6 +73,9 @@ class Containers:
         if detach and limit.timeout_s is not None:
             raise InvalidArgument("--timeout: nobody waits for a detached container", "leave it out, or wait(timeout_s) and stop()")
         record = self._create(image, command, stream_keywords(detach, stdin, options))
+        if limit.cancelled:
+            self._lifecycle.abandon(record)
+            raise Cancelled(f"the run of container {record.row.name} was cancelled before it began")
         # Nobody can type while this waits: an open standard input without a text is at its end.
         source = None if stdin is None and (detach or not record.options.stdin_open) else open_stdin(stdin)
         if detach:
@@ -98,6 +102,32 @@ class Containers:
             warnings=warnings,
             timeout_s=limit.spent_s,
         )
+
+    async def run_async(
+        self,
+        image: str | Image | None = None,
+        command: Command = None,
+        *,
+        stdin: bytes | str | int | None = None,
+        on_output: Output | None = None,
+        keep_output: bool = True,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> RunResult:
+        """As run() in the foreground, for `await` in a cell or a callback: the event loop goes on meanwhile, and so do widgets' buttons.
+
+        `on_output` is called in another thread, in the caller's context. Who cancels the task stops the container, as a time limit does;
+        CancelledError goes on once it has ended. A pull that goes on then is not waited for when it is cancelled twice.
+        """
+        if options.pop("detach", False):
+            raise InvalidArgument("run_async waits for the end: detach=True does not go with it", "use run(detach=True), and wait_async()")
+        limit = TimeLimit(timeout_s, cancellable=True)
+
+        def work() -> RunResult:
+            result: RunResult = self.run(image, command, stdin=stdin, on_output=on_output, keep_output=keep_output, limit=limit, **options)
+            return result
+
+        return await in_thread(work, limit.cancel)
 
     def _begin(self, record: Record, stdin: int | None, *, foreground: bool) -> tuple[Execution, tuple[str, ...]]:
         """Start a container that was just created, which is gone again if it cannot be started; closes `stdin`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,6 +17,7 @@ from typing import Any
 from labcontainers.containers import pause, waiting
 from labcontainers.containers import update as updates
 from labcontainers.containers.attaching.interactive import Interactive
+from labcontainers.containers.awaiting import in_thread
 from labcontainers.containers.explain.docker_command import docker_run_of
 from labcontainers.containers.explain.explanation import Explanation, explain
 from labcontainers.containers.files.verbs import FileVerbs
@@ -194,6 +196,14 @@ class Container(FileVerbs, Interactive):
         `condition` is Docker's: "not-running", "next-exit" (one that is yet to come) or "removed".
         """
         return waiting.wait(self._lifecycle, self._record, timeout_s, condition)
+
+    async def wait_async(self, timeout_s: float | None = None, condition: str = "not-running") -> int:
+        """As wait(), for `await` in a cell or a callback: the event loop goes on meanwhile, and so do the buttons of widgets.
+
+        Who cancels the task waits no more; the container is left alone.
+        """
+        given_up = threading.Event()
+        return await in_thread(lambda: waiting.wait(self._lifecycle, self._record, timeout_s, condition, given_up.is_set), given_up.set)
 
     def update(self, **options: Any) -> dict[str, list[str]]:
         """Change limits, at once where it runs; `options` are run's, such as mem_limit, cpus, pids_limit and restart_policy.
