@@ -179,7 +179,8 @@ class StartFailed(Failed):
 class ContainerExit(Failed):
     """A container or an exec ended with a non-zero `exit_code`; `output` is the tail of what it wrote; `what` says which it was.
 
-    Who has passed the output on as it came sets `output_shown`, so that nobody shows it again.
+    Who has passed the output on as it came sets `output_shown`, so that nobody shows it again. `autopsy` is what is known of a container's
+    end (containers.autopsy.Autopsy), None for an exec.
     """
 
     def __init__(self, name: str, exit_code: int, output: str = "", reason: str = "", *, what: str = "container") -> None:
@@ -189,6 +190,7 @@ class ContainerExit(Failed):
         self.exit_code = exit_code
         self.output = output
         self.output_shown = False
+        self.autopsy: Any = None
         self.reason = reason
 
 

@@ -5,6 +5,7 @@ In a notebook nobody can type: what needs that is refused, and says what to do i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Any
@@ -28,7 +29,7 @@ from labcontainers.containers.attaching.attach import Attached, Attachment
 from labcontainers.containers.container import Container
 from labcontainers.containers.result import Collector, Output, RunResult, signal_text
 from labcontainers.containers.time_limit import TimeLimit
-from labcontainers.errors import ContainerExit, InvalidArgument, TimedOut, Unsupported
+from labcontainers.errors import ContainerExit, InvalidArgument, NotFound, TimedOut, Unsupported
 
 
 def check_terminal(call: Invocation, *, stdin: bool) -> None:
@@ -107,7 +108,12 @@ def start(call: Invocation) -> Any:
     else:
         attached = container.start_open(stdin=call.interactive, size=user_size(call), detach_keys=keys)
     began, collected = time.monotonic(), Collector(output_of(call), keep=not call.live)
-    code = finish(attached, call, source=call.stdin if call.interactive else None, on_output=collected, limit=limit)
+    try:
+        code = finish(attached, call, source=call.stdin if call.interactive else None, on_output=collected, limit=limit)
+    except ContainerExit as error:
+        with contextlib.suppress(NotFound):  # it was one with --rm
+            error.autopsy = container.autopsy()
+        raise
     if call.live or code is None:
         return None
     return RunResult(

@@ -13,6 +13,7 @@ from labcontainers.build.cancelling import Cancel
 from labcontainers.commands import (
     archives,
     attached,
+    autopsies,
     bootstrap,
     build,
     builder,
@@ -91,6 +92,7 @@ COMMANDS = {
         *run.COMMANDS,
         *attached.COMMANDS,
         *containers.COMMANDS,
+        *autopsies.COMMANDS,
         *inspect.COMMANDS,
         *watch.COMMANDS,
         *files.COMMANDS,
@@ -159,6 +161,7 @@ _OF_CONTAINERS = frozenset(
         *run.COMMANDS,
         *attached.COMMANDS,
         *containers.COMMANDS,
+        *autopsies.COMMANDS,
         *inspect.COMMANDS,
         *watch.COMMANDS,
         *files.COMMANDS,

@@ -1,11 +1,11 @@
 """Blocking work that is awaited: it runs in a thread of its own, and the event loop goes on meanwhile.
 
-It must not make an event loop, nor know which one runs: asyncio's running one is used, in Jupyter that of the kernel.
+It must not make an event loop, nor know which one runs: asyncio's running one is used, in Jupyter that of the kernel. asyncio is imported
+late, since it is heavy, and there already where somebody awaits.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import contextvars
 import threading
@@ -22,6 +22,8 @@ async def in_thread(work: Callable[[], Result], give_up: Callable[[], object]) -
 
     When the task is cancelled, `give_up()` is called, and CancelledError goes on once the work has ended; a second time, at once.
     """
+    import asyncio
+
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[Result] = loop.create_future()
     context = contextvars.copy_context()

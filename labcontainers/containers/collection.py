@@ -100,6 +100,9 @@ class Containers:
             image=record.row.image,
             oom_killed=end["oom_killed"],
             warnings=warnings,
+            memory_limit_bytes=record.options.memory_bytes,
+            memory_peak_bytes=end.get("memory_peak_bytes"),
+            removed=record.options.remove,
             timeout_s=limit.spent_s,
         )
 

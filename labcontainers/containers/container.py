@@ -17,7 +17,9 @@ from typing import Any
 from labcontainers.containers import pause, waiting
 from labcontainers.containers import update as updates
 from labcontainers.containers.attaching.interactive import Interactive
+from labcontainers.containers.autopsy import Autopsy, perform
 from labcontainers.containers.awaiting import in_thread
+from labcontainers.containers.exit_codes import explained
 from labcontainers.containers.explain.docker_command import docker_run_of
 from labcontainers.containers.explain.explanation import Explanation, explain
 from labcontainers.containers.files.verbs import FileVerbs
@@ -335,6 +337,10 @@ class Container(FileVerbs, Interactive):
             state = {}
         return explain(self.name, read_start(self._record.directory), state, docker_run_of(self._record), made=self._record.made)
 
+    def autopsy(self) -> Autopsy:
+        """Why it died: its exit code in words, memory, times, the last lines of its log, and what to try next."""
+        return perform(self._lifecycle, self._fresh(), self.state)
+
     # --- how it looks
 
     def summary(self) -> str:
@@ -348,8 +354,18 @@ class Container(FileVerbs, Interactive):
     def __repr__(self) -> str:
         return f"<Container {self.name} ({self.short_id}) {self.image}: {self.summary()}>"
 
+    def _why(self) -> str:
+        """One line on the end of one that died."""
+        with contextlib.suppress(NotFound):
+            state = self.state
+            if state.status == "exited" and state.exit_code:
+                told = explained(state.exit_code, oom_killed=state.oom_killed)
+                return f"{told}; " * bool(told) + f"%container autopsy {self.name} tells more"
+        return ""
+
     def _repr_html_(self) -> str:
         rows = [("image", self.image), ("id", self.short_id), ("state", self.summary()), ("command", " ".join(self.command))]
+        rows += [("why", self._why())]
         rows += [("ports", ", ".join(map(str, self.ports))), *(("warning", text) for text in self.warnings)]
         key_cell, cell = 'style="text-align:left;opacity:.7;padding:1px 10px 1px 0"', 'style="text-align:left"'
         body = "".join(f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in rows if value)

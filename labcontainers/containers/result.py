@@ -8,11 +8,14 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labcontainers.errors import ContainerExit, TimedOut
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from labcontainers.containers.autopsy import Autopsy
 
 _TAIL_BYTES = 4000
 
@@ -89,9 +92,14 @@ class _Finished:
         """Raise ContainerExit, with the tail of the output, unless the exit code is 0; TimedOut where its time was over."""
         if not self.ok:
             tail = (self.stderr_bytes or self.stdout_bytes)[-_TAIL_BYTES:].decode("utf-8", "replace")
+            error = ContainerExit(self.name, self.exit_code, tail, self.reason, what=self._what)
             if self.timeout_s is not None:
-                raise TimedOut(self.name, self.timeout_s, self.exit_code, tail, what=self._what)
-            raise ContainerExit(self.name, self.exit_code, tail, self.reason, what=self._what)
+                error = TimedOut(self.name, self.timeout_s, self.exit_code, tail, what=self._what)
+            error.autopsy = self._autopsy()
+            raise error
+
+    def _autopsy(self) -> Any:
+        return None
 
     @property
     def _time_or_signal(self) -> str:
@@ -119,11 +127,39 @@ class _Finished:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RunResult(_Finished):
-    """A foreground container's end. `warnings` say what this host could not enforce."""
+    """A foreground container's end. `warnings` say what this host could not enforce; `removed`, that it was one with `--rm`.
+
+    `memory_limit_bytes` is its limit, `memory_peak_bytes` the most that it had where it failed; None where there is none, or nobody tells.
+    """
 
     image: str = ""
     oom_killed: bool = False
     warnings: tuple[str, ...] = ()
+    memory_limit_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    removed: bool = False
+
+    def autopsy(self) -> Autopsy:
+        """Why it ended so, as far as the result tells; of one that is still there, Container.autopsy() tells more."""
+        from labcontainers.containers.autopsy import LINES, Autopsy
+
+        return Autopsy(
+            name=self.name,
+            image=self.image,
+            command=self.command,
+            status="exited",
+            exit_code=self.exit_code,
+            oom_killed=self.oom_killed,
+            memory_limit_bytes=self.memory_limit_bytes,
+            memory_peak_bytes=self.memory_peak_bytes,
+            duration_s=self.duration_s,
+            lines=tuple((self.stderr or self.stdout).splitlines()[-LINES:]),
+            warnings=self.warnings,
+            there=not self.removed,
+        )
+
+    def _autopsy(self) -> Any:
+        return self.autopsy()
 
     @property
     def reason(self) -> str:

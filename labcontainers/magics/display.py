@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, LabError, StepFailed
+from labcontainers.containers.exit_codes import explained
+from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, LabError, StepFailed, TimedOut
 from labcontainers.magics.settings import settings
 from labcontainers.widgets.messages import hint_beside_output
 
@@ -63,8 +64,27 @@ def error_lines(error: LabError | Interrupted, *, colours: bool = True) -> list[
     output = error.output if isinstance(error, StepFailed | ContainerExit) and not getattr(error, "output_shown", False) else ""
     lines += [f"  {line}" for line in output.splitlines()[-20:]]
     hint = hint_beside_output(error.hint, output)
+    if isinstance(error, ContainerExit):
+        lines += [f"  {line}" for line in _of_its_end(error)]
+        hint += _where_all_is_told(error)
     lines.append(f"{dim}{hint + '; ' if hint else ''}%tb shows the traceback{plain}")
     return lines
+
+
+def _of_its_end(error: ContainerExit) -> list[str]:
+    """Why a program ended so, where the exit code tells, and the first thing to try; nothing of a plain failure of its own."""
+    if isinstance(error, TimedOut):
+        return []
+    autopsy = error.autopsy
+    told = explained(error.exit_code) if autopsy is None else autopsy.explanation
+    steps = autopsy.next_steps[:1] if autopsy is not None and told else ()
+    return [*filter(None, [told]), *(f"try: {step}" for step in steps)]
+
+
+def _where_all_is_told(error: ContainerExit) -> str:
+    if error.autopsy is None:
+        return ""
+    return f"; {'%container autopsy ' + error.name if error.autopsy.there else 'sys.last_value.autopsy'} tells more"
 
 
 def show_error(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> list[str]:

@@ -32,7 +32,7 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
             %container logs --tail 5 web
 
         Commands: run create exec attach start stop restart kill pause unpause rm wait rename update
-        ps inspect explain top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
+        ps inspect explain autopsy top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
         images image rmi tag history build dockerfile builder buildx bootstrap pull push login logout search save load import manifest
         volume network system version info doctor help
 

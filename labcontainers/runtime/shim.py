@@ -340,6 +340,8 @@ class Shim:
         if self.failure is not None:
             return {"exit_code": self.failure["exit_code"], "error": self.failure, "finished_at": now, "oom_killed": False}
         end: Message = {"exit_code": enter.exit_code(self.status or 0), "oom_killed": oom_killed, "finished_at": now}
+        if oom_killed or end["exit_code"]:
+            end.update(cleanup.memory_peak(self.request["cgroups"]))
         if owner and not oom_killed:
             end["error"] = f"container {owner}, whose pid namespace it shared, has ended"
         return end

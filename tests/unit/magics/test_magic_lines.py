@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,23 @@ def test_a_non_zero_exit_stops_the_notebook_unless_the_result_is_wanted(notebook
     assert "--no-raise" in shown
     notebook.run("result = %container run --no-raise lab/base false")
     assert notebook.names["result"].exit_code == 3
+
+
+def test_the_error_of_a_plain_failure_is_short_and_that_of_others_tells_why(notebook: Notebook, engine: FakeEngine) -> None:
+    def shown(code: int, **more: Any) -> list[str]:
+        engine.answer = run_result(code, **more)
+        return notebook.run("%container run lab/base x").stdout.strip().splitlines()
+
+    plain = shown(1)
+    assert len(plain) == 2
+    assert "%container autopsy witty_lovelace tells more" in plain[1]
+    missing = shown(127)
+    assert len(missing) == 4
+    assert "no such program" in missing[1]
+    assert missing[2].strip() == "try: %container image explore lab/base"
+    assert "its memory limit was reached" in shown(137, oom_killed=True, memory_limit_bytes=1 << 26)[1]
+    assert "sys.last_value.autopsy tells more" in shown(3, removed=True)[-1]
+    assert "exit code 3" in notebook.run("import sys; sys.last_value.autopsy").stdout
 
 
 def test_a_time_that_is_over_is_told_with_the_way_on(notebook: Notebook, engine: FakeEngine) -> None:
