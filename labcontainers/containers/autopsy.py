@@ -1,34 +1,23 @@
 """Why a container died, on one screen: its exit code in words, memory, times, the last lines of its log, and what to try next.
 
-It must not know who asks, nor start or change anything: it reads what was written down.
+It must not read anything: it is a value, made of what is known (containers.autopsies looks).
 """
 
 from __future__ import annotations
 
-import contextlib
 import html
 import shlex
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from labcontainers.containers.exit_codes import explained, signal_of
-from labcontainers.containers.logs import LogQuery, Logs
-from labcontainers.containers.options.logs import NO_LOG
-from labcontainers.containers.state import ContainerState
-from labcontainers.containers.upkeep import read_results
-from labcontainers.errors import LabError
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_duration, format_memory
 
-if TYPE_CHECKING:
-    from labcontainers.containers.lifecycle import Lifecycle
-    from labcontainers.containers.register import Record
-
 LINES = 10
-_LONGEST = 200
+_BY_OTHERS = "nobody sent it by this engine: another process of this machine did, or the machine itself lacked memory (see dmesg)"
 _TIME = "%Y-%m-%d %H:%M:%S"
 
 
@@ -123,7 +112,7 @@ class Autopsy:
             yield f"run --rm --entrypoint sh {image} -c {shlex.quote(f'echo $PATH; command -v {program}')}"
         elif self.exit_code == 126:
             yield f"run --rm --entrypoint sh {image} -c {shlex.quote(f'ls -ld {program}; head -n 1 {program}')}"
-        elif self.exit_code == 125 or self.started_at is None and self.error:
+        elif self.exit_code == 125 or (self.started_at is None and self.error):
             yield f"explain {name}" if self.there else "doctor"
         elif self.exit_code == 128 + signal.SIGKILL:
             yield f"events --since 1h --until 0s --filter container={name}"
@@ -161,7 +150,7 @@ class Autopsy:
 
     def _repr_html_(self) -> str:
         colour = "#c62828" if self.died else "#2e7d32"
-        key_cell, cell = 'style="text-align:left;vertical-align:top;opacity:.7;padding:1px 12px 1px 0"', 'style="text-align:left"'
+        key_cell, cell = 'style="text-align:left;vertical-align:top;opacity:.7;white-space:nowrap;padding:1px 12px 1px 0"', 'style="text-align:left"'
         rows = "".join(f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in self.rows())
         parts = [("last output", self.lines), ("try", self.next_steps)]
         for title, texts in parts:
@@ -169,53 +158,4 @@ class Autopsy:
             if texts:
                 rows += f'<tr><td {key_cell}>{title}</td><td style="text-align:left;white-space:pre-wrap">{body}</td></tr>'
         head = f'<span style="color:{colour}">●</span> <b>{html.escape(self.verdict)}</b>'
-        return f'<div {NO_FORMULAS} style="font-family:monospace;font-size:90%">{head}<table style="margin:2px 0 0 0">{rows}</table></div>'
-
-
-_BY_OTHERS = "nobody sent it by this engine: another process of this machine did, or the machine itself lacked memory (see dmesg)"
-
-
-def perform(lifecycle: Lifecycle, record: Record, state: ContainerState) -> Autopsy:
-    """Look at a container in the `state` that it is in."""
-    results = read_results(record.directory) if state.health else []
-    said = str(results[-1].get("Output", "")).strip().rpartition("\n")[2] if results else ""
-    streak = f"{state.failing_streak} failed in a row" if state.failing_streak else ""
-    return Autopsy(
-        name=record.row.name,
-        image=record.row.image,
-        command=record.command,
-        status=state.status,
-        exit_code=state.exit_code,
-        oom_killed=state.oom_killed,
-        error=state.error,
-        memory_limit_bytes=record.options.memory_bytes,
-        memory_peak_bytes=state.memory_peak_bytes,
-        started_at=state.started_at,
-        finished_at=state.finished_at,
-        restart_count=state.restart_count,
-        restart_policy=record.options.restart,
-        health=state.health,
-        health_said="; ".join(filter(None, (streak, _cut(said)))),
-        lines=_last_lines(record),
-        signals=_signals(lifecycle, record, state),
-        warnings=lifecycle.warnings(record),
-    )
-
-
-def _last_lines(record: Record) -> tuple[str, ...]:
-    if record.options.log_driver == NO_LOG:
-        return ()
-    with contextlib.suppress(LabError, OSError):
-        return tuple(_cut(line.text) for line in Logs(record.directory / "log", LogQuery(tail=LINES)))
-    return ()
-
-
-def _signals(lifecycle: Lifecycle, record: Record, state: ContainerState) -> tuple[int, ...]:
-    """The signals that were sent to it during its last life."""
-    events = lifecycle.store.events.read(state.started_at) if state.started_at else ()
-    sent = [event.attributes.get("signal", "") for event in events if event.action == "kill" and event.id == record.row.id]
-    return tuple(int(number) for number in sent if number.isdigit())
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+        return f'<div {NO_FORMULAS} style="font-family:monospace;font-size:90%">{head}<table style="margin:2px 0 0 0;color:inherit">{rows}</table></div>'

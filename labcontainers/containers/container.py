@@ -17,7 +17,8 @@ from typing import Any
 from labcontainers.containers import pause, waiting
 from labcontainers.containers import update as updates
 from labcontainers.containers.attaching.interactive import Interactive
-from labcontainers.containers.autopsy import Autopsy, perform
+from labcontainers.containers.autopsies import perform
+from labcontainers.containers.autopsy import Autopsy
 from labcontainers.containers.awaiting import in_thread
 from labcontainers.containers.exit_codes import explained
 from labcontainers.containers.explain.docker_command import docker_run_of
