@@ -17,6 +17,7 @@ from labcontainers.errors import Interrupted, LabError
 from labcontainers.magics import settings
 from labcontainers.magics.completion import complete
 from labcontainers.magics.display import display_container, display_exploration, show_error
+from labcontainers.magics.helping import asked_for_help
 from labcontainers.magics.magics import ContainerMagics
 
 # What is shown otherwise than by its own text and HTML.
@@ -49,6 +50,7 @@ class Extension:
             raise UsageError(f"LabContainers: {error}") from None
         shell.register_magics(self._magics)
         shell.Completer.custom_matchers.append(complete)
+        shell.input_transformers_cleanup.append(asked_for_help)
         for named, display in _DISPLAYS.items():
             shell.display_formatter.ipython_display_formatter.for_type_by_name(*named, display)
         kinds, former = self._former
@@ -77,6 +79,8 @@ class Extension:
         settings.take_away(shell)
         with contextlib.suppress(ValueError):
             shell.Completer.custom_matchers.remove(complete)
+        with contextlib.suppress(ValueError):
+            shell.input_transformers_cleanup.remove(asked_for_help)
         for named in _DISPLAYS:
             shell.display_formatter.ipython_display_formatter.pop(".".join(named), None)
         if shell.CustomTB is self._handler:
@@ -100,6 +104,8 @@ def _warm_up() -> None:
 
     try:
         session.warm_up()
+        # what the first completion and the first command would wait for
+        import labcontainers.commands.table  # noqa: F401, PLC0415  # imported for its sake alone
     except (LabError, OSError):
         # Whoever uses the engine first meets the same error, and is told.
         return

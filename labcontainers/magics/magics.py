@@ -36,7 +36,8 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
         images image rmi tag history build dockerfile builder buildx bootstrap pull push login logout search save load import manifest
         volume network system version info doctor help
 
-        `%container help` tells what each does, `%container help run` or `%container run --help` lists its flags.
+        `%container help` tells what each does; `%container help run`, `%container run --help` and `%container run?` list its flags, with
+        examples. The key for completion (Tab) offers commands, flags, their values, and names of images, containers, volumes and networks.
 
         In a cell magic the cell's text is fed to the program as it is:
 

@@ -102,6 +102,41 @@ def test_a_non_zero_exit_stops_the_notebook_unless_the_result_is_wanted(notebook
     assert notebook.names["result"].exit_code == 3
 
 
+@pytest.mark.parametrize(
+    "asked", ["%container run?", "%container run ?", "%container help run", "%container run --help", "%%container run?"]
+)
+def test_a_command_is_asked_for_its_flags_and_examples(notebook: Notebook, asked: str) -> None:
+    shown = notebook.run(asked).stdout
+    assert "Usage:  %container run [OPTIONS] IMAGE" in shown
+    assert "--memory" in shown
+    assert "%container run --rm lab/base echo hello" in shown
+
+
+def test_what_else_ends_with_a_question_mark_is_ipythons(notebook: Notebook) -> None:
+    assert "Containers, in Docker's words" in notebook.run("%container?").stdout
+    for cell in ("len?", "%container nosuch?", "x = 'run?'"):
+        assert "Usage:" not in notebook.run(cell).stdout
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("%container sotp web", "did you mean stop?"),
+        ("%container image lss", "did you mean image ls?"),
+        ("%container container exce web", "did you mean container exec?"),
+        ("%container volume creat x", "did you mean volume create?"),
+        ("%container volume xyz", "volume is followed by one of create, "),
+        ("%container imagge ls", "did you mean image?"),
+        ("%container run --memroy 1g lab/base", "did you mean --memory?"),
+        ("%container exec --usr=me web", "did you mean --user?"),
+        ("%container logs --folow web", "did you mean --follow?"),
+    ],
+)
+def test_what_is_mistyped_is_told_with_what_is_nearest(notebook: Notebook, cell: str, words: str) -> None:
+    assert words in notebook.run(cell).stdout
+    assert isinstance(notebook.error, InvalidArgument)
+
+
 def test_the_error_of_a_plain_failure_is_short_and_that_of_others_tells_why(notebook: Notebook, engine: FakeEngine) -> None:
     def shown(code: int, **more: Any) -> list[str]:
         engine.answer = run_result(code, **more)
