@@ -20,7 +20,7 @@ _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 class Flag:
     """One flag; `kind` is "switch", "value" or "list". `choices` are words that its value may be, of which there may be more.
 
-    `completes` names what else its value is: "image", "container", "network", "volume", "path", "signal", "platform", "mount" …, or several.
+    `completes` names what else its value is: "image", "container", "network", "volume", "path", "signal", "mount" …, or several.
     """
 
     names: tuple[str, ...]

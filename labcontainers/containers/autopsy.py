@@ -150,7 +150,10 @@ class Autopsy:
 
     def _repr_html_(self) -> str:
         colour = "#c62828" if self.died else "#2e7d32"
-        key_cell, cell = 'style="text-align:left;vertical-align:top;opacity:.7;white-space:nowrap;padding:1px 12px 1px 0"', 'style="text-align:left"'
+        key_cell, cell = (
+            'style="text-align:left;vertical-align:top;opacity:.7;white-space:nowrap;padding:1px 12px 1px 0"',
+            'style="text-align:left"',
+        )
         rows = "".join(f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in self.rows())
         parts = [("last output", self.lines), ("try", self.next_steps)]
         for title, texts in parts:
@@ -158,4 +161,5 @@ class Autopsy:
             if texts:
                 rows += f'<tr><td {key_cell}>{title}</td><td style="text-align:left;white-space:pre-wrap">{body}</td></tr>'
         head = f'<span style="color:{colour}">●</span> <b>{html.escape(self.verdict)}</b>'
-        return f'<div {NO_FORMULAS} style="font-family:monospace;font-size:90%">{head}<table style="margin:2px 0 0 0;color:inherit">{rows}</table></div>'
+        table = f'<table style="margin:2px 0 0 0;color:inherit">{rows}</table>'
+        return f'<div {NO_FORMULAS} style="font-family:monospace;font-size:90%">{head}{table}</div>'

@@ -20,7 +20,7 @@ from labcontainers.containers.attaching.interactive import Interactive
 from labcontainers.containers.autopsies import perform
 from labcontainers.containers.autopsy import Autopsy
 from labcontainers.containers.awaiting import in_thread
-from labcontainers.containers.exit_codes import explained
+from labcontainers.containers.exit_codes import ASKED_TO_END, explained
 from labcontainers.containers.explain.docker_command import docker_run_of
 from labcontainers.containers.explain.explanation import Explanation, explain
 from labcontainers.containers.files.verbs import FileVerbs
@@ -355,18 +355,18 @@ class Container(FileVerbs, Interactive):
     def __repr__(self) -> str:
         return f"<Container {self.name} ({self.short_id}) {self.image}: {self.summary()}>"
 
-    def _why(self) -> str:
-        """One line on the end of one that died."""
+    def gist(self) -> str:
+        """One line on the end of one that failed; "" for any other, and where it was ended by a signal that asks for that, or SIGKILL."""
         with contextlib.suppress(NotFound):
             state = self.state
-            if state.status == "exited" and state.exit_code:
-                told = explained(state.exit_code, oom_killed=state.oom_killed)
-                return f"{told}; " * bool(told) + f"%container autopsy {self.name} tells more"
+            if state.status == "exited" and (state.oom_killed or state.exit_code not in (0, *ASKED_TO_END)):
+                told = explained(state.exit_code, oom_killed=state.oom_killed) or f"exit code {state.exit_code}"
+                return f"{told}; %container autopsy {self.name} tells more"
         return ""
 
     def _repr_html_(self) -> str:
         rows = [("image", self.image), ("id", self.short_id), ("state", self.summary()), ("command", " ".join(self.command))]
-        rows += [("why", self._why())]
+        rows += [("why", self.gist())]
         rows += [("ports", ", ".join(map(str, self.ports))), *(("warning", text) for text in self.warnings)]
         key_cell, cell = 'style="text-align:left;opacity:.7;padding:1px 10px 1px 0"', 'style="text-align:left"'
         body = "".join(f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in rows if value)

@@ -34,6 +34,9 @@ _KILLED = (
 )
 _OOM = "the kernel killed a process of the container when its memory limit was reached, which its control group has counted"
 
+ASKED_TO_END = tuple(128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
+"""What a container ends with that somebody has stopped, which is no failure of its own."""
+
 
 def signal_of(exit_code: int) -> signal.Signals | None:
     """The signal that an exit code above 128 stands for."""

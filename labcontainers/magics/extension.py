@@ -105,7 +105,7 @@ def _warm_up() -> None:
     try:
         session.warm_up()
         # what the first completion and the first command would wait for
-        import labcontainers.commands.table  # noqa: F401, PLC0415  # imported for its sake alone
+        import labcontainers.commands.table  # noqa: F401  # imported for its sake alone
     except (LabError, OSError):
         # Whoever uses the engine first meets the same error, and is told.
         return

@@ -8,7 +8,7 @@ _ASKED = re.compile(r"^\s*%%?container\s+([a-z]+(?:[ \t]+[a-z]+)?)\s*\?{1,2}\s*$
 
 
 def asked_for_help(lines: list[str]) -> list[str]:
-    """A transformer of a cell's lines: one line that ends with ? after a command's name, and nothing else, becomes `%container help NAME`."""
+    """Transform a cell's lines: one line that is a command's name and ? alone becomes `%container help NAME`."""
     match = _ASKED.match(lines[0]) if len(lines) == 1 else None
     if match is None:
         return lines

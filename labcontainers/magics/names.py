@@ -6,7 +6,7 @@ It must not start an engine: names come from the one that runs, if there is one.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def _mount(beginning: str) -> list[str]:
     return parts_of_mount(beginning, {kind: known[kind] for kind in TYPES}, {kind: {"source": sources[kind]} for kind in sources})
 
 
-def parts_of_mount(beginning: str, keys: dict[str, Iterable[str]], values: dict[str, dict[str, str]]) -> list[str]:
+def parts_of_mount(beginning: str, keys: Mapping[str, Iterable[str]], values: Mapping[str, Mapping[str, str]]) -> list[str]:
     """What may follow in `type=…,key=value,…`: types, the keys of the type, and for some keys of `values` names of a kind."""
     before, comma, part = beginning.rpartition(",")
     said = dict(pair.partition("=")[::2] for pair in before.split(",")) if before else {}

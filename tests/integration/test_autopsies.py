@@ -9,6 +9,7 @@ from labcontainers.commands.table import execute, understand
 from labcontainers.containers.autopsy import Autopsy
 from labcontainers.containers.container import Container
 from labcontainers.errors import StartFailed
+from labcontainers.widgets.source import ContainerSource
 
 NONE = {"network": "none"}
 
@@ -26,7 +27,8 @@ def test_a_programs_own_failure(engine: Engine) -> None:
     assert found.started_at is not None
     assert found.finished_at is not None
     assert found.explanation == ""
-    assert "%container autopsy it tells more" in container._repr_html_()
+    assert "exit code 3; %container autopsy it tells more" in container._repr_html_()
+    assert "%container autopsy it tells more" in ContainerSource(container).state()["error"]
     told = execute(lambda: engine, understand(["autopsy", "it"]))
     assert isinstance(told, Autopsy)
     assert "labcontainers start -a it" in repr(told)
@@ -40,6 +42,8 @@ def test_a_kill_is_told_from_one_by_somebody_else(engine: Engine) -> None:
     container.wait()
     assert 9 in container.autopsy().signals
     assert "of this engine sent it" in container.autopsy().explanation
+    # who stopped it need not be told that it has died
+    assert ContainerSource(container).state()["error"] == ""
     container.remove()
     other = dead(engine, "kill -SEGV $$ || exit 139; sleep 0.1; exit 139")
     assert "SIGSEGV" in other.autopsy().explanation
