@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from labcontainers.kernel.interrupts import begin_thread
+from labcontainers.kernel.interrupts import LOOK_AGAIN_S, begin_thread
 
 Result = TypeVar("Result")
 
@@ -53,7 +53,9 @@ async def in_thread(work: Callable[[], Result], give_up: Callable[[], object]) -
     thread = threading.Thread(target=run, name="lab-await", daemon=True)
     begin_thread(thread)
     try:
-        value = await asyncio.shield(outcome)
+        # An interrupt's handler has its effect at the loop's next turn, which a loop that sleeps would not take for a long time.
+        while not outcome.done():
+            await asyncio.wait([outcome], timeout=LOOK_AGAIN_S)
     except asyncio.CancelledError:
         if not outcome.done():
             give_up()
@@ -63,4 +65,4 @@ async def in_thread(work: Callable[[], Result], give_up: Callable[[], object]) -
     finally:
         if outcome.done():
             thread.join()
-    return value
+    return outcome.result()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import signal
 import threading
 from collections.abc import Coroutine
 from typing import Any
@@ -68,6 +70,28 @@ def test_who_cancels_stops_the_container(engine: Engine) -> None:
         with pytest.raises(asyncio.CancelledError):
             await run
         # it has ended already, by its stop signal
+        assert engine.containers.get("it").state.exit_code == 7
+
+    played(main())
+    engine.containers.get("it").remove()
+
+
+def test_an_interrupt_that_does_not_wake_the_loop_is_noticed_all_the_same(engine: Engine) -> None:
+    """As ipykernel has it: its handler leaves word for the loop's next turn."""
+
+    def interrupt(stream: int, data: bytes) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {"name": "it", "on_output": interrupt, **NETWORK}
+        run = asyncio.create_task(engine.containers.run_async("lab/base", ["sh", "-c", POLITE.replace("1000", "20")], **options))
+        former = signal.signal(signal.SIGUSR1, lambda number, frame: loop.call_soon(run.cancel) and None)
+        try:
+            with pytest.raises(asyncio.CancelledError):
+                await run
+        finally:
+            signal.signal(signal.SIGUSR1, former)
         assert engine.containers.get("it").state.exit_code == 7
 
     played(main())
