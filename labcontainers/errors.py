@@ -20,6 +20,7 @@ It must not know rooms, transports or notebooks: how an error is shown is the fr
         ├── TimedOut             a cell in a session that took longer than it was given
         ├── StartFailed          a container that could not be started (Docker's 125, 126 or 127)
         └── ContainerExit        a container or an exec ended with a non-zero exit code
+            └── TimedOut         or was ended, since its time was over (124, as of timeout(1))
 
 Beside it stands Interrupted, a KeyboardInterrupt that tells how the interrupted container ended.
 """
@@ -168,7 +169,7 @@ class Cancelled(Failed):
     """Somebody wanted it no more; what was finished before is kept."""
 
 
-class TimedOut(Failed):
+class CellTimedOut(Failed):
     """A cell in a session took longer than it was given, and was stopped."""
 
 
@@ -183,7 +184,8 @@ class StartFailed(Failed):
 class ContainerExit(Failed):
     """A container or an exec ended with a non-zero `exit_code`; `output` is the tail of what it wrote; `what` says which it was.
 
-    Who has passed the output on as it came sets `output_shown`, so that nobody shows it again.
+    Who has passed the output on as it came sets `output_shown`, so that nobody shows it again. `autopsy` is what is known of a container's
+    end (containers.autopsy.Autopsy), None for an exec.
     """
 
     def __init__(self, name: str, exit_code: int, output: str = "", reason: str = "", *, what: str = "container") -> None:
@@ -193,7 +195,20 @@ class ContainerExit(Failed):
         self.exit_code = exit_code
         self.output = output
         self.output_shown = False
+        self.autopsy: Any = None
         self.reason = reason
+
+
+class TimedOut(ContainerExit):
+    """A container or an exec was ended after `timeout_s` seconds; `ended_with` is its own exit code, while `exit_code` is 124."""
+
+    def __init__(self, name: str, timeout_s: float, ended_with: int, output: str = "", *, what: str = "container") -> None:
+        super().__init__(name, 124, output, f"stopped after {timeout_s:g} s", what=what)
+        self.message = f"{what} {name} was stopped after {timeout_s:g} s, as --timeout says (its exit code: {ended_with})"
+        self.hint = "give it more time, or --timeout 0 for no limit; --no-raise returns the result instead"
+        self.args = (self.message,)
+        self.timeout_s = timeout_s
+        self.ended_with = ended_with
 
 
 class Interrupted(KeyboardInterrupt):

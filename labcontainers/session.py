@@ -11,6 +11,7 @@ import threading
 from labcontainers.containers.container import Container
 from labcontainers.containers.isolation.comparison import Comparison
 from labcontainers.engine.engine import Engine
+from labcontainers.errors import Conflict
 
 
 class Session:
@@ -19,15 +20,41 @@ class Session:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._used = False
+        self._place = ("", "")
 
     def engine(self) -> Engine:
         """The Engine, made now if there is none."""
         with self._lock:
-            if self._engine is None:
-                self._engine = Engine()
-                # what the engine put off, such as taking down an unused bridge, is done when the process ends
-                atexit.register(self.close)
-            return self._engine
+            self._used = True
+            return self._made()
+
+    def _made(self) -> Engine:
+        if self._engine is None:
+            root, run_root = self._place
+            self._engine = Engine(root or None, run_root or None)
+            # what the engine put off, such as taking down an unused bridge, is done when the process ends
+            atexit.register(self.close)
+        return self._engine
+
+    def warm_up(self) -> None:
+        """Make the Engine and start its launcher, without waiting for it; that is no use of it yet."""
+        with self._lock:
+            self._made().warm_up()
+
+    def place(self, root: str, run_root: str) -> None:
+        """Where the Engine's store and run-time state are to be; "" for the defaults. Raises Conflict once it was used elsewhere."""
+        with self._lock:
+            if self._place == (root, run_root):
+                return
+            if self._engine is not None and self._used:
+                raise Conflict(
+                    f"the engine runs already, with its store at {self._engine.paths.root}",
+                    "restart the kernel and set it before the first command, or in ipython_config.py",
+                )
+            former, self._engine, self._place = self._engine, None, (root, run_root)
+        if former is not None:
+            former.close()
 
     def existing(self) -> Engine | None:
         """The Engine if there is one."""
@@ -36,14 +63,14 @@ class Session:
     def use(self, engine: Engine) -> None:
         """Take this Engine from now on; the former one is closed."""
         with self._lock:
-            former, self._engine = self._engine, engine
+            former, self._engine, self._used = self._engine, engine, True
         if former is not None and former is not engine:
             former.close()
 
     def close(self) -> None:
         """Close the Engine, if there is one; the next use makes a new one."""
         with self._lock:
-            former, self._engine = self._engine, None
+            former, self._engine, self._used = self._engine, None, False
         atexit.unregister(self.close)
         if former is not None:
             former.close()
@@ -69,7 +96,12 @@ def use_engine(engine: Engine) -> None:
 
 def warm_up() -> None:
     """Make the Engine and start its launcher, without waiting for it; for a background thread."""
-    _session.engine().warm_up()
+    _session.warm_up()
+
+
+def place(root: str = "", run_root: str = "") -> None:
+    """Where the Engine is to have its store and run-time state; "" for the defaults. Raises Conflict once it was used elsewhere."""
+    _session.place(root, run_root)
 
 
 def compare(first: Container | str, second: Container | str) -> Comparison:

@@ -27,7 +27,7 @@ _NAMES = {
     "size": "size", "id": "id", "sharing": "sharing", "mode": "mode", "uid": "uid", "gid": "gid", "env": "env",
 }  # fmt: skip
 # What each type may be told beside its type.
-_KEYS: dict[str, frozenset[str]] = {
+MOUNT_KEYS: dict[str, frozenset[str]] = {
     "bind": frozenset({"target", "source", "from", "readonly", "readwrite"}),
     "cache": frozenset({"id", "target", "source", "from", "readonly", "readwrite", "sharing", "mode", "uid", "gid"}),
     "tmpfs": frozenset({"target", "size", "readonly", "readwrite"}),
@@ -59,11 +59,11 @@ def run_mounts(scope: Scope, instruction: Command) -> tuple[RunMount, ...]:
 def _mount(scope: Scope, instruction: Command, word: Word, place: Place, sockets: int) -> RunMount:
     values = _values(scope, instruction, word, place)
     kind = values.get("type", "bind")
-    if kind not in _KEYS:
-        raise place.fault(f"unsupported mount type {kind!r}", nearest(kind, _KEYS) or "types are " + ", ".join(_KEYS))
+    if kind not in MOUNT_KEYS:
+        raise place.fault(f"unsupported mount type {kind!r}", nearest(kind, MOUNT_KEYS) or "types are " + ", ".join(MOUNT_KEYS))
     for key in values:
-        if key != "type" and key not in _KEYS[kind]:
-            raise place.fault(f"unexpected key {key!r} for mount type {kind!r}", "its keys are " + ", ".join(sorted(_KEYS[kind])))
+        if key != "type" and key not in MOUNT_KEYS[kind]:
+            raise place.fault(f"unexpected key {key!r} for mount type {kind!r}", "its keys are " + ", ".join(sorted(MOUNT_KEYS[kind])))
     read_only = _flag(values, "readonly", place)
     writable = _flag(values, "readwrite", place)
     mount = RunMount(

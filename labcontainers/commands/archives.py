@@ -94,7 +94,7 @@ COMMANDS = (
         save,
         (
             Flag(("-o", "--output"), "to this file instead of standard output", metavar="FILE", completes="path"),
-            Flag(("--platform",), "only if the images are for it, such as linux/amd64", metavar="PLATFORM"),
+            Flag(("--platform",), "only if the images are for it, such as linux/amd64", metavar="PLATFORM", completes="platform platforms"),
         ),
         (Argument("images", "names or ids; a name without a tag means all its tags", "+", "image"),),
     ),
@@ -110,7 +110,7 @@ COMMANDS = (
                 completes="path",
             ),
             Flag(("-q", "--quiet"), "tell nothing of layers", "switch"),
-            Flag(("--platform",), "of several, the image for this platform", metavar="PLATFORM"),
+            Flag(("--platform",), "of several, the image for this platform", metavar="PLATFORM", completes="platform platforms"),
         ),
     ),
     Command(
@@ -120,7 +120,7 @@ COMMANDS = (
         (
             Flag(("-c", "--change"), "a Dockerfile instruction for the config, such as CMD or ENV; repeatable", "list", "INSTRUCTION"),
             Flag(("-m", "--message"), "a comment for the history", metavar="TEXT"),
-            Flag(("--platform",), "what the files are for, this machine's by default", metavar="PLATFORM"),
+            Flag(("--platform",), "what the files are for, this machine's by default", metavar="PLATFORM", completes="platform platforms"),
         ),
         (
             Argument("file", "the archive, also a compressed one, its URL, or - for standard input", "1", "path"),

@@ -5,7 +5,9 @@ In a notebook nobody can type: what needs that is refused, and says what to do i
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from typing import Any
 
 from labcontainers.commands import terminal
@@ -14,11 +16,21 @@ from labcontainers.commands.containers import CONTAINER, CONTAINERS
 from labcontainers.commands.containers import start as start_detached
 from labcontainers.commands.parser import Flag
 from labcontainers.commands.stepping import STEP, check_steps
-from labcontainers.commands.stream_flags import DETACH_KEYS, SIG_PROXY, keys_of
-from labcontainers.containers.attaching.attach import Attached
+from labcontainers.commands.stream_flags import (
+    DETACH_KEYS,
+    NO_OUTPUT_OR_QUIET,
+    NO_RAISE,
+    SIG_PROXY,
+    TIMEOUT,
+    keys_of,
+    limit_of,
+    output_of,
+)
+from labcontainers.containers.attaching.attach import Attached, Attachment
 from labcontainers.containers.container import Container
-from labcontainers.containers.result import signal_text
-from labcontainers.errors import ContainerExit, InvalidArgument, Unsupported
+from labcontainers.containers.result import Collector, Output, RunResult, signal_text
+from labcontainers.containers.time_limit import TimeLimit
+from labcontainers.errors import ContainerExit, InvalidArgument, NotFound, TimedOut, Unsupported
 
 
 def check_terminal(call: Invocation, *, stdin: bool) -> None:
@@ -38,9 +50,22 @@ def user_size(call: Invocation) -> tuple[int, int]:
     return (0, 0) if call.stdin is None else terminal.size_of(1, call.stdin)
 
 
-def finish(attached: Attached, call: Invocation, *, source: int | None, sig_proxy: bool = True, own: bool = False) -> int | None:
-    """Talk until it ends, and raise ContainerExit unless its exit code is 0; None when it was detached from."""
-    code = terminal.converse(attached, call.on_output, source=source, sig_proxy=sig_proxy, own=own)
+def finish(
+    attached: Attached,
+    call: Invocation,
+    *,
+    source: int | None,
+    sig_proxy: bool = True,
+    own: bool = False,
+    on_output: Output | None = None,
+    limit: TimeLimit | None = None,
+) -> int | None:
+    """Talk until it ends, and raise ContainerExit unless its exit code is 0, TimedOut when its time is over; None when it was detached."""
+    limit = limit or TimeLimit(limit_of(call))
+    with limit.watching(attached.end_by, give_up=attached.detach):
+        code = terminal.converse(attached, on_output or output_of(call), source=source, sig_proxy=sig_proxy, own=own)
+    if limit.timeout_s is not None and limit.timed_out and not call.arguments.get("no_raise"):
+        raise TimedOut(attached.name, limit.timeout_s, 137 if code is None else code)
     if code and not call.arguments.get("no_raise"):
         raise ContainerExit(attached.name, code, "", signal_text(code))
     return code
@@ -71,10 +96,13 @@ def start(call: Invocation) -> Any:
             raise InvalidArgument("one container at a time is started step by step", "name one")
         return call.engine.containers.get(call.containers[0]).start(step=True)
     if not call.attach and not call.interactive:
+        if limit_of(call) is not None:
+            raise InvalidArgument("--timeout: without -a nobody waits", "start it with -a, or leave --timeout out")
         return start_detached(call)
     if len(call.containers) > 1:
         raise InvalidArgument("you cannot start and attach multiple containers at once", "name one, or leave -a and -i out")
     keys = keys_of(call)
+    limit = TimeLimit(limit_of(call))
     container = call.engine.containers.get(call.containers[0])
     if call.interactive:
         if container.tty:
@@ -85,8 +113,27 @@ def start(call: Invocation) -> Any:
         attached = container.attach(stdin=call.interactive, detach_keys=keys)
     else:
         attached = container.start_open(stdin=call.interactive, size=user_size(call), detach_keys=keys)
-    finish(attached, call, source=call.stdin if call.interactive else None)
-    return None
+    began, collected = time.monotonic(), Collector(output_of(call), keep=not call.live)
+    try:
+        code = finish(attached, call, source=call.stdin if call.interactive else None, on_output=collected, limit=limit)
+    except ContainerExit as error:
+        with contextlib.suppress(NotFound):  # it was one with --rm
+            error.autopsy = container.autopsy()
+        raise
+    if call.live or code is None:
+        return None
+    return RunResult(
+        container.id,
+        container.name,
+        container.command,
+        code,
+        collected.stdout,
+        collected.stderr,
+        time.monotonic() - began,
+        container.image,
+        oom_killed=isinstance(attached, Attachment) and bool((attached.end or {}).get("oom_killed")),
+        timeout_s=limit.spent_s,
+    )
 
 
 def is_held(call: Invocation) -> bool:
@@ -139,6 +186,9 @@ COMMANDS = (
             Flag(("-a", "--attach"), "show its output, pass signals on, and end with its exit code", "switch"),
             Flag(("-i", "--interactive"), "pass standard input on", "switch"),
             DETACH_KEYS,
+            NO_RAISE,
+            TIMEOUT,
+            NO_OUTPUT_OR_QUIET,
             STEP,
         ),
         (CONTAINERS,),

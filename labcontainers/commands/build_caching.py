@@ -13,7 +13,7 @@ FLAGS = (
     Flag(("--cache-from",), "cache outside of the store: type=local,src=DIR, type=registry,ref=NAME or NAME; repeatable", "list", "CACHE"),
     Flag(("--cache-to",), "write one: type=local,dest=DIR, type=registry,ref=NAME[,mode=max] or type=inline; repeatable", "list", "CACHE"),
     Flag(("--pull",), "ask the registries for the bases anew", "switch"),
-    Flag(("--platform",), "the platform of the image, which must be this machine's", metavar="OS/ARCHITECTURE"),
+    Flag(("--platform",), "the platform of the image, which must be this machine's", metavar="OS/ARCHITECTURE", completes="platform"),
 )
 
 

@@ -14,7 +14,9 @@ from labcontainers.errors import Conflict, InvalidArgument
 
 MODES = ("auto", "plain", "tty", "rawjson", "quiet")
 _VARIABLE = "BUILDKIT_PROGRESS"
-FLAG = Flag(("--progress",), f"how it tells what it does: {', '.join(MODES)}; by default {_VARIABLE}, else auto", metavar="MODE")
+FLAG = Flag(
+    ("--progress",), f"how it tells what it does: {', '.join(MODES)}; by default {_VARIABLE}, else auto", metavar="MODE", choices=MODES
+)
 
 
 def only_tells(arguments: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from labcontainers.build.cancelling import Cancel
 from labcontainers.commands import later
+from labcontainers.commands.examples import EXAMPLES
 from labcontainers.commands.parser import Argument, Flag, Parser, Words
 from labcontainers.engine.engine import Engine
 from labcontainers.errors import Failed, LabError
@@ -76,7 +77,7 @@ class Command:
         return " ".join(words)
 
     def help_text(self, program: str = PROGRAM) -> str:
-        """Usage, purpose, and each flag with its help; `program` is what is written before a command."""
+        """Usage, purpose, each flag with its help, and examples; `program` is what is written before a command."""
         lines = [f"Usage:  {program} {self.usage}", "", self.help]
         if self.aliases:
             lines += ["", f"Aliases:  {', '.join(f'{program} {name}' for name in (self.name, *self.aliases))}"]
@@ -85,6 +86,8 @@ class Command:
             rows = [(", ".join(flag.names) + (f" {flag.metavar}" if flag.metavar else ""), flag.help) for flag in self.flags]
             width = max(len(left) for left, _ in rows)
             lines += [f"  {left:<{width}}  {right}" for left, right in rows]
+        if self.name in EXAMPLES:
+            lines += ["", "Examples:", *(f"  {program} {example}" for example in EXAMPLES[self.name])]
         return "\n".join(lines)
 
     def parse(self, words: Sequence[str], extra: Sequence[Flag] = ()) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from labcontainers.commands.command import Command, Invocation, for_each
 from labcontainers.commands.formatting import format_rows, is_table
 from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
+from labcontainers.commands.policy_flags import RESTART_POLICIES
 from labcontainers.commands.ports import ports_shown
 from labcontainers.commands.resource_flags import UPDATE_FLAGS, update_keywords
 from labcontainers.containers.container import Container
@@ -21,7 +22,7 @@ from labcontainers.containers.options.flags import about
 from labcontainers.containers.options.forms import shown
 from labcontainers.containers.options.process import signal_number
 from labcontainers.containers.result import Pruned
-from labcontainers.containers.waiting import check_condition
+from labcontainers.containers.waiting import CONDITIONS, check_condition
 from labcontainers.errors import InvalidArgument, NotFound
 from labcontainers.units import format_age, format_bytes, parse_duration_s
 
@@ -246,7 +247,10 @@ def prune(call: Invocation) -> Pruned | None:
 
 
 _TIMEOUT = Flag(("-t", "--timeout", "--time"), "seconds before SIGKILL, -1 for never; the container's own, or 10", metavar="SECONDS")
-_STOP_FLAGS = (_TIMEOUT, Flag(("-s", "--signal"), "this signal instead of the container's stop signal", metavar="SIGNAL"))
+_STOP_FLAGS = (
+    _TIMEOUT,
+    Flag(("-s", "--signal"), "this signal instead of the container's stop signal", metavar="SIGNAL", completes="signal"),
+)
 
 COMMANDS = (
     Command("stop", "Stop running containers", stop, _STOP_FLAGS, (CONTAINERS,)),
@@ -257,7 +261,7 @@ COMMANDS = (
         "kill",
         "Send a signal to containers",
         kill,
-        (Flag(("-s", "--signal"), "the signal", metavar="SIGNAL", default="KILL"),),
+        (Flag(("-s", "--signal"), "the signal", metavar="SIGNAL", default="KILL", completes="signal"),),
         (CONTAINERS,),
     ),
     Command(
@@ -275,14 +279,22 @@ COMMANDS = (
         "update",
         "Change limits of containers, at once where they run",
         update,
-        (*UPDATE_FLAGS, Flag(("--restart",), "restart policy: no, always, unless-stopped or on-failure[:MOST]", metavar="POLICY")),
+        (
+            *UPDATE_FLAGS,
+            Flag(
+                ("--restart",),
+                "restart policy: no, always, unless-stopped or on-failure[:MOST]",
+                metavar="POLICY",
+                choices=RESTART_POLICIES,
+            ),
+        ),
         (CONTAINERS,),
     ),
     Command(
         "wait",
         "Wait until containers end, and print their exit codes",
         wait,
-        (Flag(("--condition",), "not-running, next-exit or removed", metavar="CONDITION", default="not-running"),),
+        (Flag(("--condition",), "not-running, next-exit or removed", metavar="CONDITION", default="not-running", choices=CONDITIONS),),
         (CONTAINERS,),
     ),
     Command("rename", "Give a container another name", rename, (), (CONTAINER, Argument("new_name", "the new name"))),

@@ -28,7 +28,7 @@ CREATE_FLAGS = (
     Flag(("-u", "--user"), "user or id, and group: USER[:GROUP]", metavar="USER"),
     *RESOURCE_FLAGS,
     Flag(("-p", "--publish"), "publish a port HOST:CONTAINER; repeatable", "list", "HOST:CONTAINER"),
-    Flag(("--network", "--net"), "network: bridge, none, host or container:NAME", metavar="NETWORK", completes="network"),
+    Flag(("--network", "--net"), "network: bridge, none, host or container:NAME", metavar="NETWORK", completes="network joined"),
     Flag(("--entrypoint",), "program to run instead of the image's ENTRYPOINT", metavar="PROGRAM"),
     Flag(("-l", "--label"), "label KEY=VALUE; repeatable", "list", "KEY=VALUE"),
     Flag(("--label-file",), "file with one KEY=VALUE in a line; repeatable", "list", "FILE", completes="path"),

@@ -18,10 +18,16 @@ MOUNT_FLAGS = (
         "SOURCE:TARGET",
         completes="path volume",
     ),
-    Flag(("--mount",), "type=bind, volume, tmpfs or image, with source=, target=, readonly …; repeatable", "list", "KEY=VALUE,…"),
+    Flag(
+        ("--mount",),
+        "type=bind, volume, tmpfs or image, with source=, target=, readonly …; repeatable",
+        "list",
+        "KEY=VALUE,…",
+        completes="mount",
+    ),
     Flag(("--tmpfs",), "temporary file system TARGET[:size=…,exec …]; repeatable", "list", "TARGET"),
     Flag(("--volumes-from",), "the mounts of another container NAME[:ro]; repeatable", "list", "NAME", completes="container"),
-    Flag(("--volume-driver",), "driver of the volumes: local", metavar="DRIVER"),
+    Flag(("--volume-driver",), "driver of the volumes: local", metavar="DRIVER", choices=("local",)),
     Flag(("--read-only",), "make the image's file system read-only", "switch"),
 )
 

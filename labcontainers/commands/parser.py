@@ -18,7 +18,10 @@ _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag; `kind` is "switch", "value" or "list". `completes` names what its value is ("image", "container", "path" or "")."""
+    """One flag; `kind` is "switch", "value" or "list". `choices` are words that its value may be, of which there may be more.
+
+    `completes` names what else its value is: "image", "container", "network", "volume", "path", "signal", "mount" …, or several.
+    """
 
     names: tuple[str, ...]
     help: str
@@ -26,6 +29,7 @@ class Flag:
     metavar: str = ""
     default: Any = None
     completes: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def destination(self) -> str:

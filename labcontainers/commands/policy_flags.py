@@ -8,8 +8,14 @@ from labcontainers.commands.command import Invocation
 from labcontainers.commands.parser import Flag
 from labcontainers.containers.options.policy import health_keywords
 
+RESTART_POLICIES = ("no", "always", "unless-stopped", "on-failure")
 POLICY_FLAGS = (
-    Flag(("--restart",), "start it again when it ends: no, always, unless-stopped or on-failure[:MOST]", metavar="POLICY"),
+    Flag(
+        ("--restart",),
+        "start it again when it ends: no, always, unless-stopped or on-failure[:MOST]",
+        metavar="POLICY",
+        choices=RESTART_POLICIES,
+    ),
     Flag(("--health-cmd",), "command for the shell that tells by exit code 0 that the container is healthy", metavar="COMMAND"),
     Flag(("--health-interval",), "time between two checks, such as 30s", metavar="DURATION"),
     Flag(("--health-timeout",), "time that one check may take, such as 30s", metavar="DURATION"),

@@ -11,12 +11,23 @@ from labcontainers.commands.isolation_flags import PRIVILEGED
 from labcontainers.commands.parser import Argument, Flag
 from labcontainers.commands.process_flags import image_of
 from labcontainers.commands.stepping import STEP, check_steps
-from labcontainers.commands.stream_flags import DETACH_KEYS, INTERACTIVE, SIG_PROXY, TTY, keys_of
+from labcontainers.commands.stream_flags import (
+    DETACH_KEYS,
+    INTERACTIVE,
+    NO_OUTPUT,
+    NO_OUTPUT_OR_QUIET,
+    NO_RAISE,
+    SIG_PROXY,
+    TIMEOUT,
+    TTY,
+    keys_of,
+    limit_of,
+    output_of,
+)
 from labcontainers.containers.container import Container
 from labcontainers.errors import Unsupported
 
 _DETACH = Flag(("-d", "--detach"), "go on without waiting", "switch")
-_NO_RAISE = Flag(("--no-raise",), "return the result whatever the exit code", "switch")
 _DRY_RUN = Flag(("--dry-run",), "show the kernel operations that it would take, without doing any", "switch")
 _IMAGE = (Argument("image", "image to run", "1", "image"), Argument("command", "program and its arguments", "rest"))
 
@@ -40,6 +51,7 @@ def _command(call: Invocation) -> list[str]:
 def run(call: Invocation) -> Any:
     """Run it; a cell's body is fed to the command, or to `sh -s` where none is given."""
     keys_of(call)
+    limit_s = limit_of(call)
     if call.step:
         check_steps(call, call.interactive or call.body is not None)
     elif call.tty and not call.detach:
@@ -56,7 +68,9 @@ def run(call: Invocation) -> Any:
         return None
     if call.detach:
         return containers.run(image, command, detach=True, stdin=stdin, **options)
-    result = containers.run(image, command, stdin=stdin, on_output=call.on_output, keep_output=not call.live, **options)
+    if limit_s is not None:
+        options["timeout_s"] = limit_s
+    result = containers.run(image, command, stdin=stdin, on_output=output_of(call), keep_output=not call.live, **options)
     if not call.no_raise:
         result.check()
     return result
@@ -70,6 +84,7 @@ def create(call: Invocation) -> Container:
 def execute_in(call: Invocation) -> Any:
     """`exec`: as `run`, in a container that runs."""
     keys_of(call)
+    limit_s = limit_of(call)
     if call.tty and not call.detach:
         attached.check_terminal(call, stdin=call.interactive)
     if attached.is_held(call):
@@ -82,11 +97,12 @@ def execute_in(call: Invocation) -> Any:
         user=call.user,
         working_dir=call.workdir,
         stdin=_standard_input(call),
-        on_output=call.on_output,
+        on_output=output_of(call),
         detach=call.detach,
         keep_output=not call.live,
         privileged=call.privileged,
         tty=call.tty,
+        timeout_s=limit_s,
     )
     if not call.no_raise:
         result.check()
@@ -98,7 +114,7 @@ COMMANDS = (
         "run",
         "Create a container of an image and run a command in it",
         run,
-        (_DETACH, DETACH_KEYS, SIG_PROXY, _NO_RAISE, STEP, _DRY_RUN, *CREATE_FLAGS),
+        (_DETACH, DETACH_KEYS, SIG_PROXY, NO_RAISE, TIMEOUT, NO_OUTPUT, STEP, _DRY_RUN, *CREATE_FLAGS),
         _IMAGE,
     ),
     Command("create", "Create a container without starting it", create, CREATE_FLAGS, _IMAGE),
@@ -111,7 +127,9 @@ COMMANDS = (
             INTERACTIVE,
             TTY,
             DETACH_KEYS,
-            _NO_RAISE,
+            NO_RAISE,
+            TIMEOUT,
+            NO_OUTPUT_OR_QUIET,
             *ENVIRONMENT,
             PRIVILEGED,
             Flag(("-u", "--user"), "user or id, and group: USER[:GROUP]", metavar="USER"),

@@ -13,6 +13,7 @@ from labcontainers.build.cancelling import Cancel
 from labcontainers.commands import (
     archives,
     attached,
+    autopsies,
     bootstrap,
     build,
     builder,
@@ -95,6 +96,7 @@ COMMANDS = {
         *terminals.COMMANDS,
         *containers.COMMANDS,
         *isolation.COMMANDS,
+        *autopsies.COMMANDS,
         *inspect.COMMANDS,
         *watch.COMMANDS,
         *files.COMMANDS,
@@ -153,8 +155,17 @@ def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
         raise Unsupported(f"{name} is not supported yet: {missing}", "`help` lists what is")
     if name.startswith("-"):
         raise InvalidArgument(f"unknown flag: {name}", "flags stand after the command, such as ps -a")
-    near = difflib.get_close_matches(name, _BY_NAME, n=1)
-    raise InvalidArgument(f"unknown command {name!r}", f"did you mean {near[0]}?" if near else "`help` lists all commands")
+    raise InvalidArgument(f"unknown command {name!r}", _nearest(name))
+
+
+def _nearest(name: str) -> str:
+    """A hint with the command that is most like `name`, which may be two words: those of a group are compared with each other."""
+    group, blank, word = name.rpartition(" ")
+    known = dict.fromkeys((*words_of(group), *(_OF_CONTAINERS if group == "container" else ())) if blank else (*_BY_NAME, *_GROUPS))
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean {group}{blank}{near[0]}?"
+    return f"{group} is followed by one of {', '.join(known)}" if blank and known else "`help` lists all commands"
 
 
 _OF_CONTAINERS = frozenset(
@@ -165,6 +176,7 @@ _OF_CONTAINERS = frozenset(
         *terminals.COMMANDS,
         *containers.COMMANDS,
         *isolation.COMMANDS,
+        *autopsies.COMMANDS,
         *inspect.COMMANDS,
         *watch.COMMANDS,
         *files.COMMANDS,

@@ -169,7 +169,16 @@ COMMANDS = (
         "pull",
         "Fetch an image from a registry",
         pull,
-        (_ALL, _QUIET, Flag(("--platform",), "the image for this platform, if there are several", metavar="OS/ARCHITECTURE")),
+        (
+            _ALL,
+            _QUIET,
+            Flag(
+                ("--platform",),
+                "the image for this platform, if there are several",
+                metavar="OS/ARCHITECTURE",
+                completes="platform platforms",
+            ),
+        ),
         (Argument("image", "name, such as debian:bookworm or registry.example/team/tool@sha256:…", "1", "image"),),
     ),
     Command(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
+from labcontainers.containers.awaiting import in_thread
 from labcontainers.containers.cidfile import cid_file
 from labcontainers.containers.container import Container
 from labcontainers.containers.exec import open_stdin
@@ -25,7 +26,8 @@ from labcontainers.containers.register import Record
 from labcontainers.containers.result import Collector, Pruned, RunResult
 from labcontainers.containers.seat import Seat, numbers_of
 from labcontainers.containers.stepping import Stepper, make_in_steps
-from labcontainers.errors import Conflict, Interrupted, InvalidArgument, NotFound
+from labcontainers.containers.time_limit import TimeLimit
+from labcontainers.errors import Cancelled, Conflict, Interrupted, InvalidArgument, NotFound
 from labcontainers.images.image import Image
 from labcontainers.kernel.interrupts import Interrupts
 from labcontainers.runtime.process import Execution
@@ -65,32 +67,46 @@ class Containers:
         stdin: bytes | str | int | None = None,
         on_output: Output | None = None,
         keep_output: bool = True,
+        timeout_s: float | None = None,
+        limit: TimeLimit | None = None,
         **options: Any,
     ) -> RunResult | Container | Stepper:
         """Create and start a container; with `detach` return it at once, else wait and return what it left.
 
         `options` are those of containers.options; with `rootfs`, a folder, there is no image. `stdin` is the text to feed, or a
         descriptor. `on_output(stream, data)` is called in this thread while it runs; without `keep_output` the result has no
-        output of its own. With `step` a Stepper is returned at once: the container, detached, is made stage by stage as it says.
+        output of its own. After `timeout_s` seconds in the foreground (0: never) it is ended: by its stop signal, and by SIGKILL
+        after its own --stop-timeout or two seconds; `limit` (TimeLimit) does that, too, and can be cancelled.
+
+        With `step` a Stepper is returned at once: the container, detached, is made stage by stage as it says.
         A non-zero exit code is no exception here: see RunResult.check(). Raises NotFound, InvalidArgument,
         Conflict, Unsupported and StartFailed; Interrupted after the container has been stopped by an interrupt.
         """
         if step and (stdin is not None or on_output is not None):
             raise InvalidArgument("a container that is made step by step goes on detached: no input, no output here", "read its logs()")
+        limit = limit or TimeLimit(timeout_s)
+        if (detach or step) and limit.timeout_s is not None:
+            raise InvalidArgument("--timeout: nobody waits for a detached container", "leave it out, or wait(timeout_s) and stop()")
         record = self._create(image, command, stream_keywords(detach or step, stdin, options))
         if step:
             return self._in_steps(record)
+        if limit.cancelled:
+            self._lifecycle.abandon(record)
+            raise Cancelled(f"the run of container {record.row.name} was cancelled before it began")
         # Nobody can type while this waits: an open standard input without a text is at its end.
         source = None if stdin is None and (detach or not record.options.stdin_open) else open_stdin(stdin)
         if detach:
             self._begin(record, source, foreground=False)[0].close()
             return Container(self._lifecycle, record)
+        return self._wait_for(record, source, Collector(on_output, keep=keep_output), limit)
+
+    def _wait_for(self, record: Record, source: int | None, collected: Collector, limit: TimeLimit) -> RunResult:
+        """Start it, and follow it to its end."""
         began = time.monotonic()
-        collected = Collector(on_output, keep=keep_output)
         # What interrupts the start reaches the container as soon as it runs.
         with Interrupts() as interrupts:
             execution, warnings = self._begin(record, source, foreground=True)
-            end = self._lifecycle.follow(record, execution, collected, interrupts)
+            end = self._lifecycle.follow(record, execution, collected, interrupts, limit)
         if interrupts.count:
             raise Interrupted(f"container {record.row.name}", end["exit_code"])
         return RunResult(
@@ -104,7 +120,37 @@ class Containers:
             image=record.row.image,
             oom_killed=end["oom_killed"],
             warnings=warnings,
+            memory_limit_bytes=record.options.memory_bytes,
+            memory_peak_bytes=end.get("memory_peak_bytes"),
+            removed=record.options.remove,
+            timeout_s=limit.spent_s,
         )
+
+    async def run_async(
+        self,
+        image: str | Image | None = None,
+        command: Command = None,
+        *,
+        stdin: bytes | str | int | None = None,
+        on_output: Output | None = None,
+        keep_output: bool = True,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> RunResult:
+        """As run() in the foreground, for `await` in a cell or a callback: the event loop goes on meanwhile, and so do widgets' buttons.
+
+        `on_output` is called in another thread, in the caller's context. Who cancels the task stops the container, as a time limit does;
+        CancelledError goes on once it has ended. A pull that goes on then is not waited for when it is cancelled twice.
+        """
+        if options.pop("detach", False):
+            raise InvalidArgument("run_async waits for the end: detach=True does not go with it", "use run(detach=True), and wait_async()")
+        limit = TimeLimit(timeout_s, cancellable=True)
+
+        def work() -> RunResult:
+            result: RunResult = self.run(image, command, stdin=stdin, on_output=on_output, keep_output=keep_output, limit=limit, **options)
+            return result
+
+        return await in_thread(work, limit.cancel)
 
     def _begin(self, record: Record, stdin: int | None, *, foreground: bool) -> tuple[Execution, tuple[str, ...]]:
         """Start a container that was just created, which is gone again if it cannot be started; closes `stdin`."""

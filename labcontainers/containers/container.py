@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,6 +17,10 @@ from typing import Any, Literal, overload
 from labcontainers.containers import pause, waiting
 from labcontainers.containers import update as updates
 from labcontainers.containers.attaching.interactive import Interactive
+from labcontainers.containers.autopsies import perform
+from labcontainers.containers.autopsy import Autopsy
+from labcontainers.containers.awaiting import in_thread
+from labcontainers.containers.exit_codes import ASKED_TO_END, explained
 from labcontainers.containers.explain.docker_command import docker_run_of
 from labcontainers.containers.explain.explanation import Explanation, explain
 from labcontainers.containers.files.verbs import FileVerbs
@@ -206,6 +211,14 @@ class Container(FileVerbs, Interactive, SessionVerbs):
         """
         return waiting.wait(self._lifecycle, self._record, timeout_s, condition)
 
+    async def wait_async(self, timeout_s: float | None = None, condition: str = "not-running") -> int:
+        """As wait(), for `await` in a cell or a callback: the event loop goes on meanwhile, and so do the buttons of widgets.
+
+        Who cancels the task waits no more; the container is left alone.
+        """
+        given_up = threading.Event()
+        return await in_thread(lambda: waiting.wait(self._lifecycle, self._record, timeout_s, condition, given_up.is_set), given_up.set)
+
     def update(self, **options: Any) -> dict[str, list[str]]:
         """Change limits, at once where it runs; `options` are run's, such as mem_limit, cpus, pids_limit and restart_policy.
 
@@ -336,6 +349,10 @@ class Container(FileVerbs, Interactive, SessionVerbs):
             state = {}
         return explain(self.name, read_start(self._record.directory), state, docker_run_of(self._record), made=self._record.made)
 
+    def autopsy(self) -> Autopsy:
+        """Why it died: its exit code in words, memory, times, the last lines of its log, and what to try next."""
+        return perform(self._lifecycle, self._fresh(), self.state)
+
     # --- how it looks
 
     def summary(self) -> str:
@@ -349,8 +366,18 @@ class Container(FileVerbs, Interactive, SessionVerbs):
     def __repr__(self) -> str:
         return f"<Container {self.name} ({self.short_id}) {self.image}: {self.summary()}>"
 
+    def gist(self) -> str:
+        """One line on the end of one that failed; "" for any other, and where it was ended by a signal that asks for that, or SIGKILL."""
+        with contextlib.suppress(NotFound):
+            state = self.state
+            if state.status == "exited" and (state.oom_killed or state.exit_code not in (0, *ASKED_TO_END)):
+                told = explained(state.exit_code, oom_killed=state.oom_killed) or f"exit code {state.exit_code}"
+                return f"{told}; %container autopsy {self.name} tells more"
+        return ""
+
     def _repr_html_(self) -> str:
         rows = [("image", self.image), ("id", self.short_id), ("state", self.summary()), ("command", " ".join(self.command))]
+        rows += [("why", self.gist())]
         rows += [("ports", ", ".join(map(str, self.ports))), *(("warning", text) for text in self.warnings)]
         key_cell, cell = 'style="text-align:left;opacity:.7;padding:1px 10px 1px 0"', 'style="text-align:left"'
         body = "".join(f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in rows if value)

@@ -18,6 +18,7 @@ from labcontainers.containers.register import Record
 from labcontainers.containers.result import Collector, ExecResult
 from labcontainers.containers.shim_client import ShimClient, read_streams
 from labcontainers.containers.state import read_start
+from labcontainers.containers.time_limit import TimeLimit
 from labcontainers.errors import Conflict, Interrupted, InvalidArgument
 from labcontainers.kernel import capabilities
 from labcontainers.kernel.cgroups import Cgroup
@@ -39,13 +40,15 @@ def run_exec(
     detach: bool = False,
     keep_output: bool = True,
     privileged: bool = False,
+    timeout_s: float | None = None,
 ) -> ExecResult:
     """Run `command` in the container and wait for it (not with `detach`); its output is collected, and passed to `on_output`.
 
     Without `keep_output` the result has none of it; `privileged` gives it all capabilities of this host. Raises InvalidArgument (no
     command), Conflict (not running) and StartFailed (126, 127). An interrupt goes to the process: SIGINT first, then SIGKILL;
-    Interrupted is raised at the end.
+    Interrupted is raised at the end. After `timeout_s` seconds (0: never) it gets SIGTERM, and SIGKILL two seconds later.
     """
+    limit = TimeLimit(timeout_s)
     words, options = exec_options(command, environment=environment, user=user, working_dir=working_dir)
     collected = Collector(on_output, keep=keep_output)
     began = time.monotonic()
@@ -53,10 +56,11 @@ def run_exec(
         request = exec_request(lifecycle, record, words, options, privileged)
         source = open_stdin(stdin)
         try:
-            code = _run_detached(client, request, source) if detach else _run_attached(client, request, source, collected)
+            code = _run_detached(client, request, source) if detach else _run_attached(client, request, source, collected, limit)
         finally:
             os.close(source)
-    return ExecResult(record.row.id, record.row.name, words, code, collected.stdout, collected.stderr, time.monotonic() - began)
+    took_s = time.monotonic() - began
+    return ExecResult(record.row.id, record.row.name, words, code, collected.stdout, collected.stderr, took_s, timeout_s=limit.spent_s)
 
 
 def exec_options(command: Any, **keywords: Any) -> tuple[tuple[str, ...], ContainerOptions]:
@@ -111,7 +115,7 @@ def exec_request(
     }
 
 
-def _run_attached(client: ShimClient, request: dict[str, Any], stdin: int, on_output: Output) -> int:
+def _run_attached(client: ShimClient, request: dict[str, Any], stdin: int, on_output: Output, limit: TimeLimit) -> int:
     read_out, write_out = os.pipe2(os.O_CLOEXEC)
     read_err, write_err = os.pipe2(os.O_CLOEXEC)
     try:
@@ -120,16 +124,19 @@ def _run_attached(client: ShimClient, request: dict[str, Any], stdin: int, on_ou
         finally:
             os.close(write_out)
             os.close(write_err)
-        return _finish(client, {read_out: 1, read_err: 2}, on_output)
+        return _finish(client, {read_out: 1, read_err: 2}, on_output, limit)
     finally:
         os.close(read_out)
         os.close(read_err)
 
 
-def _finish(client: ShimClient, streams: dict[int, int], on_output: Output) -> int:
-    """Read until the output has ended, then take the exit code; interrupts go to the process and are raised at the end."""
-    with Interrupts(client.exec_signal) as interrupts:
-        read_streams(streams, on_output)
+def _finish(client: ShimClient, streams: dict[int, int], on_output: Output, limit: TimeLimit) -> int:
+    """Read until the output has ended, then take the exit code; interrupts go to the process and are raised at the end.
+
+    What a killed process leaves behind may hold its output open: then nobody waits for that any more.
+    """
+    with Interrupts(client.exec_signal) as interrupts, limit.watching(client.exec_signal):
+        read_streams(streams, on_output, lambda: limit.over)
         code = client.exec_exit_code()
     code = 137 if code is None else code
     if interrupts.count:

@@ -6,6 +6,7 @@ It must not know who asks: a result is a value, output goes to a function that i
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal as signals
 import time
@@ -24,7 +25,9 @@ from labcontainers.containers.register import Record
 from labcontainers.containers.shim_client import ShimClient
 from labcontainers.containers.starting import Starter
 from labcontainers.containers.state import kept_from_shims, read_start, read_state, settle, shim_alive
+from labcontainers.containers.time_limit import TimeLimit, grace_of
 from labcontainers.errors import (
+    Cancelled,
     Conflict,
     InvalidArgument,
     KernelFailed,
@@ -33,7 +36,7 @@ from labcontainers.errors import (
     Unavailable,
 )
 from labcontainers.images.image import Image
-from labcontainers.kernel.interrupts import Interrupts
+from labcontainers.kernel.interrupts import LOOK_AGAIN_S, Interrupts
 from labcontainers.networks.ports import PortBinding
 from labcontainers.runtime.process import Execution
 from labcontainers.store import layer_line
@@ -57,20 +60,25 @@ class Lifecycle(Starter):
 
     # --- the running container
 
-    def follow(self, record: Record, execution: Execution, on_output: Output, interrupts: Interrupts) -> dict[str, Any]:
-        """Pass a foreground container's output on until it ends; returns what the shim tells of the end.
+    def follow(
+        self, record: Record, execution: Execution, on_output: Output, interrupts: Interrupts, limit: TimeLimit | None = None
+    ) -> dict[str, Any]:
+        """Pass a foreground container's output on until it ends, by itself or by `limit`; returns what the shim tells of the end.
 
         `interrupts` go to the container from here on.
         """
+        limit = limit or TimeLimit()
+        first, grace_s = prepare.stop_signal(record.config, record.options), grace_of(record.options)
         end: dict[str, Any] = {"exit_code": 137, "oom_killed": False, "finished_at": time.time(), "error": "its shim died"}
         try:
             interrupts.pass_on(execution.signal)
-            while (message := execution.next()) is not None:
-                if isinstance(message, tuple):
-                    on_output(*message)
-                elif "ended" in message:
-                    end = message["ended"]
-                    break
+            with limit.watching(lambda number: execution.signal(number, stop=True), first, grace_s):
+                while (message := execution.next()) is not None:
+                    if isinstance(message, tuple):
+                        on_output(*message)
+                    elif "ended" in message:
+                        end = message["ended"]
+                        break
         finally:
             # Whatever ended this, a foreground container does not outlive it.
             execution.close()
@@ -91,12 +99,18 @@ class Lifecycle(Starter):
             raise Conflict(f"container {record.row.name} is not running", "start it first")
         return ShimClient(record.directory / "shim.sock", record.row.name)
 
-    def wait(self, record: Record, timeout_s: float | None = None) -> int:
-        """Block until the container has ended; its exit code. Raises TimeoutError after `timeout_s` seconds."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    def wait(self, record: Record, timeout_s: float | None = None, given_up: Callable[[], bool] | None = None) -> int:
+        """Block until the container has ended; its exit code. TimeoutError after `timeout_s` seconds, Cancelled when `given_up()`."""
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        slice_s = math.inf if given_up is None else LOOK_AGAIN_S
         try:
             with self.client(record) as client:
-                end = client.wait_ended(None if deadline is None else deadline - time.monotonic())
+                end = None
+                while end is None and (left_s := deadline - time.monotonic()) > 0:
+                    part_s = min(left_s, slice_s)
+                    end = client.wait_ended(None if math.isinf(part_s) else part_s)
+                    if end is None and given_up is not None and given_up():
+                        raise Cancelled(f"nobody waits for container {record.row.name} any more")
         except (Conflict, NotFound, StartFailed):
             end = None
         else:

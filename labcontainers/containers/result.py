@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from labcontainers.errors import ContainerExit
+from labcontainers.errors import ContainerExit, TimedOut
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from labcontainers.containers.autopsy import Autopsy
 
 _TAIL_BYTES = 4000
 
@@ -46,7 +49,10 @@ class Collector:
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """Shared by RunResult and ExecResult: `exit_code` is a shell's, the streams are exact bytes, `duration_s` wall time."""
+    """Shared by RunResult and ExecResult: `exit_code` is a shell's, the streams are exact bytes, `duration_s` wall time.
+
+    `timeout_s` is the limit of time that ended it, None where none did.
+    """
 
     container_id: str
     name: str
@@ -55,6 +61,12 @@ class _Finished:
     stdout_bytes: bytes
     stderr_bytes: bytes
     duration_s: float
+    timeout_s: float | None = field(default=None, kw_only=True)
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was ended since its time was over."""
+        return self.timeout_s is not None
 
     @property
     def stdout(self) -> str:
@@ -68,8 +80,8 @@ class _Finished:
 
     @property
     def ok(self) -> bool:
-        """Whether the exit code is 0."""
-        return self.exit_code == 0
+        """Whether the exit code is 0, and it came to its end by itself."""
+        return self.exit_code == 0 and not self.timed_out
 
     @property
     def reason(self) -> str:
@@ -77,10 +89,21 @@ class _Finished:
         return ""
 
     def check(self) -> None:
-        """Raise ContainerExit, with the tail of the output, unless the exit code is 0."""
+        """Raise ContainerExit, with the tail of the output, unless the exit code is 0; TimedOut where its time was over."""
         if not self.ok:
             tail = (self.stderr_bytes or self.stdout_bytes)[-_TAIL_BYTES:].decode("utf-8", "replace")
-            raise ContainerExit(self.name, self.exit_code, tail, self.reason, what=self._what)
+            error = ContainerExit(self.name, self.exit_code, tail, self.reason, what=self._what)
+            if self.timeout_s is not None:
+                error = TimedOut(self.name, self.timeout_s, self.exit_code, tail, what=self._what)
+            error.autopsy = self._autopsy()
+            raise error
+
+    def _autopsy(self) -> Any:
+        return None
+
+    @property
+    def _time_or_signal(self) -> str:
+        return signal_text(self.exit_code) if self.timeout_s is None else f"stopped after {self.timeout_s:g} s"
 
     @property
     def _what(self) -> str:
@@ -104,15 +127,43 @@ class _Finished:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RunResult(_Finished):
-    """A foreground container's end. `warnings` say what this host could not enforce."""
+    """A foreground container's end. `warnings` say what this host could not enforce; `removed`, that it was one with `--rm`.
+
+    `memory_limit_bytes` is its limit, `memory_peak_bytes` the most that it had where it failed; None where there is none, or nobody tells.
+    """
 
     image: str = ""
     oom_killed: bool = False
     warnings: tuple[str, ...] = ()
+    memory_limit_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    removed: bool = False
+
+    def autopsy(self) -> Autopsy:
+        """Why it ended so, as far as the result tells; of one that is still there, Container.autopsy() tells more."""
+        from labcontainers.containers.autopsy import LINES, Autopsy
+
+        return Autopsy(
+            name=self.name,
+            image=self.image,
+            command=self.command,
+            status="exited",
+            exit_code=self.exit_code,
+            oom_killed=self.oom_killed,
+            memory_limit_bytes=self.memory_limit_bytes,
+            memory_peak_bytes=self.memory_peak_bytes,
+            duration_s=self.duration_s,
+            lines=tuple((self.stderr or self.stdout).splitlines()[-LINES:]),
+            warnings=self.warnings,
+            there=not self.removed,
+        )
+
+    def _autopsy(self) -> Any:
+        return self.autopsy()
 
     @property
     def reason(self) -> str:
-        return "killed for lack of memory" if self.oom_killed else signal_text(self.exit_code)
+        return "killed for lack of memory" if self.oom_killed else self._time_or_signal
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -125,7 +176,7 @@ class ExecResult(_Finished):
 
     @property
     def reason(self) -> str:
-        return signal_text(self.exit_code)
+        return self._time_or_signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +136,13 @@ class ShimClient:
         self._execution.channel.send({"exec_signal": int(number)})
 
 
-def read_streams(streams: dict[int, int], on_output: Any) -> None:
-    """Read descriptors (descriptor -> stream number) until all have ended, passing on each piece; closes nothing."""
+def read_streams(streams: dict[int, int], on_output: Any, over: Callable[[], bool] = lambda: False) -> None:
+    """Read descriptors (descriptor -> stream number) until all have ended, or it is `over`, passing on each piece; closes nothing."""
     poll = select.poll()
     for fd in streams:
         poll.register(fd, select.POLLIN)
     left = set(streams)
-    while left:
+    while left and not over():
         for fd, _ in poll.poll(LOOK_AGAIN_S * 1000):
             data = os.read(fd, 65536)
             if data:

@@ -32,7 +32,8 @@ _ALIVE = ("running", "paused", "restarting")
 class ContainerState:
     """`status` is Docker's word; times are seconds since the epoch or None; `pid` is 0 unless it runs.
 
-    `health` is "" where nothing is checked, `log_lost_bytes` what a full disk kept out of the log. `unattended` says that no shim
+    `health` is "" where nothing is checked, `log_lost_bytes` what a full disk kept out of the log, `memory_peak_bytes` the most memory that
+    the control group of one that failed had, None where nobody tells. `unattended` says that no shim
     has seen this boot of the machine, or the end: then a restart policy is for the next engine to follow.
     """
 
@@ -47,6 +48,7 @@ class ContainerState:
     health: str = ""
     failing_streak: int = 0
     log_lost_bytes: int = 0
+    memory_peak_bytes: int | None = None
     stopped_by_hand: bool = False
     unattended: bool = False
 
@@ -153,6 +155,7 @@ def _state(values: dict[str, Any], boot: str) -> ContainerState:
         health=health.get("status", ""),
         failing_streak=health.get("streak", 0),
         log_lost_bytes=values.get("log_lost_bytes", 0),
+        memory_peak_bytes=values.get("memory_peak_bytes"),
         stopped_by_hand=values.get("stopped_by_hand", False),
         unattended=bool(values.get("lost")) or values.get("boot_id", boot) != boot,
     )

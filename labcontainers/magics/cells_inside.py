@@ -14,6 +14,7 @@ from labcontainers.commands.command import Command
 from labcontainers.commands.parser import Argument, Flag
 from labcontainers.errors import ContainerExit, InvalidArgument, NotFound
 from labcontainers.magics.output import CellOutput
+from labcontainers.magics.settings import settings
 from labcontainers.magics.variable import OUT, variable_name
 from labcontainers.magics.words import words_and_ends
 
@@ -32,7 +33,7 @@ IN = Command(
         Flag(("--push",), "set these variables of the notebook in the session before: a,b", "list", metavar="NAMES"),
         Flag(("--pull",), "set these variables of the session in the notebook afterwards: a,b", "list", metavar="NAMES"),
         OUT,
-        Flag(("--timeout",), "stop the cell after so many seconds", metavar="SECONDS"),
+        Flag(("--timeout",), "stop the cell after so many seconds; 0 for no limit", metavar="SECONDS"),
         Flag(("--no-raise",), "raise no error when the cell fails", "switch"),
         Flag(("-u", "--user"), "run a new session as this user", metavar="USER"),
         Flag(("-w", "--workdir"), "begin a new session in this folder", metavar="PATH"),
@@ -51,10 +52,12 @@ def run_in(shell: Any, line: str, cell: str | None) -> Any:
     if arguments["help"]:
         print(IN.help_text("%%").replace("%% in", "%%in"))
         return None
+    wanted = settings(shell)
+    no_raise = arguments["no_raise"] or not wanted.raise_on_exit
     variable = variable_name(arguments)
     pulled = _names(arguments["pull"])
     pushed = _values(_names(arguments["push"]), shell.user_ns)
-    timeout_s = _seconds(arguments["timeout"])
+    timeout_s = (wanted.timeout_s if arguments["timeout"] is None else _seconds(arguments["timeout"])) or None
     text = _text(line, words, arguments, cell)
     container = session.current_engine().containers.get(arguments["name"])
     if arguments["close"]:
@@ -63,16 +66,16 @@ def run_in(shell: Any, line: str, cell: str | None) -> Any:
     chosen = _session(container, arguments)
     if pushed:
         chosen.push(pushed)
-    result, whole = _run(chosen, text, timeout_s)
+    result, whole = _run(chosen, text, timeout_s, wanted.output_limit)
     if variable is not None:
         shell.user_ns[variable] = result
-    if pulled and chosen.alive and (result.ok or arguments["no_raise"]):
+    if pulled and chosen.alive and (result.ok or no_raise):
         values = chosen.pull(*pulled)
         shell.user_ns.update(values)
         result = replace(result, values=values)
         if variable is not None:
             shell.user_ns[variable] = result
-    if not arguments["no_raise"]:
+    if not no_raise:
         try:
             result.check()
         except ContainerExit as error:
@@ -107,9 +110,9 @@ def _session(container: Any, arguments: Mapping[str, Any]) -> Any:
     return container.session(language, key, user=arguments["user"], working_dir=arguments["workdir"])
 
 
-def _run(chosen: Any, text: str, timeout_s: float | None) -> tuple[Any, bool]:
-    """The result, and whether all of the output was shown."""
-    output = CellOutput(elsewhere="--out NAME keeps all of it")
+def _run(chosen: Any, text: str, timeout_s: float | None, limit_bytes: int) -> tuple[Any, bool]:
+    """The result, and whether all of the output was shown, of which at most `limit_bytes` are."""
+    output = CellOutput(limit_bytes, elsewhere="--out NAME keeps all of it")
     if chosen.lost_bytes > chosen.told_lost_bytes:
         _tell(f"… {chosen.lost_bytes - chosen.told_lost_bytes:,} bytes that came between the cells were thrown away")
         chosen.told_lost_bytes = chosen.lost_bytes
@@ -140,9 +143,9 @@ def _values(names: Sequence[str], known: Mapping[str, Any]) -> dict[str, Any]:
     return {name: known[name] for name in names}
 
 
-def _seconds(text: str | None) -> float | None:
+def _seconds(text: str) -> float:
     try:
-        return None if text is None else float(text.removesuffix("s"))
+        return float(text.removesuffix("s"))
     except ValueError:
         raise InvalidArgument(f"--timeout: not a number of seconds: {text!r}", "write --timeout 10") from None
 

@@ -10,7 +10,11 @@ import threading
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from IPython.core.error import UsageError
+from traitlets import TraitError
+
 from labcontainers.errors import Interrupted, LabError
+from labcontainers.magics import settings
 from labcontainers.magics.completion import complete
 from labcontainers.magics.display import (
     display_container,
@@ -20,6 +24,7 @@ from labcontainers.magics.display import (
     display_terminal,
     show_error,
 )
+from labcontainers.magics.helping import asked_for_help
 from labcontainers.magics.magics import ContainerMagics
 
 # What is shown otherwise than by its own text and HTML.
@@ -44,10 +49,18 @@ class Extension:
         self._warming = threading.Thread(target=_warm_up, name="lab-load", daemon=True)
 
     def add(self) -> None:
-        """Register magics, completion, the look of containers and of errors; start the launcher in the background."""
+        """Register settings, magics, completion, the look of containers and of errors; start the launcher in the background.
+
+        Raises UsageError for a configuration that cannot be.
+        """
         shell = self._shell
+        try:
+            settings.add(shell)
+        except TraitError as error:
+            raise UsageError(f"LabContainers: {error}") from None
         shell.register_magics(self._magics)
         shell.Completer.custom_matchers.append(complete)
+        shell.input_transformers_cleanup.append(asked_for_help)
         for named, display in _DISPLAYS.items():
             shell.display_formatter.ipython_display_formatter.for_type_by_name(*named, display)
         kinds, former = self._former
@@ -73,8 +86,11 @@ class Extension:
             del shell.magics_manager.registry[ContainerMagics.__name__]
         with contextlib.suppress(ValueError):
             shell.configurables.remove(self._magics)
+        settings.take_away(shell)
         with contextlib.suppress(ValueError):
             shell.Completer.custom_matchers.remove(complete)
+        with contextlib.suppress(ValueError):
+            shell.input_transformers_cleanup.remove(asked_for_help)
         for named in _DISPLAYS:
             shell.display_formatter.ipython_display_formatter.pop(".".join(named), None)
         if shell.CustomTB is self._handler:
@@ -98,6 +114,8 @@ def _warm_up() -> None:
 
     try:
         session.warm_up()
+        # what the first completion and the first command would wait for
+        import labcontainers.commands.table  # noqa: F401  # imported for its sake alone
     except (LabError, OSError):
         # Whoever uses the engine first meets the same error, and is told.
         return
@@ -114,3 +132,4 @@ def unload(shell: Any) -> None:
     DRAFTS.clear()
     widgets.close_all()
     session.close()
+    session.place()

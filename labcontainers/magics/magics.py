@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 
 from labcontainers.errors import ContainerExit
 from labcontainers.magics.output import CellOutput
+from labcontainers.magics.settings import settings
 from labcontainers.magics.words import split_words
 
 
@@ -31,11 +32,12 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
             %container logs --tail 5 web
 
         Commands: run create exec attach terminal start stop restart kill pause unpause rm wait rename update
-        ps inspect explain compare namespaces top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
+        ps inspect explain autopsy compare namespaces top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
         images image rmi tag history build dockerfile builder buildx bootstrap pull push login logout search save load import manifest
         volume network system version info doctor help
 
-        `%container help` tells what each does, `%container help run` or `%container run --help` lists its flags.
+        `%container help` tells what each does; `%container help run`, `%container run --help` and `%container run?` list its flags, with
+        examples. The key for completion (Tab) offers commands, flags, their values, and names of images, containers, volumes and networks.
 
         In a cell magic the cell's text is fed to the program as it is:
 
@@ -109,11 +111,13 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
         from labcontainers.magics.appending import appended
         from labcontainers.magics.variable import own_flags, variable_name
 
+        chosen = settings(self.shell)
         said = understand(words, own_flags(find(words or ["help"])[0].name))
         if said.command.name == "terminal" and not said.arguments["help"]:
             from labcontainers.magics.display import check_widgets
 
             check_widgets("a terminal", "run commands by `%container exec`, or use `labcontainers terminal` in a terminal of the host")
+        said = replace(said, arguments=chosen.applied(said.command.name, said.arguments))
         variable = variable_name(said.arguments)
         part = appended(said.arguments, cell, self.shell)
         if part is not None:
@@ -121,7 +125,7 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
             if not part.so_far.has_stage:
                 part.keep()
                 return self._keep(variable, part.so_far)
-        output = CellOutput()
+        output = CellOutput(chosen.output_limit)
         progress = _progress_of(said.command.name, said.arguments)
         try:
             value = execute(

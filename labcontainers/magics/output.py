@@ -8,14 +8,15 @@ from __future__ import annotations
 import codecs
 import sys
 
-LARGEST_BYTES = 1_000_000
+from labcontainers.magics.settings import LARGEST_OUTPUT_BYTES
+
 _ELSEWHERE = "the result's .stdout and .stderr have all, and so has `logs` as long as the container is there"
 
 
 class CellOutput:
     """Passes output on to the cell, and stops at a limit, since a browser would freeze over too much; nothing is lost by that."""
 
-    def __init__(self, limit_bytes: int = LARGEST_BYTES, elsewhere: str = _ELSEWHERE) -> None:
+    def __init__(self, limit_bytes: int = LARGEST_OUTPUT_BYTES, elsewhere: str = _ELSEWHERE) -> None:
         self._elsewhere = elsewhere
         self._limit = self._left = limit_bytes
         self._hidden = 0

@@ -1,4 +1,4 @@
-"""What a shim takes away when its container has ended: control groups, and with `--rm` the container's directory.
+"""What a shim does when its container has ended: it tells the end, and takes away control groups, and with `--rm` the directory.
 
 It must not import anything but what the launcher holds.
 """
@@ -40,6 +40,34 @@ def oom_kills(cgroups: Cgroups) -> int:
                 if key == b"oom_kill":
                     return int(value)
     return 0
+
+
+def memory_peak(cgroups: Cgroups) -> dict[str, int]:
+    """The most memory that the container had at once, in bytes, as a part of its end; nothing where the kernel does not tell.
+
+    memory.peak of v2 is there since Linux 5.19.
+    """
+    for directory in _directories(cgroups):
+        for name in ("memory.peak", "memory.max_usage_in_bytes"):
+            try:
+                fd = os.open(f"{directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue
+            text = os.read(fd, 64).strip()
+            os.close(fd)
+            if text.isdigit():
+                return {"memory_peak_bytes": int(text)}
+    return {}
+
+
+def end_of(exit_code: int, owner: str, cgroups: Cgroups, *, oom_killed: bool) -> dict[str, Any]:
+    """How a life of the container ended, now. `owner` is the container whose end was the reason, or ""."""
+    end: dict[str, Any] = {"exit_code": exit_code, "oom_killed": oom_killed, "finished_at": time.time()}
+    if oom_killed or exit_code:
+        end.update(memory_peak(cgroups))
+    if owner and not oom_killed:
+        end["error"] = f"container {owner}, whose pid namespace it shared, has ended"
+    return end
 
 
 def remove_cgroups(cgroups: Cgroups) -> None:

@@ -57,7 +57,8 @@ class Shim:
         self.journal = Journal("", self.state, request["event"], request["events"], request.get("network"))
         self.health = Health(request["health"], self.reactor, self.execs, self.journal) if request.get("health") else None
         self.restarts = Restarts(request.get("restart", "no"), request.get("stop_signal", 0))
-        self.netns = self.mount_namespace = self.lock = self.pidfd = -1
+        self.netns = self.mount_namespace = -1
+        self.lock = self.pidfd = -1
         self.oom_kills = self.pid = self.forwarder = 0
         self.waiting = self.end_told = self.awaits_engine = self.bridged = False
         self.end: Message = {}
@@ -341,13 +342,9 @@ class Shim:
         if self.failure is None and not self.ready:
             message = f"container {owner} has ended meanwhile" if owner else "it was ended before the program could be executed"
             self.failure = {"operation": "exec", "about": "", "message": message, "exit_code": 125, "refused": True}
-        now = time.time()
         if self.failure is not None:
-            return {"exit_code": self.failure["exit_code"], "error": self.failure, "finished_at": now, "oom_killed": False}
-        end: Message = {"exit_code": enter.exit_code(self.status or 0), "oom_killed": oom_killed, "finished_at": now}
-        if owner and not oom_killed:
-            end["error"] = f"container {owner}, whose pid namespace it shared, has ended"
-        return end
+            return {"exit_code": self.failure["exit_code"], "error": self.failure, "finished_at": time.time(), "oom_killed": False}
+        return cleanup.end_of(enter.exit_code(self.status or 0), owner, self.request["cgroups"], oom_killed=oom_killed)
 
     def _rests(self) -> bool:
         """Where the policy wants another life, wait for it, with the network and the control groups kept; whether it comes."""

@@ -186,6 +186,10 @@ class Records(CacheRows):
     def list_images(self) -> list[ImageRow]:
         return self._all(ImageRow, " ORDER BY reference")
 
+    def list_references(self) -> list[str]:
+        """The canonical references of all images alone, quickly where there are many."""
+        return self._texts("SELECT reference FROM images ORDER BY reference")
+
     def list_names(self, manifest_digest: str) -> list[ImageRow]:
         """The references of one manifest."""
         return self._all(ImageRow, " WHERE manifest_digest = ? ORDER BY reference", manifest_digest)
@@ -264,6 +268,10 @@ class Records(CacheRows):
 
     def find_container_by_name(self, name: str) -> ContainerRow | None:
         return self._one(ContainerRow, " WHERE name = ?", name)
+
+    def list_container_names(self) -> list[str]:
+        """The names alone, quickly where there are many."""
+        return self._texts("SELECT name FROM containers ORDER BY created_at")
 
     def list_containers(self) -> list[ContainerRow]:
         return self._all(ContainerRow, " ORDER BY created_at")

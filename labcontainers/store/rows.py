@@ -36,6 +36,11 @@ class Rows:
             row = connection.execute(self._select[kind] + rest, values).fetchone()
         return None if row is None else kind(*row)
 
+    def _texts(self, statement: str) -> list[str]:
+        """The first column of each row."""
+        with self._database.use() as connection:
+            return [row[0] for row in connection.execute(statement).fetchall()]
+
     def _write(self, statement: str, *values: Any) -> int:
         with self._database.use() as connection:
             return connection.execute(statement, values).rowcount

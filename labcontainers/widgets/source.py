@@ -76,7 +76,7 @@ class ContainerSource:
             "status": state.status,
             "exit_code": state.exit_code,
             "oom_killed": state.oom_killed,
-            "error": state.error,
+            "error": state.error or (self._container.gist() if state.status == "exited" else ""),
             "started_at": state.started_at,
             "finished_at": state.finished_at,
             "warnings": warnings,

@@ -40,6 +40,14 @@ for second in range(1200):
     await asyncio.sleep(0.1)
 print("ended while the cell ran:", clock.status)"""
 BLOCKING_CELL = ASYNC_CELL.replace("import asyncio", "import time").replace("await asyncio.sleep", "time.sleep")
+AWAITED_CELL = """import asyncio
+run = asyncio.create_task(current_engine().containers.run_async("lab/base", ["sleep", "1000"], remove=True))
+await clock.wait_async()
+run.cancel()
+await asyncio.wait([run])
+print("ended while the cell ran:", clock.status, run.cancelled())"""
+FAILING = """from labcontainers.session import current_engine
+current_engine().containers.run("lab/base", ["sh", "-c", "sleep 1; exit 3"], name="failing", detach=True)"""
 GET_CLOCK = """from labcontainers.session import current_engine
 clock = current_engine().containers.get("clock")"""
 
@@ -123,7 +131,15 @@ def test_restart_starts_it_again_and_remove_asks_before_it_removes(lab: Server, 
     assert page.output_of("print([c.name for c in current_engine().containers.list(all=True)])") == "[]"
 
 
-@pytest.mark.parametrize("cell", [ASYNC_CELL, BLOCKING_CELL], ids=["that awaits", "that blocks"])
+def test_card_of_one_that_failed_says_so_and_where_more_is_told(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, FAILING])
+    page.run_all()
+    card = card_of(page)
+    card.wait_state(r"exited \(3\)")
+    expect(card.notes).to_have_text("exit code 3; %container autopsy failing tells more")
+
+
+@pytest.mark.parametrize("cell", [ASYNC_CELL, AWAITED_CELL, BLOCKING_CELL], ids=["that awaits", "that awaits a run", "that blocks"])
 def test_stop_works_while_a_cell_runs(cell: str, lab: Server, open_notebook: Open) -> None:
     page = open_notebook(lab, [LOAD, RUN_CLOCK, f"{GET_CLOCK}\n{cell}"])
     page.run_all()

@@ -54,13 +54,17 @@ class FakeEngine:
         self.held: dict[str, Any] = {}
         self.containers = FakeContainers(self)
         self.images = SimpleNamespace(build=self._build, list=lambda all=False: [], find=lambda name: None)
+        self.paths = SimpleNamespace(root="/the/store")
         self.container_names = ["web-1", "web-2", "db"]
         self.image_names = ["docker.io/lab/base:latest", "docker.io/me/app:1", "docker.io/library/redis:latest"]
         records = SimpleNamespace(
+            list_container_names=lambda: list(self.container_names),
+            list_references=lambda: list(self.image_names),
             list_containers=lambda: [SimpleNamespace(name=name) for name in self.container_names],
             list_volumes=lambda: [SimpleNamespace(name=name) for name in ("data", "db-data")],
             list_images=lambda: [SimpleNamespace(reference=name) for name in self.image_names],
         )
+        self.networks = SimpleNamespace(list=lambda: [SimpleNamespace(name=name) for name in ("bridge", "none", "host", "my-net")])
         self.store = SimpleNamespace(records=records)
 
     def _build(self, path: Any, **options: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from labcontainers import Container, Engine
 from labcontainers.containers.sessions.session import CellResult, Session
-from labcontainers.errors import Conflict, Interrupted, InvalidArgument, StartFailed, TimedOut
+from labcontainers.errors import CellTimedOut, Conflict, Interrupted, InvalidArgument, StartFailed
 from tests.waiting import until
 
 
@@ -134,7 +134,7 @@ def test_an_interrupt_ends_the_cell_alone(
 def test_a_cell_that_takes_too_long_is_stopped_with_what_it_started(web: Container) -> None:
     session = web.session()
     session.run("sleep 2000 &")
-    with pytest.raises(TimedOut, match="the cell in web was stopped after 0"):
+    with pytest.raises(CellTimedOut, match="the cell in web was stopped after 0"):
         session.run("x=kept; sh -c 'trap \"\" INT; while :; do sleep 1; done'; echo after", timeout_s=0.5)
     assert said(session.run("echo $x")) == ("kept\n", "", 0)
     assert sorted(commands(web)) == ["sh", "sleep 2000"]

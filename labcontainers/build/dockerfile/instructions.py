@@ -42,6 +42,16 @@ _FLAGS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 
+def flags_of(keyword: str) -> dict[str, str]:
+    """The flags of an instruction and their kinds: "value", "bool" or "repeat"."""
+    return dict(_FLAGS.get(keyword, {}))
+
+
+def keywords() -> tuple[str, ...]:
+    """All instructions."""
+    return tuple(_READERS)
+
+
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """What all instructions have: the node that they were read from, and their flags by name."""

@@ -100,9 +100,7 @@ class Provenance:
 
     def _repr_html_(self) -> str:
         cell = 'style="text-align:left;padding:1px 12px 1px 0"'
-        rows = "".join(
-            f"<tr><td {cell}>{html.escape(uri)}</td><td {cell}>{html.escape(digest)}</td></tr>" for uri, digest in self._shown()
-        )
+        rows = "".join(f"<tr><td {cell}>{html.escape(uri)}</td><td {cell}>{html.escape(digest)}</td></tr>" for uri, digest in self._shown())
         whole = html.escape(json.dumps(self.to_json(), indent=2))
         head = f"<b>Provenance</b> of a build of {html.escape(self._inputs.file)}, for {html.escape(self._platform)}"
         return f"{head}{TABLE}{rows}</table><details><summary>the whole document</summary><pre>{whole}</pre></details>"

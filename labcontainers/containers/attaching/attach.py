@@ -94,6 +94,10 @@ class Attached(ABC):
     def signal(self, number: int) -> None:
         """Send a signal to the process."""
 
+    def end_by(self, number: int) -> None:
+        """Send a signal by which it is to end for good, whatever its restart policy."""
+        self.signal(number)
+
     @abstractmethod
     def detach(self) -> None:
         """Go, and leave the process running, whoever started it. Idempotent."""
@@ -178,6 +182,9 @@ class Attachment(Attached):
 
     def signal(self, number: int) -> None:
         self._execution.signal(number)
+
+    def end_by(self, number: int) -> None:
+        self._execution.signal(number, stop=True)
 
     def detach(self) -> None:
         if not self._over:

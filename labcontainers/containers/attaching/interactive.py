@@ -15,6 +15,7 @@ from labcontainers.containers.attaching.terminal import Terminal, terminal_of
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.register import Record
 from labcontainers.containers.result import ExecResult, Output
+from labcontainers.containers.time_limit import TimeLimit
 from labcontainers.errors import InvalidArgument
 
 
@@ -42,8 +43,15 @@ class Interactive:
         keep_output: bool = True,
         privileged: bool = False,
         tty: bool = False,
+        timeout_s: float | None = None,
     ) -> ExecResult:
-        """Run one more command in it (see containers.exec.run_exec); with `tty` in a terminal of its own, at which nobody types."""
+        """Run one more command in it (see containers.exec.run_exec), for `timeout_s` seconds at most (0: no limit).
+
+        With `tty` it has a terminal of its own, at which nobody types.
+        """
+        limit = TimeLimit(None if detach else timeout_s)
+        if detach and timeout_s:
+            raise InvalidArgument("--timeout: nobody waits for a detached command", "leave it out")
         if tty:
             if stdin is not None:
                 raise InvalidArgument(
@@ -51,7 +59,7 @@ class Interactive:
                 )
             given = {"environment": environment, "user": user, "working_dir": working_dir, "privileged": privileged}
             return opening.run_exec_in_terminal(
-                self._lifecycle, self._record, command, on_output=on_output, keep_output=keep_output, detach=detach, **given
+                self._lifecycle, self._record, command, on_output=on_output, keep_output=keep_output, detach=detach, limit=limit, **given
             )
         return execs.run_exec(
             self._lifecycle,
@@ -65,6 +73,7 @@ class Interactive:
             detach=detach,
             keep_output=keep_output,
             privileged=privileged,
+            timeout_s=timeout_s,
         )
 
     def exec_open(

@@ -22,6 +22,7 @@ from labcontainers.containers.register import Record
 from labcontainers.containers.result import Collector, ExecResult, Output
 from labcontainers.containers.seat import Seat, numbers_of
 from labcontainers.containers.shim_client import ShimClient
+from labcontainers.containers.time_limit import TimeLimit
 from labcontainers.errors import Conflict, Interrupted, InvalidArgument
 from labcontainers.kernel.interrupts import Interrupts
 
@@ -170,7 +171,15 @@ def _on_pipes(client: ShimClient, request: dict[str, Any], record: Record, stdin
 
 
 def run_exec_in_terminal(
-    lifecycle: Lifecycle, record: Record, command: Any, *, on_output: Output | None, keep_output: bool, detach: bool, **options: Any
+    lifecycle: Lifecycle,
+    record: Record,
+    command: Any,
+    *,
+    on_output: Output | None,
+    keep_output: bool,
+    detach: bool,
+    limit: TimeLimit,
+    **options: Any,
 ) -> ExecResult:
     """`exec` with a terminal of its own and nobody who types: what it writes comes as one stream."""
     collected = Collector(on_output, keep=keep_output)
@@ -181,13 +190,14 @@ def run_exec_in_terminal(
         if detach:
             attached.detach()
         else:
-            code = follow(attached, collected)
-    return ExecResult(record.row.id, record.row.name, words, code, collected.stdout, collected.stderr, time.monotonic() - began)
+            code = follow(attached, collected, limit)
+    took_s = time.monotonic() - began
+    return ExecResult(record.row.id, record.row.name, words, code, collected.stdout, collected.stderr, took_s, timeout_s=limit.spent_s)
 
 
-def follow(attached: Attached, on_output: Output) -> int:
+def follow(attached: Attached, on_output: Output, limit: TimeLimit) -> int:
     """Pass its output on until it ends; the exit code. The first interrupt is passed on, the next one kills; Interrupted is raised then."""
-    with Interrupts(attached.signal) as interrupts:
+    with Interrupts(attached.signal) as interrupts, limit.watching(attached.end_by, give_up=attached.detach):
         for piece in attached:
             on_output(*piece)
     code = 137 if attached.exit_code is None else attached.exit_code

@@ -18,7 +18,7 @@ from labcontainers.containers.result import Collector, ExecResult, Output, signa
 from labcontainers.containers.sessions.dialects import Dialect, table
 from labcontainers.containers.sessions.peer import Peer
 from labcontainers.containers.sessions.wire import Item, Wire
-from labcontainers.errors import Conflict, Failed, Interrupted, InvalidArgument, LabError, StartFailed, TimedOut, Unsupported
+from labcontainers.errors import CellTimedOut, Conflict, Failed, Interrupted, InvalidArgument, LabError, StartFailed, Unsupported
 from labcontainers.kernel.interrupts import LOOK_AGAIN_S, Interrupts
 from labcontainers.kernel.process_sessions import now_ticks
 
@@ -153,7 +153,7 @@ class Session:
 
         What programs in the background wrote since the last cell comes first. An exit code other than 0 is no exception: see
         CellResult.check(). An interrupt reaches the cell, and Interrupted is raised at its end; with `timeout_s` seconds the cell is
-        interrupted, and TimedOut raised. What ignores the interrupt is killed, and the session goes on if it can. Raises
+        interrupted, and CellTimedOut raised. What ignores the interrupt is killed, and the session goes on if it can. Raises
         InvalidArgument, and Conflict when the session has ended.
         """
         if timeout_s is not None and not timeout_s > 0:
@@ -169,7 +169,7 @@ class Session:
         code = request.code if request.code is not None else 137
         if request.timed_out:
             lives = "its session and the variables are still there" if self.alive else "its session did not survive that"
-            raise TimedOut(f"the cell in {self.name} was stopped after {timeout_s:g} s", f"{lives}; give it a longer timeout")
+            raise CellTimedOut(f"the cell in {self.name} was stopped after {timeout_s:g} s", f"{lives}; give it a longer timeout")
         if request.interrupts:
             raise Interrupted(f"the cell in {self.name}", code)
         seconds = time.monotonic() - began

@@ -15,7 +15,7 @@ import pytest
 
 from labcontainers.containers.sessions.dialects import dialect_of
 from labcontainers.containers.sessions.session import CellResult, Session
-from labcontainers.errors import Conflict, Interrupted, InvalidArgument, StartFailed, TimedOut, Unsupported
+from labcontainers.errors import CellTimedOut, Conflict, Interrupted, InvalidArgument, StartFailed, Unsupported
 from tests.fakes.session_peer import HostPeer
 from tests.waiting import until
 
@@ -234,7 +234,7 @@ def test_a_program_that_ignores_interrupts_is_killed_and_the_session_lives(shell
 
 
 def test_a_cell_that_takes_too_long_is_stopped(shell: Session) -> None:
-    with pytest.raises(TimedOut, match=r"stopped after 0\.3 s"):
+    with pytest.raises(CellTimedOut, match=r"stopped after 0\.3 s"):
         shell.run("x=kept; sleep 100; echo after", timeout_s=0.3)
     assert said(shell.run("echo $x")) == ("kept\n", "", 0)
 

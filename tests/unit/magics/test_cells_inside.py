@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labcontainers.containers.sessions.session import CellResult
-from labcontainers.errors import ContainerExit, Interrupted, InvalidArgument, NotFound, TimedOut, Unsupported
+from labcontainers.errors import CellTimedOut, ContainerExit, Interrupted, InvalidArgument, NotFound, Unsupported
 from tests.fakes.engine import FakeEngine
 from tests.fakes.session_peer import HostContainer
 from tests.unit.magics.conftest import Notebook
@@ -88,7 +88,7 @@ def test_variables_go_in_and_come_out(notebook: Notebook, web: HostContainer) ->
         ("%%in --pull a-b web\ntrue\n", InvalidArgument, "not the name of a variable in sh: 'a-b'"),
         ("%%in --lang ruby web\ntrue\n", InvalidArgument, "no sessions in this language: 'ruby'"),
         ("%%in --timeout soon web\ntrue\n", InvalidArgument, "not a number of seconds: 'soon'"),
-        ("%%in --timeout 0 web\ntrue\n", InvalidArgument, "give it more than 0 seconds"),
+        ("%%in --timeout -1 web\ntrue\n", InvalidArgument, "give it more than 0 seconds"),
         ("%%in --out a-b web\ntrue\n", InvalidArgument, "--out needs the name of a variable"),
         ("%%in web --lang python\ntrue\n", InvalidArgument, "flags stand before the name"),
         ("%%in --nosuch web\ntrue\n", InvalidArgument, "unknown flag: --nosuch"),
@@ -176,7 +176,7 @@ def test_an_interrupt_stops_the_cell_and_the_variables_stay(notebook: Notebook, 
 
 def test_a_cell_that_takes_too_long_is_stopped(notebook: Notebook, web: HostContainer) -> None:
     shown = notebook.run("%%in --timeout 0.3 web\nx=kept; sleep 1000\n")
-    assert isinstance(notebook.error, TimedOut)
+    assert isinstance(notebook.error, CellTimedOut)
     assert "the cell in web was stopped after 0.3 s" in shown.stdout
     assert "the variables are still there" in shown.stdout
     assert notebook.run("%%in web\necho $x\n").stdout == "kept\n"

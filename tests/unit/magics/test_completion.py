@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter
 
 from labcontainers import session
+from labcontainers.build.drafts import DRAFTS
 from labcontainers.commands.table import COMMANDS
+from labcontainers.magics.completion import candidates
+from labcontainers.magics.names import KINDS
+from labcontainers.store.records import ContainerRow, Records
 from tests.fakes.engine import FakeEngine
 from tests.unit.magics.conftest import Notebook
 
@@ -31,7 +36,28 @@ OFFERED = [
     ("%container run -d --rm ", IMAGES),
     ("%container run me/a", {"me/app:1"}),
     ("%container run me/app:", {"me/app:1"}),
-    ("%container run --network ", {"bridge", "none", "host"}),
+    ("%container run --network ", {"bridge", "none", "host", "my-net", "container:"}),
+    ("%container run --network=my", {"--network=my-net"}),
+    ("%container run --network container:w", {"container:web-1", "container:web-2"}),
+    ("%container run --restart ", {"no", "always", "unless-stopped", "on-failure"}),
+    ("%container run --restart=u", {"--restart=unless-stopped"}),
+    ("%container run --pull ", {"missing", "always", "never"}),
+    ("%container run --log-driver ", {"local", "json-file", "none"}),
+    ("%container build --progress ", {"auto", "plain", "tty", "rawjson", "quiet"}),
+    ("%container pull --platform linux/am", {"linux/amd64"}),
+    ("%container pull --platform linux/arm", {"linux/arm64", "linux/arm/v7"}),
+    ("%container kill -s HU", {"HUP"}),
+    ("%container kill --signal=SIGHU", {"--signal=SIGHUP"}),
+    ("%container stop -s QU", {"QUIT"}),
+    ("%container wait --condition n", {"not-running", "next-exit"}),
+    ("%container run --mount ", {"type="}),
+    ("%container run --mount type=", {"type=bind", "type=volume", "type=tmpfs", "type=image"}),
+    ("%container run --mount type=tm", {"type=tmpfs"}),
+    ("%container run --mount type=volume,source=d", {"type=volume,source=data", "type=volume,source=db-data"}),
+    ("%container run --mount type=tmpfs,ta", {"type=tmpfs,target="}),
+    ("%container run -v db", {"db-data"}),
+    ("%container run \\\n  --rm \\\n  lab/b", {"lab/base"}),
+    ("%container ru", {"run"}),
     ("%container run --network=n", {"--network=none"}),
     ("%container run -d --network none lab/b", {"lab/base"}),
     ("%container exec ", CONTAINERS),
@@ -39,7 +65,7 @@ OFFERED = [
     ("%container stop db we", {"web-1", "web-2"}),
     ("%container logs -f we", {"web-1", "web-2"}),
     ("%container logs --ta", {"--tail"}),
-    ("%container inspect ", CONTAINERS | IMAGES | {"data", "db-data", "bridge", "none", "host"}),
+    ("%container inspect ", CONTAINERS | IMAGES | {"data", "db-data", "bridge", "none", "host", "my-net"}),
     ("%container container ls --a", {"--all"}),
     ("%container rmi red", {"redis"}),
     ("%%in ", CONTAINERS),
@@ -53,6 +79,24 @@ OFFERED = [
     ("%%dockerfile -t x\nFROM lab/p", {"lab/python"}),
     ("%%dockerfile -t x\nFROM lab/base\nWO", {"WORKDIR"}),
     ("%%dockerfile -t x\nen", {"ENV", "ENTRYPOINT"}),
+    ("%%dockerfile -t x\nMA", {"MAINTAINER"}),
+    ("%%dockerfile -t x\nONBUILD WO", {"WORKDIR"}),
+    ("%%dockerfile -t x\nFROM lab/base ", {"AS"}),
+    ("%%dockerfile -t x\nFROM --pl", {"--platform="}),
+    ("%%dockerfile -t x\nFROM lab/base AS tools\nFROM to", {"tools"}),
+    ("%%dockerfile -t x\nFROM lab/base AS tools\nFROM lab/base\nCOPY --from=", {"--from=tools"} | {f"--from={name}" for name in IMAGES}),
+    ("%%dockerfile -t x --build-context other=.\nFROM lab/base\nCOPY --from=o", {"--from=other"}),
+    ("%%dockerfile -t x\nFROM lab/base\nCOPY --ch", {"--chown=", "--chmod="}),
+    ("%%dockerfile -t x\nFROM lab/base\nCOPY --link --fr", {"--from="}),
+    ("%%dockerfile -t x\nFROM lab/base\nADD --che", {"--checksum="}),
+    ("%%dockerfile -t x\nFROM lab/base\nRUN --", {"--mount=", "--network=", "--security=", "--device="}),
+    ("%%dockerfile -t x\nFROM lab/base\nRUN --network=n", {"--network=none"}),
+    ("%%dockerfile -t x\nFROM lab/base\nRUN --mount=type=s", {"--mount=type=secret", "--mount=type=ssh"}),
+    ("%%dockerfile -t x\nFROM lab/base\nRUN --mount=type=cache,sh", {"--mount=type=cache,sharing="}),
+    ("%%dockerfile -t x\nFROM lab/base AS it\nRUN --mount=type=bind,from=i", {"--mount=type=bind,from=it"}),
+    ("%%dockerfile -t x\nFROM lab/base\nRUN --mount=type=tmpfs,target=/x \\\n  --netw", {"--network="}),
+    ("%%dockerfile -t x\nHEALTHCHECK --interval=1s C", {"CMD"}),
+    ("%%dockerfile -t x\nSTOPSIGNAL SIGU", {"SIGURG", "SIGUSR1", "SIGUSR2"}),
 ]
 NOT_OURS = [
     "%container run lab/base ",
@@ -96,6 +140,52 @@ def test_files_are_offered_where_a_path_is_wanted(notebook: Notebook, tmp_path: 
     (tmp_path / "day.txt").touch()
     found = completions(notebook.shell, f"%container run -v {tmp_path}/da")
     assert found == {f"{tmp_path}/data/", f"{tmp_path}/day.txt"}
+
+
+@pytest.mark.parametrize("line", ["COPY ", "ADD --link ", "COPY a.txt ", "COPY --chown=1 \\\n  "])
+def test_files_of_the_build_context_are_offered(notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    context = tmp_path / "context"
+    (context / "src" / "deep").mkdir(parents=True)
+    for name in ("a.txt", "ignored.log", ".hidden", "src/main.py"):
+        (context / name).touch()
+    (context / ".dockerignore").write_text("*.log\n")
+    monkeypatch.chdir(tmp_path)
+    above = "%%dockerfile -t x --context context\nFROM lab/base\n"
+    assert completions(notebook.shell, f"{above}{line}") == {"a.txt", "src/"}
+    assert completions(notebook.shell, f"{above}{line}src/") == {"src/deep/", "src/main.py"}
+    assert completions(notebook.shell, f"{above}{line}.") >= {".hidden", ".dockerignore"}
+
+
+def test_stages_of_former_cells_are_offered(notebook: Notebook) -> None:
+    DRAFTS.keep(DRAFTS.find("mine").with_part("", "FROM lab/base AS first\n"))
+    assert completions(notebook.shell, "%%dockerfile --append mine\nCOPY --from=f") == {"--from=first"}
+    assert "--from=first" not in completions(notebook.shell, "%%dockerfile -t x\nCOPY --from=f")
+
+
+def test_every_kind_that_a_flag_or_argument_names_is_known() -> None:
+    kinds = {kind for command in COMMANDS.values() for one in (*command.flags, *command.arguments) for kind in one.completes.split()}
+    assert kinds <= set(KINDS)
+
+
+def test_a_thousand_images_and_containers_are_read_by_their_names_alone(tmp_path: Path) -> None:
+    """From a real database: no document is read, and no container's folder looked at."""
+    records = Records(tmp_path / "records.sqlite")
+    for number in range(1000):
+        records.put_container(ContainerRow(f"{number:064x}", f"c-{number}", "lab/base", "sha256:0", "{}", float(number)))
+        records.put_image(f"docker.io/me/app-{number}:latest", f"sha256:{number:064x}", f"sha256:{number:064x}", 0.0)
+    engine = FakeEngine()
+    engine.store = SimpleNamespace(
+        records=SimpleNamespace(list_container_names=records.list_container_names, list_references=records.list_references)
+    )
+    session.use_engine(engine)
+    try:
+        context = SimpleNamespace(full_text="%container exec c-99", cursor_line=0, cursor_position=20)
+        assert len(candidates(context)[1]) == 11
+        context = SimpleNamespace(full_text="%container run me/app-99", cursor_line=0, cursor_position=24)
+        assert candidates(context) == ("me/app-99", sorted(["me/app-99", *(f"me/app-99{digit}" for digit in range(10))]))
+    finally:
+        session.close()
+        records.close()
 
 
 def test_completing_starts_no_engine(notebook: Notebook, engine: FakeEngine) -> None:

@@ -24,6 +24,7 @@ def traces(shell: Any) -> dict[str, object]:
         "magics": {kind: dict(magics) for kind, magics in shell.magics_manager.magics.items()},
         "registry": dict(shell.magics_manager.registry),
         "configurables": list(shell.configurables),
+        "transformers": list(shell.input_transformers_cleanup),
         "matchers": list(shell.Completer.custom_matchers),
         "display": dict(formatters.ipython_display_formatter.deferred_printers),
         "display by type": dict(formatters.ipython_display_formatter.type_printers),

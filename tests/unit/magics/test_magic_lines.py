@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labcontainers.commands.table import COMMANDS
 from labcontainers.containers.result import RunResult
-from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, InvalidArgument, NotFound, Unsupported
+from labcontainers.errors import ContainerExit, DockerfileError, Interrupted, InvalidArgument, NotFound, TimedOut, Unsupported
 from tests.fakes.engine import FakeEngine, run_result
 from tests.unit.magics.conftest import Notebook
 
@@ -99,6 +100,76 @@ def test_a_non_zero_exit_stops_the_notebook_unless_the_result_is_wanted(notebook
     assert "--no-raise" in shown
     notebook.run("result = %container run --no-raise lab/base false")
     assert notebook.names["result"].exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "asked", ["%container run?", "%container run ?", "%container help run", "%container run --help", "%%container run?"]
+)
+def test_a_command_is_asked_for_its_flags_and_examples(notebook: Notebook, asked: str) -> None:
+    shown = notebook.run(asked).stdout
+    assert "Usage:  %container run [OPTIONS] IMAGE" in shown
+    assert "--memory" in shown
+    assert "%container run --rm lab/base echo hello" in shown
+
+
+def test_what_else_ends_with_a_question_mark_is_ipythons(notebook: Notebook) -> None:
+    assert "Containers, in Docker's words" in notebook.run("%container?").stdout
+    for cell in ("len?", "%container nosuch?", "x = 'run?'"):
+        assert "Usage:" not in notebook.run(cell).stdout
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("%container sotp web", "did you mean stop?"),
+        ("%container image lss", "did you mean image ls?"),
+        ("%container container exce web", "did you mean container exec?"),
+        ("%container volume creat x", "did you mean volume create?"),
+        ("%container volume xyz", "volume is followed by one of create, "),
+        ("%container imagge ls", "did you mean image?"),
+        ("%container run --memroy 1g lab/base", "did you mean --memory?"),
+        ("%container exec --usr=me web", "did you mean --user?"),
+        ("%container logs --folow web", "did you mean --follow?"),
+    ],
+)
+def test_what_is_mistyped_is_told_with_what_is_nearest(notebook: Notebook, cell: str, words: str) -> None:
+    assert words in notebook.run(cell).stdout
+    assert isinstance(notebook.error, InvalidArgument)
+
+
+def test_the_error_of_a_plain_failure_is_short_and_that_of_others_tells_why(notebook: Notebook, engine: FakeEngine) -> None:
+    def shown(code: int, **more: Any) -> list[str]:
+        engine.answer = run_result(code, **more)
+        return notebook.run("%container run lab/base x").stdout.strip().splitlines()
+
+    plain = shown(1)
+    assert len(plain) == 2
+    assert "%container autopsy witty_lovelace tells more" in plain[1]
+    missing = shown(127)
+    assert len(missing) == 4
+    assert "no such program" in missing[1]
+    assert missing[2].strip() == "try: %container image explore lab/base"
+    assert "its memory limit was reached" in shown(137, oom_killed=True, memory_limit_bytes=1 << 26)[1]
+    assert "sys.last_value.autopsy tells more" in shown(3, removed=True)[-1]
+    assert "exit code 3" in notebook.run("import sys; sys.last_value.autopsy").stdout
+
+
+def test_a_time_that_is_over_is_told_with_the_way_on(notebook: Notebook, engine: FakeEngine) -> None:
+    engine.answer = run_result(143, b"the last words\n", timeout_s=2.0)
+    shown = notebook.run("%container run --timeout 2 lab/base sleep 100").stdout
+    assert isinstance(notebook.error, TimedOut)
+    assert notebook.error.exit_code == 124
+    assert "was stopped after 2 s, as --timeout says (its exit code: 143)" in shown
+    assert "--timeout 0 for no limit" in shown
+    notebook.run("result = %container run --timeout 2 --no-raise lab/base sleep 100")
+    assert notebook.names["result"].timed_out
+
+
+def test_output_that_is_kept_back_is_in_the_result_alone(notebook: Notebook, engine: FakeEngine) -> None:
+    engine.writes = [(1, b"a lot\n")]
+    shown = notebook.run("result = %container run --no-output lab/base true")
+    assert (shown.stdout, shown.stderr) == ("", "")
+    assert "a lot" in notebook.run("%container run lab/base true").stdout
 
 
 @pytest.mark.parametrize(
