@@ -17,13 +17,6 @@ open_to_all=/tmp
 [ -k /tmp ] && [ -n "$(find /tmp -maxdepth 0 -perm -0001)" ] || open_to_all=/var/tmp
 work=$(mktemp -d "$open_to_all/lab-XXXXXX")
 chmod 0711 "$work"
-# where the files of two of the runs are: in memory if that is large enough, as some machines wait long for each sync of a disk
-memory=$work
-if [ "$(stat --file-system --format %T /dev/shm 2>/dev/null)" = tmpfs ] && ! findmnt --noheadings --output OPTIONS /dev/shm | grep -qw noexec &&
-    [ "$(df --output=avail --block-size=1G /dev/shm | tail -n 1)" -ge 8 ]; then
-    memory=$(mktemp -d /dev/shm/lab-XXXXXX)
-    chmod 0711 "$memory"
-fi
 trap leave EXIT
 failures=0
 
@@ -33,7 +26,7 @@ leave() { # nothing of these runs stays, nor the user that was made for them
         kill -- "-$group" 2>/dev/null
     done
     [ ! -e "$work/made-labtest" ] || userdel --remove labtest 2>/dev/null
-    rm -rf "$work" "$memory"
+    rm -rf "$work"
 }
 
 run() { # label, who, arguments of pytest…
@@ -120,41 +113,50 @@ as_apart() { # beside `as_me`, so without its cache
 }
 
 as_ids() {
-    as_user ids "$work" "$uid" "$gid" --init-groups "$@"
+    as_user ids "$uid" "$gid" --init-groups "$@"
 }
 
 as_one() {
-    as_user one "$memory" 54321 54321 --clear-groups "$@"
+    in_memory=1 as_user one 54321 54321 --clear-groups "$@"
 }
 
 as_web() {
-    as_user web "$memory" 54322 54322 --clear-groups "$@"
+    in_memory=1 as_user web 54322 54322 --clear-groups "$@"
 }
 
-as_user() { # who, folder for its files, uid, gid, groups option, arguments of pytest…
-    local home=$2/$1 failed=$work/failed-$1 uid=$3 gid=$4 groups=$5
-    shift 5
+as_user() { # who, uid, gid, groups option, arguments of pytest…; with in_memory its files are there if they fit, since disks are slow to sync
+    local home=$work/$1 failed=$work/failed-$1 uid=$2 gid=$3 groups=$4
+    shift 4
     local identity=(--reuid "$uid" --regid "$gid" "$groups")
     install -d -m 0700 -o "$uid" -g "$gid" "$home" "$home/t"
     install -m 0600 -o "$uid" -g "$gid" /dev/null "$failed"
     local settings=(HOME="$home" TMPDIR="$home/t" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
         LABCONTAINERS_TESTS_FAILED="$failed" PYTHONDONTWRITEBYTECODE=1 ${CI:+CI="$CI"} LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT=1)
-    if reaches "${identity[@]}"; then
-        setpriv "${identity[@]}" env -i "${settings[@]}" PYTHONPATH="$checkout" \
-            .venv/bin/python -m pytest -p no:cacheprovider "$@"
-    elif unshare --mount true 2>/dev/null; then
-        # a view of the checkout that ends with this process
-        mkdir -p "$work/view"
-        unshare --mount --propagation private sh -c "mount --bind '$checkout' '$work/view' && cd '$work/view' && exec \"\$@\"" sh \
-            setpriv "${identity[@]}" env -i "${settings[@]}" PYTHONPATH="$work/view" \
-            "$work/view/.venv/bin/python" -m pytest -p no:cacheprovider "$@"
-    else
+    # what is mounted for this run alone, and ends with it
+    local place=$checkout mounts=(:)
+    if unshare --mount true 2>/dev/null; then
+        if [ -n "${in_memory:-}" ] && [ "$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo)" -ge 12 ]; then
+            mounts=("mount -t tmpfs -o size=6g,mode=0700,uid=$uid,gid=$gid tmpfs '$home' && install -d -m 0700 -o $uid -g $gid '$home/t'")
+        fi
+        if ! reaches "${identity[@]}"; then
+            place=$work/view
+            mkdir -p "$place"
+            mounts+=("mount --bind '$checkout' '$place'")
+        fi
+    elif ! reaches "${identity[@]}"; then
+        place=$work/copy
         (
             flock 9
-            [ -d "$work/copy" ] || tar --exclude=./js/node_modules --exclude=./.git -cf - . | (mkdir -p "$work/copy" && tar -xf - -C "$work/copy")
+            [ -d "$place" ] || tar --exclude=./js/node_modules --exclude=./.git -cf - . | (mkdir -p "$place" && tar -xf - -C "$place")
         ) 9>"$work/copying"
-        (cd "$work/copy" && setpriv "${identity[@]}" env -i "${settings[@]}" PYTHONPATH="$work/copy" \
-            .venv/bin/python -m pytest -p no:cacheprovider "$@")
+    fi
+    local run=(setpriv "${identity[@]}" env -i "${settings[@]}" PYTHONPATH="$place" "$place/.venv/bin/python" -m pytest -p no:cacheprovider "$@")
+    if [ "${#mounts[@]}" = 1 ] && [ "${mounts[0]}" = : ]; then
+        (cd "$place" && "${run[@]}")
+    else
+        local all
+        printf -v all '%s && ' "${mounts[@]}"
+        unshare --mount --propagation private sh -c "$all cd '$place' && exec \"\$@\"" sh "${run[@]}"
     fi
 }
 
