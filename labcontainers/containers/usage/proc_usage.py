@@ -6,6 +6,7 @@ It must not know containers; it needs no privilege but to see the processes.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -34,18 +35,25 @@ def process_usage(init: int, proc: str = "/proc") -> ProcessUsage:
     """
     stats = _stats(proc)
     ticks = private = shared = threads = 0
-    read: int | None = None
-    written: int | None = None
-    for pid in _members(init, stats, proc):
+    pids = _members(init, stats, proc)
+    for pid in pids:
         fields = stats[pid]
         ticks += sum(int(fields[index]) for index in (_USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM))
         threads += int(fields[_THREADS]) if fields[_STATE] != b"Z" else 0
         own, common = _memory(pid, proc)
         private, shared = private + own, max(shared, common)
+    return ProcessUsage(ticks * 10**9 // _TICKS, private + shared, threads, *block_usage(pids, proc))
+
+
+def block_usage(pids: Iterable[int], proc: str = "/proc") -> tuple[int | None, int | None]:
+    """(read, written) bytes of storage, summed over processes; both None where /proc/PID/io may be read of none of them."""
+    read: int | None = None
+    written: int | None = None
+    for pid in pids:
         block = _block(pid, proc)
         if block is not None:
             read, written = (read or 0) + block[0], (written or 0) + block[1]
-    return ProcessUsage(ticks * 10**9 // _TICKS, private + shared, threads, read, written)
+    return read, written
 
 
 def _read(path: str) -> bytes:

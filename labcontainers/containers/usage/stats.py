@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-from labcontainers.containers.usage.proc_usage import ProcessUsage, network_bytes, process_usage, start_time_ns
+from labcontainers.containers.usage.proc_usage import ProcessUsage, block_usage, network_bytes, process_usage, start_time_ns
 from labcontainers.kernel.cgroups import Cgroup, CgroupUsage
 from labcontainers.markup import TABLE
 from labcontainers.units import format_bytes, format_memory
@@ -80,8 +80,11 @@ def sample(cgroup: Cgroup, pid: int, previous: StatsSample | None = None, *, net
     """
     now = time.time_ns()
     usage = cgroup.read()
-    known = (usage.cpu_ns, usage.memory_bytes, usage.pids, usage.block_read_bytes)
+    known = (usage.cpu_ns, usage.memory_bytes, usage.pids)
     other: ProcessUsage | CgroupUsage = process_usage(pid, proc) if None in known else usage
+    block = other.block_read_bytes, other.block_write_bytes
+    if other is usage and usage.block_read_bytes is None:
+        block = block_usage(cgroup.processes(), proc)
     cpu_ns = _first(usage.cpu_ns, other.cpu_ns) or 0
     received, sent = network_bytes(pid, proc) if network else (0, 0)
     return StatsSample(
@@ -91,8 +94,8 @@ def sample(cgroup: Cgroup, pid: int, previous: StatsSample | None = None, *, net
         memory_bytes=_first(usage.memory_bytes, other.memory_bytes) or 0,
         memory_limit_bytes=_least(usage.memory_limit_bytes, machine_memory_bytes(proc)),
         pids=_first(usage.pids, other.pids),
-        block_read_bytes=_first(usage.block_read_bytes, other.block_read_bytes),
-        block_write_bytes=_first(usage.block_write_bytes, other.block_write_bytes),
+        block_read_bytes=_first(usage.block_read_bytes, block[0]),
+        block_write_bytes=_first(usage.block_write_bytes, block[1]),
         network_rx_bytes=received,
         network_tx_bytes=sent,
     )

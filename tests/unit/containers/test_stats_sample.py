@@ -92,6 +92,16 @@ def test_a_complete_control_group_is_all_that_is_asked(tmp_path: Path, proc: Pro
     assert (taken.network_rx_bytes, taken.network_tx_bytes) == (1005, 207)
 
 
+def test_storage_that_a_control_group_does_not_count_is_summed_over_the_processes_in_it_alone(tmp_path: Path, proc: Proc) -> None:
+    proc.add(500, 1, ticks=40, block=(100, 200))
+    proc.add(501, 500, block=(1, 2))
+    group = complete_group(tmp_path)
+    (tmp_path / "group/io.stat").unlink()
+    (tmp_path / "group/cgroup.procs").write_text("500\n")
+    taken = sample(group, 500, proc=str(proc.root))
+    assert (taken.block_read_bytes, taken.block_write_bytes, taken.cpu_ns) == (100, 200, 4_000_000)
+
+
 def test_what_a_control_group_does_not_tell_comes_from_proc(tmp_path: Path, proc: Proc) -> None:
     proc.add(500, 1, ticks=40, threads=3, resident=10, shared=4, block=(100, 200))
     taken = sample(group_of(tmp_path / "group", cpu__stat="usage_usec 7\n"), 500, proc=str(proc.root))
