@@ -117,18 +117,19 @@ _OF_EACH_RUN = (
     "--add-host",
 )  # fmt: skip
 _KEYS: dict[str, Values] = {"--detach-keys": (("ctrl-x,foo", "foo"),)}
+_TIME: dict[str, Values] = {"--timeout": ("lots", "-1")}
 _FORMAT: Values = ("{{", ("{{.Nope}}", "Nope"))
 _STOP: dict[str, Values] = {"--timeout": ("lots", "1 minute"), "--signal": ("SIGNOPE", "0")}
 
 # What follows the flags, and the wrong values of each; `web` is a container, `data` a volume, `IMAGE` a folder with a Dockerfile.
 WRONG: dict[str, tuple[tuple[str, ...], dict[str, Values]]] = {
-    "run": (("lab/base", "true"), {**_CREATE, **_KEYS}),
+    "run": (("lab/base", "true"), {**_CREATE, **_KEYS, **_TIME}),
     "create": (("lab/base", "true"), _CREATE),
     "exec": (
         ("web", "true"),
-        {**_KEYS, "--env": ("=x",), "--env-file": ("nosuch",), "--user": ("a b", "-1"), "--workdir": ("relative",)},
+        {**_KEYS, **_TIME, "--env": ("=x",), "--env-file": ("nosuch",), "--user": ("a b", "-1"), "--workdir": ("relative",)},
     ),
-    "start": (("-a", "web"), _KEYS),
+    "start": (("-a", "web"), {**_KEYS, **_TIME}),
     "attach": (("web",), _KEYS),
     "update": (("web",), {**LIMITS, "--restart": ("sometimes", ("always:3", "always"))}),
     "stop": (("web", "other"), _STOP),

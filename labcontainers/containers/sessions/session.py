@@ -101,7 +101,6 @@ class Session:
 
     def _greet(self, environment: Mapping[str, str]) -> None:
         heard = Collector()
-        self._wire.listen()
         self._wire.send(self._dialect.greeting(environment))
         end = time.monotonic() + _START_S
         while (left := end - time.monotonic()) > 0:

@@ -36,7 +36,8 @@ _LAST_S = 1.0
 class Wire:
     """Between a session and its process. `exit_code` is None while that lives; `lost_bytes` is what nobody heard of.
 
-    `expects_much` says that answers may be long just now; a process that talks without end at other times is ended.
+    Who makes it listens, until he leaves. `expects_much` says that answers may be long just now; a process that talks without end at other
+    times is ended.
     """
 
     def __init__(self, peer: Peer, name: str) -> None:
@@ -48,7 +49,8 @@ class Wire:
         self._frame_bytes = 0
         self.expects_much = False
         self._changed = threading.Condition()
-        self._listened = False
+        # the process may greet before anybody could say that he listens
+        self._listened = True
         self._ahead_bytes = 0
         self._kept: deque[Item] = deque()
         self._kept_bytes = 0

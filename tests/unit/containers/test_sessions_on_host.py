@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from labcontainers.containers.sessions import wire
 from labcontainers.containers.sessions.dialects import dialect_of
 from labcontainers.containers.sessions.session import CellResult, Session
 from labcontainers.errors import CellTimedOut, Conflict, Interrupted, InvalidArgument, StartFailed, Unsupported
@@ -92,6 +95,21 @@ def runs(pid: int) -> bool:
 
 def said(result: CellResult) -> tuple[str, str, int]:
     return result.stdout, result.stderr, result.exit_code
+
+
+def test_a_process_that_greets_before_it_is_listened_to_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dialect = dialect_of("python")
+    peer = HostPeer((sys.executable, *dialect.commands[0][1:]), ENVIRONMENT, str(tmp_path))
+    assert select.select([peer.control], [], [], 60)[0]
+
+    def begin(thread: threading.Thread) -> None:
+        thread.start()
+        time.sleep(0.2)
+
+    monkeypatch.setattr(wire, "begin_thread", begin)
+    session = Session("c" * 64, "web", dialect, peer, ENVIRONMENT, lambda: None)
+    assert session.run("1 + 1").stdout == "2\n"
+    session.close()
 
 
 # --- shells
