@@ -86,10 +86,18 @@ def words(path: str) -> frozenset[str]:
     return frozenset((read(path) or "").split())
 
 
+def _folders(directory: str) -> list[str]:
+    """A group and the groups in it; a folder with two links has no other in it (inode(7))."""
+    with contextlib.suppress(OSError):
+        if os.stat(directory).st_nlink == 2:
+            return [directory]
+    return [folder for folder, _, _ in os.walk(directory)]
+
+
 def pids(directory: str) -> tuple[int, ...]:
     """The processes of a group and of the groups in it, as this process sees them."""
     found: dict[int, None] = {}
-    for folder, _, _ in os.walk(directory):
+    for folder in _folders(directory):
         found.update(dict.fromkeys(int(word) for word in (read(f"{folder}/cgroup.procs") or "").split()))
     found.pop(0, None)
     return tuple(found)
