@@ -150,16 +150,14 @@ class Autopsy:
 
     def _repr_html_(self) -> str:
         colour = "#c62828" if self.died else "#2e7d32"
-        key_cell, cell = (
-            'style="text-align:left;vertical-align:top;opacity:.7;white-space:nowrap;padding:1px 12px 1px 0"',
-            'style="text-align:left"',
-        )
+        place = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
+        key_cell, cell = f'style="{place};opacity:.7;white-space:nowrap"', f'style="{place};white-space:pre-wrap"'
         rows = "".join(f"<tr><td {key_cell}>{key}</td><td {cell}>{html.escape(value)}</td></tr>" for key, value in self.rows())
         parts = [("last output", self.lines), ("try", self.next_steps)]
         for title, texts in parts:
             body = "<br>".join(html.escape(text) for text in texts)
             if texts:
-                rows += f'<tr><td {key_cell}>{title}</td><td style="text-align:left;white-space:pre-wrap">{body}</td></tr>'
+                rows += f"<tr><td {key_cell}>{title}</td><td {cell}>{body}</td></tr>"
         head = f'<span style="color:{colour}">●</span> <b>{html.escape(self.verdict)}</b>'
         table = f'<table style="margin:2px 0 0 0;color:inherit">{rows}</table>'
         return f'<div {NO_FORMULAS} style="font-family:monospace;font-size:90%">{head}{table}</div>'

@@ -101,14 +101,18 @@ class Comparison(Sequence[Row]):
         return "\n".join([*lines, self._summary()])
 
     def _repr_html_(self) -> str:
-        cell = 'style="text-align:left;vertical-align:top;padding:1px 14px 1px 0;white-space:pre-wrap;overflow-wrap:anywhere"'
-        heads = "".join(f"<th {cell}>{html.escape(name)}</th>" for name in ("", "", *self.names, ""))
+        place = "text-align:left;vertical-align:top;padding:1px 14px 1px 0;white-space:pre-wrap;overflow-wrap:anywhere"
+        cell, name, value = (f'style="{place};min-width:{width}em"' for width in (0, 11, 7))
+        heads = "".join(f"<th {cell}>{html.escape(title)}</th>" for title in ("", "", *self.names, ""))
         body = ""
         for topic, rows in self._by_topic():
             body += f'<tr><th colspan="5" style="text-align:left;padding:6px 0 1px;opacity:.7">{html.escape(topic)}</th></tr>'
             for row in rows:
-                body += f"<tr{_TONES[row.same]}><td {cell}>{_MARKS[row.same]}</td>"
-                body += "".join(f"<td {cell}>{html.escape(text)}</td>" for text in (row.name, *row.values, row.note)) + "</tr>"
+                body += f"<tr{_TONES[row.same]}><td {cell}>{_MARKS[row.same]}</td><td {name}>{html.escape(row.name)}</td>"
+                body += (
+                    "".join(f"<td {value}>{html.escape(text)}</td>" for text in row.values)
+                    + f"<td {cell}>{html.escape(row.note)}</td></tr>"
+                )
         return (
             f'<div style="max-height:34em;overflow:auto">{TABLE}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
             f"<div style='opacity:.8'>{html.escape(self._summary())}</div>"
