@@ -6,6 +6,7 @@ It must not know commands.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sized
 from typing import Any
 
 from labcontainers.containers.exit_codes import explained
@@ -25,65 +26,37 @@ def shows_widgets() -> bool:
     return widgets.available() and settings().wants_widgets(get_ipython())
 
 
-def display_container(container: Any) -> None:
-    """Show a Container: its live card, under a display id by which its last state replaces the first, or text and HTML alone."""
-    if shows_widgets():
-        from labcontainers.widgets import show_container
-
-        show_container(container)._ipython_display_()
-        return
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": repr(container), "text/html": container._repr_html_()})
+# What has a widget, by module and class: the function of `widgets` that opens it.
+SHOWN = {
+    ("labcontainers.containers.container", "Container"): "show_container",
+    ("labcontainers.containers.explain.explanation", "Explanation"): "show_explanation",
+    ("labcontainers.containers.stepping", "Stepper"): "show_stepper",
+    ("labcontainers.images.exploration", "Exploration"): "show_exploration",
+    ("labcontainers.containers.attaching.terminal", "Terminal"): "show_terminal",
+}
 
 
-def display_exploration(exploration: Any) -> None:
-    """Show an Exploration of an image: the layer explorer, or text and HTML alone."""
-    if shows_widgets():
-        from labcontainers.widgets import show_image
+def displayer(opens: str) -> Callable[[Any], None]:
+    """What IPython's display formatter calls to show a value by the widget that this function of `widgets` opens.
 
-        show_image(exploration.image)._ipython_display_()
-        return
-    from IPython.display import publish_display_data
+    Where no widget can be shown, or there is nothing in the value, IPython goes on to the value's own text and HTML: so it takes the
+    NotImplementedError of who declines (IPython.core.formatters, catch_format_error).
+    """
 
-    publish_display_data({"text/plain": repr(exploration), "text/html": exploration._repr_html_()})
+    def display(value: Any) -> None:
+        if not shows_widgets() or (isinstance(value, Sized) and not len(value)):
+            raise NotImplementedError
+        from labcontainers import widgets
 
+        getattr(widgets, opens)(value)._ipython_display_()
 
-def display_terminal(terminal: Any) -> None:
-    """Show a Terminal: one to type at, or where no widget can be shown the way to another."""
-    if shows_widgets():
-        from labcontainers.widgets import show_terminal
-
-        show_terminal(terminal)._ipython_display_()
-        return
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": repr(terminal)})
+    return display
 
 
 def check_widgets(what: str, instead: str) -> None:
     """Raises Unsupported where no widget can be shown."""
     if not shows_widgets():
         raise Unsupported(f"{what} needs a page that shows widgets, and there is none", instead)
-
-
-def display_explanation(explanation: Any) -> None:
-    """Show an Explanation as the walk through it; where no widget can be shown, IPython shows it by its own text and HTML."""
-    if not shows_widgets() or not len(explanation):
-        # so IPython's formatter is told to go on with the other forms
-        raise NotImplementedError
-    from labcontainers.widgets import show_explanation
-
-    show_explanation(explanation)._ipython_display_()
-
-
-def display_stepper(stepper: Any) -> None:
-    """Show a Stepper: buttons and the glass box as far as it is made; where no widget can be shown, IPython shows its text."""
-    if not shows_widgets():
-        raise NotImplementedError
-    from labcontainers.widgets import show_stepper
-
-    show_stepper(stepper)._ipython_display_()
 
 
 def error_lines(error: LabError | Interrupted, *, colours: bool = True) -> list[str]:

@@ -16,25 +16,10 @@ from traitlets import TraitError
 from labcontainers.errors import Interrupted, LabError
 from labcontainers.magics import settings
 from labcontainers.magics.completion import complete
-from labcontainers.magics.display import (
-    display_container,
-    display_explanation,
-    display_exploration,
-    display_stepper,
-    display_terminal,
-    show_error,
-)
+from labcontainers.magics.display import SHOWN, displayer, show_error
 from labcontainers.magics.helping import asked_for_help
 from labcontainers.magics.magics import ContainerMagics
 
-# What is shown otherwise than by its own text and HTML.
-_DISPLAYS = {
-    ("labcontainers.containers.container", "Container"): display_container,
-    ("labcontainers.containers.explain.explanation", "Explanation"): display_explanation,
-    ("labcontainers.containers.stepping", "Stepper"): display_stepper,
-    ("labcontainers.images.exploration", "Exploration"): display_exploration,
-    ("labcontainers.containers.attaching.terminal", "Terminal"): display_terminal,
-}
 _ERRORS = (LabError, Interrupted)
 
 
@@ -61,8 +46,8 @@ class Extension:
         shell.register_magics(self._magics)
         shell.Completer.custom_matchers.append(complete)
         shell.input_transformers_cleanup.append(asked_for_help)
-        for named, display in _DISPLAYS.items():
-            shell.display_formatter.ipython_display_formatter.for_type_by_name(*named, display)
+        for named, opens in SHOWN.items():
+            shell.display_formatter.ipython_display_formatter.for_type_by_name(*named, displayer(opens))
         kinds, former = self._former
 
         def handle(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> Any:
@@ -91,7 +76,7 @@ class Extension:
             shell.Completer.custom_matchers.remove(complete)
         with contextlib.suppress(ValueError):
             shell.input_transformers_cleanup.remove(asked_for_help)
-        for named in _DISPLAYS:
+        for named in SHOWN:
             shell.display_formatter.ipython_display_formatter.pop(".".join(named), None)
         if shell.CustomTB is self._handler:
             shell.custom_exceptions, shell.CustomTB = self._former

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labcontainers.widgets.card import show_container
     from labcontainers.widgets.glass_box import show_explanation
-    from labcontainers.widgets.layer_explorer import show_image
+    from labcontainers.widgets.layer_explorer import show_exploration, show_image
     from labcontainers.widgets.progress import BuildProgress, build_progress
     from labcontainers.widgets.step_box import show_stepper
     from labcontainers.widgets.terminal import show_terminal
     from labcontainers.widgets.transfer import TransferProgress, transfer_progress
 
 __all__ = [
-    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_explanation", "show_image",
-    "show_stepper", "show_terminal", "transfer_progress",
+    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_explanation",
+    "show_exploration", "show_image", "show_stepper", "show_terminal", "transfer_progress",
 ]  # fmt: skip
 
 _HOMES = {
@@ -28,6 +28,7 @@ _HOMES = {
     "BuildProgress": "progress",
     "build_progress": "progress",
     "show_explanation": "glass_box",
+    "show_exploration": "layer_explorer",
     "show_image": "layer_explorer",
     "show_terminal": "terminal",
     "show_stepper": "step_box",

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from labcontainers.errors import InvalidArgument
-from labcontainers.images.exploration import Explored, exploration_html, exploration_text, instruction
+from labcontainers.images.exploration import Exploration, Explored, exploration_html, exploration_text, instruction
 from labcontainers.images.file_table import FileTable, LayerFile
 from labcontainers.images.files import MARKS, Files, shown_path
 from labcontainers.kernel.interrupts import begin_thread
@@ -314,3 +314,8 @@ def show_image(image: Explored) -> LiveWidget:
         return widget
 
     return OPEN.find_or_open(f"layers of {image.id} {image.name}", make)
+
+
+def show_exploration(exploration: Exploration) -> LiveWidget:
+    """The live explorer of the image that is to be looked into; as show_image()."""
+    return show_image(exploration.image)

@@ -19,9 +19,10 @@ def exploration() -> Exploration:
 
 def test_an_exploration_is_text_and_html(notebook: Notebook) -> None:
     notebook.names["found"] = exploration()
-    (shown,) = notebook.run("found").outputs
-    assert shown.data["text/plain"].splitlines() == ["image app:latest (cccccccccccc), 0 layers, 0B", "nothing is wasted"]
-    assert "app:latest" in shown.data["text/html"]
+    data, _ = notebook.shell.display_formatter.format(notebook.names["found"])
+    assert data["text/plain"].splitlines() == ["image app:latest (cccccccccccc), 0 layers, 0B", "nothing is wasted"]
+    assert "app:latest" in data["text/html"]
+    assert notebook.run("found").stdout.endswith(f"{data['text/plain']}\n")
 
 
 def test_after_the_extension_an_exploration_shows_itself(notebook: Notebook) -> None:

@@ -9,8 +9,8 @@ import pytest
 from labcontainers.commands.table import understand
 from labcontainers.containers.attaching.terminal import Terminal
 from labcontainers.errors import InvalidArgument, Unsupported
-from labcontainers.magics.display import display_terminal
 from labcontainers.magics.magics import ContainerMagics
+from tests.unit.magics.conftest import Notebook
 
 
 def terminal(*command: str) -> Terminal:
@@ -25,12 +25,10 @@ def test_magic_says_what_to_do_without_widgets(shell: Any, monkeypatch: pytest.M
     assert "%container exec" in caught.value.hint
 
 
-def test_value_is_shown_in_words_without_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[Any] = []
+def test_value_is_shown_in_words_without_widgets(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABCONTAINERS_WIDGETS", "0")
-    monkeypatch.setattr("IPython.display.publish_display_data", shown.append)
-    display_terminal(terminal("python3", "-i"))
-    text = shown[0]["text/plain"]
+    notebook.names["opened"] = terminal("python3", "-i")
+    text = notebook.run("opened").stdout.partition(": ")[2].lstrip()
     assert text.startswith("terminal of container web: python3 -i\n")
     assert "`labcontainers exec -it web python3 -i`" in text
     assert "`labcontainers attach web`" in repr(terminal())
