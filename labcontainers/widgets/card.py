@@ -316,10 +316,7 @@ def show_source(source: CardSource, open_terminal: Callable[[], str] | None = No
     """A live card of `source`, to be displayed. Raises Unavailable when the bundles are not built."""
     from labcontainers.widgets.plumbing import CELLS, LiveWidget
 
-    card = ContainerCard(source, open_terminal=open_terminal, busy=CELLS.running)
-    widget = LiveWidget(card)
-    card.show_on(widget)
-    return widget
+    return LiveWidget(ContainerCard(source, open_terminal=open_terminal, busy=CELLS.running))
 
 
 def show_container(container: Container) -> LiveWidget:

@@ -102,7 +102,4 @@ def show_explanation(explanation: Explanation) -> LiveWidget:
     """The walk through an explanation, to be displayed. Raises Unavailable when the bundles are not built."""
     from labcontainers.widgets.plumbing import LiveWidget
 
-    box = GlassBox(explanation)
-    widget = LiveWidget(box)
-    box.show_on(widget)
-    return widget
+    return LiveWidget(GlassBox(explanation))

@@ -307,13 +307,7 @@ def show_image(image: Explored) -> LiveWidget:
     """The live explorer of an image, to be displayed: the same while it is open. Raises Unavailable when the bundles are not built."""
     from labcontainers.widgets.plumbing import OPEN, LiveWidget
 
-    def make() -> LiveWidget:
-        explorer = LayerExplorer(image)
-        widget = LiveWidget(explorer)
-        explorer.show_on(widget)
-        return widget
-
-    return OPEN.find_or_open(f"layers of {image.id} {image.name}", make)
+    return OPEN.find_or_open(f"layers of {image.id} {image.name}", lambda: LiveWidget(LayerExplorer(image)))
 
 
 def show_exploration(exploration: Exploration) -> LiveWidget:

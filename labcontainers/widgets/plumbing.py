@@ -43,6 +43,9 @@ class Owner(Protocol):
     def shown(self) -> None:
         """The widget is being displayed."""
 
+    def show_on(self, surface: LiveWidget) -> None:
+        """Send to `surface` from now on."""
+
     def snapshot(self) -> Snapshot:
         """What stays without a kernel."""
 
@@ -151,6 +154,7 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no
         _let_the_front_end_choose(self.comm)
         self.on_msg(self._receive)
         OPEN.add(self)
+        owner.show_on(self)
 
     @property
     def owner(self) -> Owner:

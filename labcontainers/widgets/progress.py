@@ -237,5 +237,5 @@ def build_progress(tags: Sequence[str] = ()) -> BuildProgress:
     from labcontainers.widgets.plumbing import LiveWidget
 
     progress = BuildProgress(tags)
-    progress.show_on(LiveWidget(progress))
+    LiveWidget(progress)  # which keeps it
     return progress

@@ -125,11 +125,4 @@ def show_stepper(stepper: Stepper) -> LiveWidget:
     from labcontainers.widgets.plumbing import OPEN, LiveWidget
 
     making = stepper.making
-
-    def make() -> LiveWidget:
-        box = StepBox(making)
-        widget = LiveWidget(box)
-        box.show_on(widget)
-        return widget
-
-    return OPEN.find_or_open(f"steps of {making.container.id} {id(making)}", make)
+    return OPEN.find_or_open(f"steps of {making.container.id} {id(making)}", lambda: LiveWidget(StepBox(making)))

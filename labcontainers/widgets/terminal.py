@@ -337,10 +337,4 @@ def show_terminal(terminal: Terminal) -> LiveWidget:
     from labcontainers.widgets.plumbing import CELLS, OPEN
     from labcontainers.widgets.terminal_widget import TerminalWidget
 
-    def make() -> LiveWidget:
-        owner = ContainerTerminal(terminal, busy=CELLS.running)
-        widget = TerminalWidget(owner)
-        owner.show_on(widget)
-        return widget
-
-    return OPEN.find_or_open(f"terminal {terminal.key}", make)
+    return OPEN.find_or_open(f"terminal {terminal.key}", lambda: TerminalWidget(ContainerTerminal(terminal, busy=CELLS.running)))

@@ -189,6 +189,6 @@ def transfer_progress(verb: Verb, name: str = "") -> TransferProgress:
     from labcontainers.widgets.plumbing import LiveWidget
 
     progress = TransferProgress(verb, name)
-    progress.show_on(LiveWidget(progress))
+    LiveWidget(progress)  # which keeps it
     progress._ipython_display_()
     return progress

@@ -24,15 +24,6 @@ from tests.security.hostile import BASE, link, make_image, put
 TRIES = 40
 
 
-@pytest.fixture
-def outside(place: Path) -> Path:
-    """A folder of the host that nothing may reach."""
-    folder = place / "outside"
-    folder.mkdir()
-    (folder / "canary").write_text("host")
-    return folder
-
-
 def host_is_untouched(folder: Path) -> None:
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == ["canary"]
     assert (folder / "canary").read_text() == "host"

@@ -30,15 +30,6 @@ def host_is_untouched(folder: Path) -> None:
     assert (folder / "canary").read_text() == "host"
 
 
-@pytest.fixture
-def outside(place: Path) -> Path:
-    """A folder of the host that nothing may reach."""
-    folder = place / "outside"
-    folder.mkdir()
-    (folder / "canary").write_text("host")
-    return folder
-
-
 # runc CVE-2019-5736
 def test_interpreter_of_the_engine_cannot_be_reached_through_proc_self_exe(engine: Engine) -> None:
     def fill(tree: Path) -> None:

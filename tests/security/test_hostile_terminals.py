@@ -19,15 +19,6 @@ HOUSE = Path(__file__).resolve().parents[2]
 PLACES = ("/dev/console", "/dev/ptmx", "/dev/pts", "/dev/pts/ptmx", "/dev/tty", "/dev/stdin", "/dev")
 
 
-@pytest.fixture
-def outside(place: Path) -> Path:
-    """A folder of the host that nothing may reach."""
-    folder = place / "outside"
-    folder.mkdir()
-    (folder / "canary").write_text("host")
-    return folder
-
-
 def untouched(folder: Path) -> bool:
     return [path.name for path in folder.rglob("*")] == ["canary"] and (folder / "canary").read_text() == "host"
 

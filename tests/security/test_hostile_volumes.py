@@ -22,15 +22,6 @@ def sh(engine: Engine, image: Any, script: str, **options: Any) -> str:
     return result.stdout
 
 
-@pytest.fixture
-def outside(place: Path) -> Path:
-    """A folder of the host that nothing may reach."""
-    folder = place / "outside"
-    folder.mkdir()
-    (folder / "canary").write_text("host")
-    return folder
-
-
 def is_untouched(folder: Path) -> bool:
     return os.listdir(folder) == ["canary"] and (folder / "canary").read_text() == "host"
 

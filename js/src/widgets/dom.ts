@@ -30,6 +30,23 @@ export function setAttribute(element: Element, name: string, value: Value): void
   else element.setAttribute(name, text);
 }
 
+/** Call `chosen` with the number that the clicked element, or one around it, has in this attribute. */
+export function onNumbered(
+  element: Element,
+  attribute: string,
+  chosen: (number: number) => void,
+  signal: AbortSignal,
+): void {
+  element.addEventListener(
+    "click",
+    (event) => {
+      const number = (event.target as Element).closest(`[${attribute}]`)?.getAttribute(attribute);
+      if (number) chosen(Number(number));
+    },
+    { signal },
+  );
+}
+
 /** Run `work` at most once per frame, and never after `signal` aborts. */
 export function perFrame(work: () => void, signal: AbortSignal): () => void {
   let frame = 0;

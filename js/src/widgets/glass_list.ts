@@ -1,6 +1,6 @@
 // All operations in order, in the stages' runs, of which those are shown that are looked for.
 
-import { h, setAttribute, setText } from "./dom.ts";
+import { h, onNumbered, setAttribute, setText } from "./dom.ts";
 import type { Operation } from "./glass_messages.ts";
 import { formatMicroseconds, type Timeline } from "./glass_timeline.ts";
 
@@ -19,14 +19,7 @@ export class GlassList {
     private readonly goTo: (position: number) => void,
     signal: AbortSignal,
   ) {
-    this.element.addEventListener(
-      "click",
-      (event) => {
-        const number = (event.target as Element).closest<HTMLElement>("[data-operation]")?.dataset.operation;
-        if (number) this.goTo(Number(number) + 1);
-      },
-      { signal },
-    );
+    onNumbered(this.element, "data-operation", (index) => this.goTo(index + 1), signal);
   }
 
   show(timeline: Timeline, stages: ReadonlySet<string>, text: string): void {

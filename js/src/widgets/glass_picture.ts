@@ -1,6 +1,6 @@
 // The picture of a container that is being assembled: a room for each stage, in which its parts appear.
 
-import { h, setAttribute } from "./dom.ts";
+import { h, onNumbered, setAttribute } from "./dom.ts";
 import type { Part, Timeline } from "./glass_timeline.ts";
 
 const CHIPS_SHOWN = 26;
@@ -27,14 +27,7 @@ export class GlassPicture {
     const host = h("div", { class: "labg-host" }, h("div", { class: "labg-host-title" }, "this machine"), group);
     host.append(room("network"));
     this.element.append(host);
-    this.element.addEventListener(
-      "click",
-      (event) => {
-        const number = (event.target as Element).closest<HTMLElement>("[data-operation]")?.dataset.operation;
-        if (number) this.goTo(Number(number) + 1);
-      },
-      { signal },
-    );
+    onNumbered(this.element, "data-operation", (index) => this.goTo(index + 1), signal);
   }
 
   private room(stage: string, title: string, inside: HTMLElement[]): HTMLElement {

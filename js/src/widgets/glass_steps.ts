@@ -47,7 +47,7 @@ export class GlassSteps {
 function lookTable({ title, rows }: Look): HTMLElement {
   const head = h("div", { class: "labg-look-title" });
   setText(head, title);
-  const table = h("table", { class: "labx-table" });
+  const table = h("table", { class: "labc-table" });
   for (const [name, value, own] of rows)
     table.append(h("tr", { "data-own": own }, h("th", { scope: "row" }, name), h("td", {}, h("code", {}, value))));
   return h("section", { class: "labg-look-part" }, head, table);

@@ -236,7 +236,7 @@ export class LayerView {
       this.config.append(h("div", { class: "labc-muted" }, "their configs are equal"));
       return;
     }
-    const table = h("table", { class: "labx-table" });
+    const table = h("table", { class: "labc-table" });
     for (const [field, before, after] of config)
       table.append(
         h(
@@ -286,7 +286,7 @@ export class LayerView {
       return;
     }
     const files = `${formatCount(wasted.count)} ${wasted.count === 1 ? "file" : "files"}`;
-    const table = h("table", { class: "labx-table" });
+    const table = h("table", { class: "labc-table" });
     for (const [path, bytes, told] of wasted.files)
       table.append(
         h(

@@ -24,6 +24,10 @@ class PlayedOwner:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.moment = "first"
+        self.surface: Any = None
+
+    def show_on(self, surface: Any) -> None:
+        self.surface = surface
 
     def everything(self) -> Mapping[str, Any]:
         return {"moment": self.moment}
@@ -68,6 +72,10 @@ def widget(owner: PlayedOwner) -> Iterator[RecordingWidget]:
     widget = RecordingWidget(owner)
     yield widget
     widget.close()
+
+
+def test_an_owner_is_told_which_widget_shows_it(widget: RecordingWidget, owner: PlayedOwner) -> None:
+    assert owner.surface is widget
 
 
 def test_updates_are_numbered_and_a_replay_carries_the_last_number(widget: RecordingWidget) -> None:
