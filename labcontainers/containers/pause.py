@@ -43,13 +43,6 @@ def unpause(lifecycle: Lifecycle, record: Record) -> None:
         _check(record, client.ask({"pause": False}, "paused"))
 
 
-def refuse_paused(record: Record, state: ContainerState, action: str) -> None:
-    """Raises Conflict, in Docker's words, for an `action` that a paused or restarting container cannot take part in."""
-    refuse_restarting(record, state)
-    if state.status == "paused":
-        raise Conflict(f"container {record.row.name} is paused", f"unpause the container before {action}")
-
-
 def refuse_restarting(record: Record, state: ContainerState) -> None:
     """Raises Conflict for a container that waits for its next start."""
     if state.status == "restarting":

@@ -60,9 +60,7 @@ def _own_inputs(step: RunStep | CopyStep | WorkdirStep, chosen: list[Chosen] | T
                 "the mode": step.chmod,
                 "the exclusions": json.dumps(step.exclude),
                 TIME: str(mtime_s),
-                HERE_DOCUMENTS: {
-                    file.name: hashlib.sha256(file.content.encode(errors="surrogateescape")).hexdigest() for file in step.files
-                },
+                HERE_DOCUMENTS: {file.name: _text_digest(file.content) for file in step.files},
                 FILES: _file_digests(chosen),
             }
         case _:
