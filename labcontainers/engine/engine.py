@@ -32,7 +32,7 @@ from labcontainers.engine.registries import LazyRegistries
 from labcontainers.engine.version import Version
 from labcontainers.engine.workers import Workers
 from labcontainers.images.catalog import Catalog
-from labcontainers.kernel import cgroup_devices, cgroups, seccomp
+from labcontainers.kernel import block_counts, cgroup_devices, cgroups, seccomp
 from labcontainers.kernel.netlink import Netlink
 from labcontainers.kernel.probe import Report, probe
 from labcontainers.networks.network import Networks
@@ -131,7 +131,10 @@ class Engine:
 
     @cached_property
     def _hierarchy(self) -> cgroups.Hierarchy:
-        return cgroups.detect()
+        found = cgroups.detect()
+        if "blkio" in found.v1:
+            block_counts.start(found.v1["blkio"])
+        return found
 
     @cached_property
     def _lifecycle(self) -> Lifecycle:

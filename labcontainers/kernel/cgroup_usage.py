@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
+from labcontainers.kernel import block_counts
 from labcontainers.kernel import cgroup_files as files
 
 # Version 1 writes "no limit" as the largest multiple of a page below 2^63.
@@ -66,18 +69,24 @@ def _without(usage: int | None, cache: int) -> int | None:
 def _block_v1(directory: str) -> tuple[int | None, int | None]:
     """Lines `8:0 Read 4096`, for each device; the recursive file counts the groups in this one too (Linux 4.18).
 
-    Without such a line nothing is known: since Linux 6.10 a device is counted only once some group's use of it is limited.
+    A group without such a line has used no device, or nothing is counted at all (kernel.block_counts).
     """
-    text = files.read(f"{directory}/blkio.throttle.io_service_bytes_recursive")
+    text = files.read(f"{directory}/{block_counts.COUNTS}_recursive")
     if text is None:
-        text = files.read(f"{directory}/blkio.throttle.io_service_bytes")
+        text = files.read(f"{directory}/{block_counts.COUNTS}")
     if text is None:
         return None, None
     rows = [row for row in map(str.split, text.splitlines()) if len(row) == 3]
-    if not rows:
+    if not rows and not _counts(os.path.dirname(os.path.dirname(directory))):
         return None, None
     read, written = (sum(int(row[2]) for row in rows if row[1] == kind) for kind in ("Read", "Write"))
     return read, written
+
+
+@cache
+def _counts(top: str) -> bool:
+    """Whether some device is counted in the group that ours are made in; it stays so as long as this process lives."""
+    return bool(block_counts.counted(top))
 
 
 def _block_v2(directory: str | None) -> tuple[int | None, int | None]:
