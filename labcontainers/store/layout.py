@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from labcontainers.errors import Denied, DigestMismatch, NotFound, Unavailable
+from labcontainers.kernel import inode_flags
 from labcontainers.store import layer_line, mount_points
 from labcontainers.store.blobs import Blobs
 from labcontainers.store.downloads import Downloads
@@ -69,6 +70,8 @@ class Store:
         try:
             for directory in paths.directories:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in paths.of_strangers:
+                inode_flags.spread(directory)
             mount_points.lay(paths.mount_points)
         except OSError as error:
             raise Denied(f"cannot make the store at {paths.root}: {(error.strerror or '').lower()}", "set LABCONTAINERS_ROOT") from error

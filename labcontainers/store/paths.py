@@ -76,6 +76,11 @@ class StorePaths:
             self.caches, self.downloads, self.locks, self.tmp, self.trash, self.run,
         )  # fmt: skip
 
+    @cached_property
+    def of_strangers(self) -> tuple[Path, ...]:
+        """The directories whose folders have nothing to do with each other: containers, volumes, trees that are being made."""
+        return self.containers, self.volumes, self.tmp
+
 
 def default_paths(environment: Mapping[str, str] | None = None, uid: int | None = None) -> StorePaths:
     """Where the state of root or of a user belongs (FHS, XDG base directories), unless LABCONTAINERS_ROOT and LABCONTAINERS_RUN say it.
