@@ -24,6 +24,7 @@ from labcontainers.containers.options.process import signal_number
 from labcontainers.containers.result import Pruned
 from labcontainers.containers.waiting import CONDITIONS, check_condition
 from labcontainers.errors import InvalidArgument, NotFound
+from labcontainers.frames import moment
 from labcontainers.units import format_age, format_bytes, parse_duration_s
 
 CONTAINER = Argument("container", "name or id", "1", "container")
@@ -45,6 +46,18 @@ def _size(container: Container) -> str:
     """The writable layer, and with the image's layers below it."""
     own_bytes, all_bytes = container.sizes()
     return f"{format_bytes(own_bytes)} (virtual {format_bytes(all_bytes)})"
+
+
+_VALUES: Mapping[str, Any] = {
+    "id": lambda container: container.id,
+    "name": lambda container: container.name,
+    "image": lambda container: container.image,
+    "command": lambda container: " ".join(container.command or ()),
+    "created": lambda container: moment(container.created_at),
+    "status": lambda container: container.status,
+    "ports": lambda container: _ports(container),
+    "labels": lambda container: dict(container.labels),
+}
 
 
 def ps(call: Invocation) -> Any:
@@ -98,7 +111,7 @@ def ps(call: Invocation) -> Any:
         # of images for several platforms, which there are none of
         "Platform": lambda container: None,
     }
-    return format_rows(containers, columns, fields, call.format)
+    return format_rows(containers, columns, fields, call.format, values=_VALUES)
 
 
 def _mount_name(mount: Mapping[str, Any], whole: bool) -> str:

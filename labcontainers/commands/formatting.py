@@ -54,15 +54,16 @@ def format_rows(
     fields: Fields,
     template: str | None,
     heads: Mapping[str, str] = MappingProxyType({}),
+    values: Fields | None = None,
 ) -> Any:
     """A listing with `columns`, or the template filled in for each item with `fields`; `table …` puts the columns' heads above.
 
-    `heads` are those of fields that are headed in another way here.
+    `heads` are those of fields that are headed in another way here; `values` are the listing's.
 
     Of an item only the fields are looked at that the template has. As in Docker, \\t and \\n are a tab and a new line anywhere in it.
     """
     if is_table(template):
-        return Listing(items, columns)
+        return Listing(items, columns, values)
     assert template is not None
     body = template.removeprefix("table").strip(" ").replace("\\t", "\t").replace("\\n", "\n")
     parsed = Template("{{json .}}" if body == "json" else body, DOCKERS)

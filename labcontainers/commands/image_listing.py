@@ -16,6 +16,7 @@ from labcontainers.commands.listing import Text, align
 from labcontainers.commands.parser import Argument, Flag
 from labcontainers.containers.options.flags import about
 from labcontainers.errors import InvalidArgument, NotFound
+from labcontainers.frames import moment
 from labcontainers.images.history import MISSING, Step
 from labcontainers.images.image import Image
 from labcontainers.images.selection import LIST, list_filters, select
@@ -37,6 +38,16 @@ class Row:
     digest: str = NONE
 
 
+_VALUES: Mapping[str, Any] = {
+    "id": lambda row: row.image.id,
+    "repository": lambda row: row.repository,
+    "tag": lambda row: row.tag,
+    "digest": lambda row: row.digest,
+    "created": lambda row: moment(row.image.created_at),
+    "size_bytes": lambda row: row.image.size_bytes,
+}
+
+
 def images(call: Invocation) -> Any:
     """The images as a table with a row for each name, as a tree, as ids, or as --format says."""
     found = _found(call)
@@ -54,7 +65,7 @@ def images(call: Invocation) -> Any:
         # As Podman marks images of its additional stores.
         shown.append(("R/O", "ReadOnly"))
         fields = {**fields, "ReadOnly": lambda row: str(row.image.read_only).lower()}
-    return format_rows(rows, {head: fields[name] for head, name in shown}, fields, call.format)
+    return format_rows(rows, {head: fields[name] for head, name in shown}, fields, call.format, values=_VALUES)
 
 
 def _fields(call: Invocation) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Generic, TypeVar, overload
 
+from labcontainers.frames import data_frame
 from labcontainers.markup import TABLE
 
 Item = TypeVar("Item")
@@ -17,10 +18,14 @@ Columns = Mapping[str, Callable[[Item], str]]
 
 
 class Listing(Sequence[Item], Generic[Item]):
-    """Items with columns to print; `listing[0]` is the thing itself."""
+    """Items with columns to print; `listing[0]` is the thing itself.
 
-    def __init__(self, items: Sequence[Item], columns: Columns[Item]) -> None:
+    `values` are the columns of to_pandas(), with values that can be reckoned with; without it those are the printed texts.
+    """
+
+    def __init__(self, items: Sequence[Item], columns: Columns[Item], values: Mapping[str, Callable[[Item], Any]] | None = None) -> None:
         self.items = list(items)
+        self._values = values or columns
         self._columns = columns
         self.rows = [{name: column(item) for name, column in columns.items()} for item in self.items]
 
@@ -44,10 +49,8 @@ class Listing(Sequence[Item], Generic[Item]):
         return f"{TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def to_pandas(self) -> Any:
-        """The rows as a pandas DataFrame; raises ImportError without pandas."""
-        import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]  # it may be there or not
-
-        return pandas.DataFrame(self.rows, columns=list(self._columns))
+        """The rows as a pandas DataFrame: times are datetime64 in UTC, sizes are bytes. Raises Unsupported without pandas."""
+        return data_frame([{name: value(item) for name, value in self._values.items()} for item in self.items], list(self._values))
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

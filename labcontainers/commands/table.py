@@ -20,6 +20,7 @@ from labcontainers.commands import (
     containers,
     debugging,
     dockerfiles,
+    events,
     files,
     image_listing,
     images,
@@ -99,6 +100,7 @@ COMMANDS = {
         *autopsies.COMMANDS,
         *inspect.COMMANDS,
         *watch.COMMANDS,
+        *events.COMMANDS,
         *files.COMMANDS,
         *rollback.COMMANDS,
         *image_listing.COMMANDS,
@@ -182,7 +184,6 @@ _OF_CONTAINERS = frozenset(
         *files.COMMANDS,
         *rollback.COMMANDS,
     )
-    if command.name != "events"
 )
 
 

@@ -1,26 +1,21 @@
-"""The subcommands that look on: logs, stats and events; it must not know widgets: each returns a value, or passes on what comes."""
+"""The subcommands that look on: logs and stats; it must not know widgets: each returns a value, or passes on what comes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields as fields_of
 from typing import Any
 
 from labcontainers.commands.command import Command, Invocation
-from labcontainers.commands.containers import CONTAINER, filters_of
+from labcontainers.commands.containers import CONTAINER
 from labcontainers.commands.formatting import format_rows
-from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
-from labcontainers.commands.templates.template import Template
-from labcontainers.commands.templates.values import Shape, Tagged
 from labcontainers.containers.container import Container
-from labcontainers.containers.options.flags import about
 from labcontainers.containers.usage.sampler import Sampler, Subscription
 from labcontainers.containers.usage.stats import StatsSample
-from labcontainers.engine.events import message_of
 from labcontainers.errors import Conflict, NotFound
-from labcontainers.store.events import Event
-from labcontainers.units import parse_moment_s
+from labcontainers.frames import moment
 
 _INTERVAL_S = 1.0
 _FIRST_S = 0.2
@@ -34,20 +29,19 @@ _STATS_FIELDS = {
     "PIDs": "PIDS",
 }
 
-# An event's fields for a template, by their keys in JSON (api/types/events.Message)
-_EVENT = Shape(maps=frozenset(("Attributes",)))
-_EVENT_FIELDS = {
-    "Status": "status",
-    "ID": "id",
-    "From": "from",
-    "Type": "Type",
-    "Action": "Action",
-    "Scope": "scope",
-    "Time": "time",
-    "TimeNano": "timeNano",
-}
-
 Row = tuple[Container, StatsSample]
+
+
+def _of_sample(name: str) -> Callable[[Row], Any]:
+    return lambda row: getattr(row[1], name)
+
+
+_STATS_VALUES: Mapping[str, Any] = {
+    "id": lambda row: row[0].id,
+    "name": lambda row: row[0].name,
+    "time": lambda row: moment(row[1].time_ns / 1e9),
+    **{field.name: _of_sample(field.name) for field in fields_of(StatsSample) if field.name != "time_ns"},
+}
 
 
 def logs(call: Invocation) -> Any:
@@ -122,7 +116,7 @@ def _table(call: Invocation, asked: Mapping[Container, str], rows: list[Row]) ->
         "Name": lambda row: row[0].name,
         **{field: column(name) for field, name in _STATS_FIELDS.items()},
     }
-    return format_rows(rows, columns, fields, call.format)
+    return format_rows(rows, columns, fields, call.format, values=_STATS_VALUES)
 
 
 def _stream_stats(call: Invocation, named: Mapping[Container, str]) -> None:
@@ -162,49 +156,6 @@ def _paint(call: Invocation, text: str) -> None:
     call.on_output(1, text.encode())
 
 
-def events(call: Invocation) -> Any:
-    """What happened since --since. What happens next comes until --until, if that is yet to come; without it, with --follow and at a
-    terminal, for ever.
-    """
-    now = time.time()
-    wanted = filters_of(call.filter)
-    with about("--format"):
-        template = Template("{{json .}}" if call.format == "json" else call.format, _EVENT) if call.format else None
-    with about("--since"):
-        since = None if call.since is None else parse_moment_s(call.since, now)
-    with about("--until"):
-        until = None if call.until is None else parse_moment_s(call.until, now)
-    found = call.engine.events
-    if until <= now if until is not None else not (call.follow or call.live):
-        return Text("\n".join(_event_line(event, template) for event in found.read(since, until, wanted)))
-    # As in Docker, --until alone tells all that happened before it.
-    for event in found.follow(filters=wanted, since=0.0 if since is None and until is not None else since, until=until):
-        call.on_output(1, (_event_line(event, template) + "\n").encode())
-    return None
-
-
-def _event_line(event: Event, template: Template | None) -> str:
-    message = message_of(event)
-    actor = message["Actor"]
-    if template is not None:
-        fields = {name: message.get(key, "") for name, key in _EVENT_FIELDS.items()}
-        text = template.render(Tagged({**fields, "Actor": actor}, message))
-    else:
-        attributes = ", ".join(f"{key}={value}" for key, value in actor["Attributes"].items())
-        text = f"{_moment_of(event)} {event.type} {event.action} {event.id}" + (f" ({attributes})" if attributes else "")
-    # The words of an exec, and so its event, may be no text.
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _moment_of(event: Event) -> str:
-    """The time with nanoseconds and this machine's offset (RFC 3339), which is Z where there is none."""
-    seconds, nanoseconds = divmod(event.time_ns, 10**9)
-    local = time.localtime(seconds)
-    offset = time.strftime("%z", local)
-    zone = f"{offset[:3]}:{offset[3:5]}" if local.tm_gmtoff else "Z"
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{nanoseconds:09d}{zone}"
-
-
 COMMANDS = (
     Command(
         "logs",
@@ -232,22 +183,5 @@ COMMANDS = (
             Flag(("--format",), "table, json, or such as {{.Name}} {{.CPUPerc}}", metavar="TEMPLATE"),
         ),
         (Argument("containers", "names or ids", "*", "container"),),
-    ),
-    Command(
-        "events",
-        "Show what happened to containers, images, networks and volumes; at a terminal also what happens next",
-        events,
-        (
-            Flag(("--follow",), "go on with what happens next, in a notebook too", "switch"),
-            Flag(("--since",), "from this time on: 10m, 2026-01-31T12:00:00Z or seconds since 1970", metavar="TIME"),
-            Flag(("--until",), "up to this time; what comes until then is waited for", metavar="TIME"),
-            Flag(
-                ("-f", "--filter"),
-                "KEY=VALUE with type, event, container, image, label, network, volume, scope; repeatable",
-                "list",
-                "KEY=VALUE",
-            ),
-            Flag(("--format",), "json, or such as {{.Type}} {{.Action}}", metavar="TEMPLATE"),
-        ),
     ),
 )

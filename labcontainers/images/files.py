@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, overload
 
 from labcontainers.errors import InvalidArgument, NotFound
+from labcontainers.frames import data_frame
 from labcontainers.images.file_table import FileTable, LayerFile
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_bytes
@@ -161,10 +162,8 @@ class Files(Sequence[LayerFile]):
         return [file.to_json() for file in self]
 
     def to_pandas(self) -> Any:
-        """A pandas DataFrame with a row for each file; raises ImportError without pandas."""
-        import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]  # it may be there or not
-
-        return pandas.DataFrame(self.to_json())
+        """A pandas DataFrame with a row for each file; raises Unsupported without pandas."""
+        return data_frame(self.to_json())
 
     # --- as text
 
