@@ -18,6 +18,8 @@ from labcontainers.units import format_duration, format_memory
 
 LINES = 10
 _BY_OTHERS = "nobody sent it by this engine: another process of this machine did, or the machine itself lacked memory (see dmesg)"
+# what busybox' ping, traceroute and arping say of socket(SOCK_RAW)
+_NO_RAW_SOCKET = "permission denied (are you root?)"
 _TIME = "%Y-%m-%d %H:%M:%S"
 
 
@@ -118,6 +120,8 @@ class Autopsy:
             yield f"events --since 1h --until 0s --filter container={name}"
         elif self.exit_code == 128 + signal.SIGSYS:
             yield f"run --security-opt seccomp=unconfined {image} …"
+        elif any(_NO_RAW_SOCKET in line for line in self.lines):
+            yield f"run --cap-add NET_RAW {image} {shlex.join(self.command)}".rstrip()
         if self.there:
             if self.restart_count:
                 yield f"update --restart no {name}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from labcontainers.errors import InvalidArgument
+from labcontainers.kernel import defaults
 
 # Bit order of <linux/capability.h>; capabilities(7). CHECKPOINT_RESTORE (Linux 5.9) is still the last one in Linux 6.17.
 NAMES: Final[tuple[str, ...]] = tuple(
@@ -23,10 +24,7 @@ NAMES: Final[tuple[str, ...]] = tuple(
     """.split()
 )
 
-# Docker's fourteen without MKNOD and AUDIT_WRITE, which nothing in an ordinary container needs.
-DEFAULT: Final[frozenset[str]] = frozenset(
-    "CHOWN DAC_OVERRIDE FSETID FOWNER SETGID SETUID SETPCAP SETFCAP NET_BIND_SERVICE SYS_CHROOT KILL NET_RAW".split()
-)
+DEFAULT: Final[frozenset[str]] = frozenset(defaults.CAPABILITIES)
 
 _BITS: Final[dict[str, int]] = {name: bit for bit, name in enumerate(NAMES)}
 

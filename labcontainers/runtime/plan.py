@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labcontainers.kernel import mounts, syscalls
+from labcontainers.kernel import defaults, mounts, syscalls
 from labcontainers.kernel.mounts import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_STRICTATIME
 from labcontainers.runtime.spec import (
     OWN_NAMESPACES,
@@ -26,8 +26,6 @@ Plan = list[Operation]
 
 _HARD = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
-# (name, major, minor) from Linux' Documentation/admin-guide/devices.txt; the set is the OCI runtime spec's default devices.
-_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
 _LINKS = (
     ("/proc/self/fd", "/dev/fd"),
     ("/proc/self/fd/0", "/dev/stdin"),
@@ -35,11 +33,7 @@ _LINKS = (
     ("/proc/self/fd/2", "/dev/stderr"),
     ("pts/ptmx", "/dev/ptmx"),
 )
-MASKED = (
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
-    "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
-)  # fmt: skip
-READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+MASKED, READ_ONLY = tuple(defaults.MASKED), tuple(defaults.READ_ONLY)
 
 
 # Networks whose namespace is the container's own.
@@ -144,7 +138,7 @@ def _dev(spec: ContainerSpec, host: HostTraits) -> list[Operation]:
     pts = "newinstance,ptmxmode=0666,mode=0620" + ("" if host.ids == "single" else ",gid=5")
     devices = [
         ["device", {"path": f"/dev/{name}", "major": major, "minor": minor, "mode": 0o666, "bind": host.rootless}]
-        for name, major, minor in _DEVICES
+        for name, (major, minor, _) in defaults.DEVICES.items()
     ]
     return [
         _proc(spec, host),
@@ -277,11 +271,11 @@ def _join(spec: ContainerSpec) -> list[Operation]:
 
 def _sysctls(spec: ContainerSpec, host: HostTraits) -> dict[str, str]:
     """Docker's defaults for a network namespace of one's own: ping and low ports without capabilities; then the user's."""
-    own = {"net.ipv4.ip_unprivileged_port_start": "0"} if spec.network in _OWN_NETWORK else {}
-    if own and host.ids == "host":
-        # the kernel refuses ids that a user namespace does not have
-        own["net.ipv4.ping_group_range"] = "0 2147483647"
-    return {**own, **spec.sysctls}
+    if spec.network not in _OWN_NETWORK:
+        return dict(spec.sysctls)
+    # the kernel refuses ids that a user namespace does not have, but it has at least one
+    groups = "0 0" if host.rootless else "0 2147483647"
+    return {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": groups, **spec.sysctls}
 
 
 def _become(spec: ContainerSpec | ExecSpec, host: HostTraits, *, init: bool = False) -> list[Operation]:

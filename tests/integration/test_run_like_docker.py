@@ -69,6 +69,14 @@ class TestProcess:
         script = "cd /proc/sys/net/ipv4; echo $(cat ping_group_range ip_unprivileged_port_start)"
         assert output(engine, script).split() == ["0", "2147483647", "0"]
 
+    def test_ping_sockets_need_no_capability_and_raw_ones_do(self, engine: Engine) -> None:
+        def made(kind: str, **options: object) -> str:
+            script = f"import socket as s; s.socket(s.AF_INET, s.{kind}, s.IPPROTO_ICMP)"
+            return engine.containers.run("lab/python", ["python3", "-c", script], network="none", remove=True, **options).stderr
+
+        assert made("SOCK_DGRAM", cap_drop=["ALL"]) == made("SOCK_RAW", cap_add=["NET_RAW"]) == ""
+        assert "PermissionError" in made("SOCK_RAW")
+
     WHERE = (("/etc/passwd", 126, "not a directory"), ("/root", 126, "permission denied"))
 
     @pytest.mark.needs("root")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from labcontainers.containers.options.forms import Converters, refused, shown
 from labcontainers.errors import InvalidArgument
+from labcontainers.kernel import defaults
 from labcontainers.runtime.spec import DeviceNode
 
 _FORM = "write HOST[:CONTAINER[:rwm]], such as /dev/fuse or /dev/sdc:/dev/xvdc:r"
@@ -19,7 +20,6 @@ _RULE = re.compile(r"(?:a|[bc] (?:[0-9]{1,10}|\*):(?:[0-9]{1,10}|\*)) ([rwm]{1,3
 # What docker itself does not hand on with a whole directory of devices, or with --privileged: file systems of the container's own.
 _OWN_DIRECTORIES = ("pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev")
 _OWN_FILES = ("console", "ptmx")
-_DEFAULTS = ("null", "zero", "full", "random", "urandom", "tty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def nodes_of(mapping: DeviceMapping) -> tuple[DeviceNode, ...]:
 
 def host_devices() -> tuple[DeviceNode, ...]:
     """Every device of the host's /dev but those that a container has of its own, for --privileged."""
-    return tuple(node for node in _below("/dev", "/dev") if node.path.removeprefix("/dev/") not in _DEFAULTS)
+    return tuple(node for node in _below("/dev", "/dev") if node.path.removeprefix("/dev/") not in defaults.DEVICES)
 
 
 def _below(directory: str, path: str) -> list[DeviceNode]:

@@ -61,6 +61,11 @@ def test_a_lack_of_memory_tells_limit_and_peak_and_gives_more() -> None:
     assert replace(died, there=False, program="labcontainers").next_steps == ("labcontainers run -m 128m lab/base …",)
 
 
+def test_a_raw_socket_that_was_refused_is_given_by_a_capability() -> None:
+    died = replace(BASE, command=("ping", "-c", "1", "web"), lines=("ping: permission denied (are you root?)",))
+    assert died.next_steps[0] == "%container run --cap-add NET_RAW lab/base ping -c 1 web"
+
+
 def test_a_kill_tells_who_sent_it_as_far_as_that_is_known() -> None:
     died = replace(BASE, exit_code=137, memory_limit_bytes=64 << 20)
     assert "nobody sent it by this engine" in died.explanation
