@@ -9,6 +9,7 @@ from typing import Any
 from labcontainers.commands import networks
 from labcontainers.commands.command import Command, Invocation
 from labcontainers.commands.formatting import format_document
+from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
 from labcontainers.containers.options.forms import shown
 from labcontainers.errors import InvalidArgument, NotFound
@@ -18,6 +19,8 @@ def inspect(call: Invocation) -> Any:
     """The documents of whatever has these names; of the same name, a container comes first, as in Docker."""
     if call.type is not None and call.type not in _KINDS:
         raise InvalidArgument(f"--type: cannot inspect a {shown(call.type)}", f"use one of {', '.join(_KINDS)}")
+    if call.security:
+        return _security(call)
     documents: list[dict[str, Any]] = []
     for name in call.names:
         try:
@@ -26,6 +29,17 @@ def inspect(call: Invocation) -> Any:
             call.on_output(1, f"{format_document(documents, call.format)}\n".encode())
             raise
     return format_document(documents, call.format)
+
+
+def _security(call: Invocation) -> Any:
+    """What holds containers back: the report of one, a text of several, or as --format says."""
+    if call.size or call.type not in (None, "container"):
+        flag = "--size" if call.size else f"--type {call.type}"
+        raise InvalidArgument(f"--security: it does not go with {flag}", "leave one of them out; it tells of containers")
+    reports = [call.engine.containers.get(name).security() for name in call.names]
+    if call.format:
+        return format_document([report.to_dict() for report in reports], call.format)
+    return reports[0] if len(reports) == 1 else Text("\n\n".join(map(repr, reports)))
 
 
 def _document(call: Invocation, name: str) -> dict[str, Any]:
@@ -63,6 +77,7 @@ COMMANDS = (
         (
             Flag(("-f", "--format"), "json, or such as {{.State.Status}} or {{json .Config}}", metavar="TEMPLATE"),
             Flag(("-s", "--size"), "with the size of a container's writable layer", "switch"),
+            Flag(("--security",), "what holds a running container back, read from the kernel, beside the defaults", "switch"),
             Flag(("--type",), "only a container, an image, a network or a volume", metavar="TYPE"),
         ),
         (Argument("names", "names or ids", "+", "container image network volume"),),

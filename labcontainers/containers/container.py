@@ -26,6 +26,7 @@ from labcontainers.containers.explain.explanation import Explanation, explain
 from labcontainers.containers.files.verbs import FileVerbs
 from labcontainers.containers.inspect.document import Surroundings, inspect_document
 from labcontainers.containers.inspect.options import exposed_ports
+from labcontainers.containers.isolation.verbs import IsolationVerbs
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.logs import LogQuery, LogReader, Logs
 from labcontainers.containers.options.flags import about
@@ -49,7 +50,7 @@ from labcontainers.networks.ports import PortBinding
 from labcontainers.units import parse_moment_s
 
 
-class Container(FileVerbs, Interactive, SessionVerbs):
+class Container(FileVerbs, Interactive, SessionVerbs, IsolationVerbs):
     """One container; two handles of the same container are equal. Every method raises NotFound once it is removed."""
 
     def __init__(self, lifecycle: Lifecycle, record: Record) -> None:
