@@ -19,6 +19,7 @@ from benchmarks.commits import compare_commits
 from benchmarks.contexts import scans
 from benchmarks.daemon import docker_environment
 from benchmarks.many import compare_many
+from benchmarks.notebook import with_many_images
 from benchmarks.peers import Docker, Peer, present
 from benchmarks.transfers import compare_transfers
 from labcontainers import Engine
@@ -166,6 +167,7 @@ def main() -> int:
         print(extension(arguments.kernels), flush=True)
         print(base_images(folder, arguments.kernels), flush=True)
         print(scans(folder, arguments.kernels), flush=True)
+        print(with_many_images(folder), flush=True)
         if not arguments.quick:
             print("\n" + "\n".join(transfers), flush=True)
     finally:

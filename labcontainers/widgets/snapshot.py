@@ -27,8 +27,9 @@ from labcontainers.widgets.messages import (
 )
 
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0b-\x1f\x7f]")
-_BOX = "border:1px solid rgba(128,128,128,.35);border-radius:8px;padding:10px 14px;font-family:sans-serif;font-size:13px"
-_PRE = "margin:8px 0 0;padding:0;background:none;color:inherit;font-family:monospace;font-size:12px;line-height:1.45;white-space:pre-wrap"
+# Short, since a notebook file has these once for each output and once for each widget.
+_BOX = "border:1px solid #8885;border-radius:8px;padding:10px 14px;font:13px sans-serif"
+_PRE = "margin:8px 0 0;padding:0;background:none;color:inherit;font:12px/1.45 monospace;white-space:pre-wrap"
 _TONES = {"good": "#2da44e", "bad": "#d1242f", "calm": "#7d8590"}
 _MARKS = {"waiting": " ", "running": ">", "cached": "=", "done": "+", "failed": "!", "cancelled": "x"}
 _LAYER_MARKS = {"waiting": " ", "done": "+", "mounted": "+", "exists": "=", "stopped": "!"}
@@ -80,20 +81,13 @@ def card_snapshot(
     log = [visible(text) for _, text in lines]
     more = f"… {skipped:,} earlier lines" if skipped > 0 else ""
     width = max(len(name) for name, _ in rows)
-    text = [f"container {facts['name']} (as of {at})", *(f"  {name:<{width}}  {value}" for name, value in rows)]
+    body = [f"{name:<{width}}  {value}" for name, value in rows]
     if log:
-        text += ["  log", *([f"    {more}"] if more else []), *(f"    {line}" for line in log)]
+        body += ["log", *([f"  {more}"] if more else []), *(f"  {line}" for line in log)]
     tone = "good" if state["status"] == "running" else "bad" if state["exit_code"] or state["status"] == "dead" else "calm"
-    body = "".join(
-        f'<tr><td style="text-align:left;opacity:.7;padding:1px 12px 1px 0">{escape(name)}</td>'
-        f'<td style="text-align:left">{escape(value)}</td></tr>'
-        for name, value in rows
-    )
     html = f'<div {NO_FORMULAS} style="{_BOX}">{_heading(facts["name"], state["status"], tone, f"as of {at}")}'
-    html += f'<table style="margin:6px 0 0;border:0">{body}</table>'
-    if log:
-        html += f'<pre style="{_PRE}">{escape(chr(10).join([*([more] if more else []), *log]))}</pre>'
-    return Snapshot("\n".join(text), html + "</div>")
+    html += f'<pre style="{_PRE}">{escape(chr(10).join(body), quote=False)}</pre></div>'
+    return Snapshot("\n".join([f"container {facts['name']} (as of {at})", *(f"  {line}" for line in body)]), html)
 
 
 def _point_words(point: Point) -> str:
