@@ -116,7 +116,8 @@ class Builder:
         subject = BuildSubject(identity, tuple(tag.familiar for tag in tags), request.context)
         keep = None if self._failures is None else partial(self._failures.keep, subject)
         tools = (self._store, self._worker, self._runner, plan.file_time_s, request.confidential, cancel)
-        cache = BuildCache(self._store, anew=request.no_cache, anew_stages=request.no_cache_stages, sources=request.caching.sources)
+        named = {"anew_stages": request.no_cache_stages, "sources": request.caching.sources, "name": tags[0].familiar if tags else ""}
+        cache = BuildCache(self._store, anew=request.no_cache, **named)
         files = Gatherer(context, elsewhere)
 
         def run_of(executor: StepExecutor, cache: BuildCache) -> BuildRun:

@@ -37,6 +37,7 @@ from labcontainers.build.progress import (
     StepMissed,
     StepOutput,
     StepStarted,
+    StepWaiting,
 )
 from labcontainers.build.result import StepRecord
 from labcontainers.build.solver import INTERRUPTED, OTHER_FAILED, Solver
@@ -227,7 +228,7 @@ class BuildRun:
 
         def make() -> Made:
             nonlocal reason
-            with cache.turn(asked, self._cancel.check) as hit:
+            with cache.turn(asked, self._cancel.check, lambda holder: self._tell(StepWaiting(index, holder))) as hit:
                 if hit is not None:
                     return Made(hit.layer, anew=False)
                 reason = cache.why(asked)
