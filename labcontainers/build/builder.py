@@ -38,7 +38,7 @@ from labcontainers.build.remotes.elsewhere import Elsewhere, Means, names_on_pap
 from labcontainers.build.remotes.main_context import KEEP_GIT_DIR, open_remote, read_inside
 from labcontainers.build.request import BuildRequest
 from labcontainers.build.result import Build
-from labcontainers.build.stages import NamedOrigins
+from labcontainers.build.stages import NamedOrigins, with_context_time
 from labcontainers.build.steps import StepExecutor, StepRunner
 from labcontainers.build.verifying import VerifyingExecutor, verify
 from labcontainers.errors import InvalidArgument, NotFound
@@ -94,12 +94,12 @@ class Builder:
     def _build(self, request: BuildRequest, on_event: OnEvent, cancel: Cancel, elsewhere: Elsewhere) -> Build:
         begun = time.monotonic()
         tags = tuple(parse_reference(tag) for tag in request.tags)
-        context, text, file = _opened(request, elsewhere)
+        context, text, file, time_s = _opened(request, elsewhere)
         dockerfile, instructions = read_dockerfile(text, file)
         allowed = rights.HOST_ROOT in request.rights
         host = partial(make_host, self._store, rootless=not is_root_of_host(), allowed=allowed)
         images = BaseImages(self._catalog, host, cancel, request.pull)
-        options = _options(request, request.rights, elsewhere.origin, rootless=not is_root_of_host())
+        options = _options(request, request.rights, elsewhere.origin, time_s, rootless=not is_root_of_host())
         plan = plan_build(dockerfile, instructions, options, host_platform(), images.config, obtain=images.obtain)
         checks = check_options(dockerfile, request.build_args)
         warnings = check(dockerfile, instructions, (*plan.warnings, *ignored_files(plan, context.rules)), checks)
@@ -116,8 +116,8 @@ class Builder:
         subject = BuildSubject(identity, tuple(tag.familiar for tag in tags), request.context)
         keep = None if self._failures is None else partial(self._failures.keep, subject)
         tools = (self._store, self._worker, self._runner, plan.file_time_s, request.confidential, cancel)
-        named = {"anew_stages": request.no_cache_stages, "sources": request.caching.sources, "name": tags[0].familiar if tags else ""}
-        cache = BuildCache(self._store, anew=request.no_cache, **named)
+        name, sources = tags[0].familiar if tags else "", request.caching.sources
+        cache = BuildCache(self._store, anew=request.no_cache, anew_stages=request.no_cache_stages, sources=sources, name=name)
         files = Gatherer(context, elsewhere)
 
         def run_of(executor: StepExecutor, cache: BuildCache) -> BuildRun:
@@ -144,7 +144,7 @@ class Builder:
         have any variable. Raises as build() does, but `check` tells what is wrong with the Dockerfile.
         """
         with self._elsewhere(request, Cancel()) as elsewhere:
-            context, text, file = _opened(request, elsewhere)
+            context, text, file, time_s = _opened(request, elsewhere)
         missing: list[str] = []
 
         def config(name: str) -> ImageConfig:
@@ -155,7 +155,7 @@ class Builder:
             platform = host_platform()
             return ImageConfig(platform.architecture, platform.os, ProcessConfig(env=(f"PATH={DEFAULT_PATH}",)), ())
 
-        options = _options(request, frozenset(rights.ALL), names_on_paper(request.contexts), rootless=False)
+        options = _options(request, frozenset(rights.ALL), names_on_paper(request.contexts), time_s, rootless=False)
         found = answer(call, Subject(text, file, options, host_platform(), config, context.rules))
         if missing and isinstance(found, CheckResult):
             found = replace(found, warnings=tuple(warning for warning in found.warnings if warning.rule != "UndefinedVar"))
@@ -184,9 +184,9 @@ class Builder:
         return self._catalog.put(config, layers, request.tags, request.annotations)
 
 
-def _options(request: BuildRequest, given: frozenset[str], names: NamedOrigins, *, rootless: bool) -> PlanOptions:
-    said = (request.build_args, request.target, request.network, names, request.platform)
-    return PlanOptions(*said, request.hosts, given, rootless)
+def _options(request: BuildRequest, given: frozenset[str], names: NamedOrigins, time_s: int | None, *, rootless: bool) -> PlanOptions:
+    said = (with_context_time(request.build_args, time_s), request.target, request.network, names, request.platform)
+    return PlanOptions(*said, request.hosts, given, rootless, time_s)
 
 
 def _inputs(request: BuildRequest, plan: BuildPlan, file: str, text: str, images: BaseImages) -> BuildInputs:
@@ -229,15 +229,16 @@ def _ignore(event: BuildEvent) -> None:
     """Nobody looks on."""
 
 
-def _opened(request: BuildRequest, elsewhere: Elsewhere) -> tuple[Context, str, str]:
-    """The context, and the text and the name of its Dockerfile. Raises LabError."""
+def _opened(request: BuildRequest, elsewhere: Elsewhere) -> tuple[Context, str, str, int | None]:
+    """The context, the text and the name of its Dockerfile, and the context's time where it has one. Raises LabError."""
     if request.remote is None:
         context = open_context(request.context, request.dockerfile, elsewhere.hashes)
-        return context, *_read(request)
+        return context, *_read(request), None
     found = open_remote(elsewhere, request.remote, keep_git_dir=request.build_args.get(KEEP_GIT_DIR))
     name = request.dockerfile or "Dockerfile"
     text = request.dockerfile_text if request.dockerfile_text is not None else found.text
-    return Context(found.folder, shown=found.shown), read_inside(found, name) if text is None else text, name
+    context = Context(found.folder, shown=found.shown)
+    return context, read_inside(found, name) if text is None else text, name, found.time_s
 
 
 def _read(request: BuildRequest) -> tuple[str, str]:

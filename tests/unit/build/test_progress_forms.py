@@ -92,7 +92,8 @@ def test_whom_a_step_waits_for_is_told_by_every_form(clock: list[float]) -> None
     for event in (*waits, StepMissed(1, "new"), StepFinished(1, 1.0, 0)):
         raw(event)
     begun, *rest = [status for text in written for status in json.loads(text).get("statuses", ())]
-    assert begun["id"] == "waiting for the build of web in process 7" and "completed" not in begun
+    assert begun["id"] == "waiting for the build of web in process 7"
+    assert "completed" not in begun
     assert [(status["id"], "completed" in status) for status in rest] == [(begun["id"], True), ("run: new", True)]
 
     terminal = Terminal()
