@@ -216,7 +216,7 @@ COMMANDS = (
             Flag(("-q", "--quiet"), "no progress, and only the image's id at the end", "switch"),
             Flag(("--iidfile",), "write the image's id to this file", metavar="FILE", completes="path"),
             Flag(("--secret",), "secret for RUN --mount=type=secret: id=NAME with src=FILE or env=VARIABLE; repeatable", "list", "SECRET"),
-            Flag(("--ssh",), "agent for RUN --mount=type=ssh: default or ID=SOCKET; repeatable", "list", "AGENT"),
+            Flag(("--ssh",), "agent for RUN --mount=type=ssh and git: default, ID=SOCKET or ID=KEY[,KEY]; repeatable", "list", "AGENT"),
             Flag(("--network",), "network of RUN: bridge, none or host", metavar="NETWORK", completes="network"),
             Flag(
                 ("--allow",),
