@@ -38,6 +38,7 @@ from labcontainers.build.remotes.elsewhere import Elsewhere, Means, names_on_pap
 from labcontainers.build.remotes.main_context import KEEP_GIT_DIR, open_remote, read_inside
 from labcontainers.build.request import BuildRequest
 from labcontainers.build.result import Build
+from labcontainers.build.squashing import Base, squashed
 from labcontainers.build.stages import NamedOrigins, with_context_time
 from labcontainers.build.steps import StepExecutor, StepRunner
 from labcontainers.build.verifying import VerifyingExecutor, verify
@@ -94,6 +95,8 @@ class Builder:
     def _build(self, request: BuildRequest, on_event: OnEvent, cancel: Cancel, elsewhere: Elsewhere) -> Build:
         begun = time.monotonic()
         tags = tuple(parse_reference(tag) for tag in request.tags)
+        if request.squash and _tells_steps(request):
+            raise InvalidArgument("--squash: the image has no layers of steps for --cache-to type=inline", "leave one of them out")
         context, text, file, time_s = _opened(request, elsewhere)
         dockerfile, instructions = read_dockerfile(text, file)
         allowed = rights.HOST_ROOT in request.rights
@@ -130,7 +133,8 @@ class Builder:
             elsewhere.hashes.save()
         request.caching.seen += cache.seen
         warnings = (*warnings, *_of_sources(request.caching.sources, file))
-        image = self._put(request, plan, final, work.layers(final), cache)
+        base = images.get(final.base[0]) if final.base[0] else None
+        image = self._put(request, plan, final, work.layers(final), cache, base)
         if self._failures is not None:
             self._failures.forget(subject.key)
         verification = verify(self._store, plan, work, lambda before: VerifyingExecutor(before, *tools), run_of) if request.verify else None
@@ -161,7 +165,9 @@ class Builder:
             found = replace(found, warnings=tuple(warning for warning in found.warnings if warning.rule != "UndefinedVar"))
         return found
 
-    def _put(self, request: BuildRequest, plan: BuildPlan, final: BuiltStage, layers: list[Layer], cache: BuildCache) -> Image:
+    def _put(
+        self, request: BuildRequest, plan: BuildPlan, final: BuiltStage, layers: Sequence[Layer], cache: BuildCache, base: Base | None
+    ) -> Image:
         platform = request.platform or host_platform()
         stage = plan.stages[-1]
         process = stage.config
@@ -178,9 +184,11 @@ class Builder:
             extra={
                 **{key: value for key, value in final.extra.items() if key in _KEPT_KEYS},
                 **({"variant": platform.variant} if request.platform and platform.variant else {}),
-                **(_inline(cache, final.diff_ids) if request.caching.inline or request.build_args.get(_INLINE_ARGUMENT) == "1" else {}),
+                **(_inline(cache, final.diff_ids) if _tells_steps(request) else {}),
             },
         )
+        if request.squash:
+            config, layers = squashed(self._store, self._worker, config, layers, base)
         return self._catalog.put(config, layers, request.tags, request.annotations)
 
 
@@ -212,6 +220,11 @@ def _no_such_stages(names: Sequence[str], dockerfile: Dockerfile, instructions: 
             hint = nearest(name, known)
             text = f"--no-cache-filter: no stage is named {name}" + (f" ({hint})" if hint else "")
             yield BuildWarning("NoSuchStage", text, Place(dockerfile.source, 1, 1))
+
+
+def _tells_steps(request: BuildRequest) -> bool:
+    """Whether the image is to have its own steps in its config."""
+    return request.caching.inline or request.build_args.get(_INLINE_ARGUMENT) == "1"
 
 
 def _inline(cache: BuildCache, diff_ids: Sequence[str]) -> dict[str, object]:

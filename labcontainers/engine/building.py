@@ -185,13 +185,12 @@ class Building:
         are others by their names: folders, addresses, docker-image://REFERENCE or oci-layout://FOLDER. `tag` and `tags` mean the same.
         `secrets` are such as "id=NAME,src=FILE" or "id=NAME,env=VARIABLE", `ssh` such as "default", "ID=SOCKET" or "ID=KEY"; files are
         found from `folder`. `allow` gives rights: "host", "network.host", "security.insecure" (build.rights). With `verify` every step is
-        done twice, for Build.verification. `on_event` is told of each step, in this thread; `cancel.cancel()` stops it at once. `more` are
-        keywords of engine.output_wishes, .build_flags and .step_limits. Raises as Builder.build() and Exporter.export() do; blocks.
+        done twice, for Build.verification. `on_event` is told of each step, in this thread; `cancel.cancel()` stops it at once. `more`
+        are keywords of engine.output_wishes, .build_flags and .step_limits. Raises as Builder.build() and Exporter.export() do; blocks.
         """
         names, wanted = _checked_tags((*names_of(tag), *names_of(tags))), _checked_network(network)
         limits = self._limits(more, wanted)
-        wishes = take_wishes(more, names, Path(folder))
-        moving = self._caching(more, Path(folder))
+        wishes, moving = take_wishes(more, names, Path(folder)), self._caching(more, Path(folder))
         if more:
             raise _unknown(next(iter(more)))
         request = BuildRequest(
@@ -212,8 +211,8 @@ class Building:
             labels=dict(labels or {}),
         )
         exporter = Exporter(self._store, self._catalog, self._lifecycle.launcher, self.transfers, on_event or _ignore)
-        with _confidential(names_of(secrets), names_of(ssh), Path(folder)) as confidential:
-            trusted = replace(request, confidential=confidential)
+        with _confidential(names_of(secrets), names_of(ssh), Path(folder)) as told:
+            trusted = replace(request, confidential=told)
             return moving.after(exporter.exported(lambda tell: self._builder(limits).build(trusted, tell, cancel), wishes))
 
     def _caching(self, keywords: dict[str, Any], folder: Path) -> CacheMoving:
