@@ -91,6 +91,8 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "chromium": (lambda: shutil.which("chromium") is not None, "needs chromium"),
     "node": (lambda: shutil.which("node") is not None, "needs node"),
     "git": (lambda: shutil.which("git") is not None, "needs git"),
+    "gcc": (lambda: all(shutil.which(name) for name in ("gcc", "make")), "needs gcc and make"),
+    "apt": (lambda: all(shutil.which(name) for name in ("apt-get", "dpkg")), "needs apt and dpkg, as Debian has them"),
     "sshd": (lambda: shutil.which("sshd", path=SYSTEM_PATH) is not None, "needs Debian's openssh-server"),
     "a name": (lambda: bool(user_names()), "needs a user with a line in /etc/passwd, without whom ssh(1) does not run"),
     "busybox": (lambda: shutil.which("busybox") is not None, "needs busybox"),

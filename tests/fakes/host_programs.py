@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from labcontainers import Engine
 
@@ -85,10 +86,11 @@ class HostTree:
         self.libraries(file for file in taken if os.path.isfile(file) and _is_program(file))
 
     def text(self, path: str, text: str) -> None:
-        import io
-
+        parts = path.split("/")
+        for count in range(1, len(parts)):
+            self._directory("/".join(parts[:count]), 0o755)
         info = tarfile.TarInfo(path)
-        info.size, info.mode = len(text.encode()), 0o644
+        info.size, info.mode = len(text.encode()), 0o755 if text.startswith("#!") else 0o644
         self._archive.addfile(info, io.BytesIO(text.encode()))
 
     def _link(self, place: str) -> None:
@@ -107,13 +109,19 @@ class HostTree:
 
 
 def import_programs(
-    engine: Engine, name: str, programs: Sequence[str] = (), packages: Sequence[str] = (), folders: Sequence[str] = ()
+    engine: Engine,
+    name: str,
+    programs: Sequence[str] = (),
+    packages: Sequence[str] = (),
+    folders: Sequence[str] = (),
+    files: Sequence[str] = (),
+    texts: Mapping[str, str] | None = None,
 ) -> None:
-    """An image `name` of these programs, packages and folders of this machine."""
+    """An image `name` of these programs, packages, folders and files of this machine, and of texts by their paths, `#!` ones as programs."""
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
         with tarfile.open(fileobj=file, mode="w") as archive:
             tree = HostTree(archive)
-            for path, text in _TEXTS.items():
+            for path, text in {**_TEXTS, **(texts or {})}.items():
                 tree.text(path, text)
             for program in programs:
                 tree.program(program)
@@ -121,6 +129,7 @@ def import_programs(
                 tree.package(package)
             for folder in folders:
                 tree.folder(folder, leave_out=("__pycache__",))
+            tree.libraries([tree.path(file) for file in files])
         file.flush()
         engine.images.import_image(file.name, name, changes=f"ENV PATH={PATH}")
 
