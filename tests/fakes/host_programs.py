@@ -117,7 +117,7 @@ def import_programs(
     files: Sequence[str] = (),
     texts: Mapping[str, str] | None = None,
 ) -> None:
-    """An image `name` of these programs, packages, folders and files of this machine, and of texts by their paths, `#!` ones as programs."""
+    """An image `name` of programs, packages, folders and files of this machine, and of texts by their paths, `#!` ones as programs."""
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
         with tarfile.open(fileobj=file, mode="w") as archive:
             tree = HostTree(archive)

@@ -99,7 +99,9 @@ class TestApt:
         programs = (*TOOLS, "apt-get", "dpkg", "tar", "ldconfig", "diff", "start-stop-daemon")
         import_programs(engine, "debian:test", programs, packages=("apt", "dpkg"), texts=texts)
         repository = Repository(tmp_path / "mirror")
-        config = "#!/bin/sh\nset -e\n[ \"$1\" = configure ] && chown www-data:www-data /var/lib/greeter && echo set up > /var/lib/greeter/log\n"
+        config = (
+            '#!/bin/sh\nset -e\n[ "$1" = configure ] && chown www-data:www-data /var/lib/greeter && echo set up > /var/lib/greeter/log\n'
+        )
         greeter = {"usr/bin/greeter": ("#!/bin/sh\n. /usr/share/greeter/words\necho $WORDS\n", 0o755), "var/lib/greeter": None}
         repository.add(
             Deb("greeter", architecture="all", files=greeter, control={"Depends": "greeter-data (>= 1)"}, scripts={"postinst": config}),
@@ -193,16 +195,18 @@ PYTHON = """\
 # syntax=docker/dockerfile:1
 FROM python:test AS deps
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-WORKDIR /app
+RUN python3 -m venv --without-pip /venv
+ENV PATH=/venv/bin:$PATH
 COPY requirements.txt .
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=index,target=/index \\
     python3 -m http.server -b 127.0.0.1 -d /index 8000 >/dev/null 2>&1 & \\
     until python3 -c "import socket; socket.create_connection(('127.0.0.1', 8000))" 2>/dev/null; do sleep 0.1; done; \\
-    pip install --prefix=/install --index-url http://127.0.0.1:8000/simple -r requirements.txt
+    python -m pip install --index-url http://127.0.0.1:8000/simple -r requirements.txt
 
 FROM python:test
 WORKDIR /app
-COPY --from=deps /install /usr/local
+ENV PATH=/venv/bin:$PATH
+COPY --from=deps /venv /venv
 COPY . .
 EXPOSE 8000
 HEALTHCHECK CMD ["python3", "-c", "import greeting"]
@@ -224,21 +228,17 @@ def wheel(name: str, version: str, files: Mapping[str, str], requires: str = "",
     return packed.getvalue()
 
 
+GREETING = "import words\ndef main():\n    print(words.HELLO)\n"
+
+
 class TestPython:
     @pytest.fixture
     def index(self, bench: Bench, tmp_path: Path) -> Path:
-        starter = "#!/bin/sh\nexec python3 -m pip \"$@\"\n"
-        (tmp_path / "base").mkdir()
-        (tmp_path / "base/pip").write_text(starter)
-        (tmp_path / "base/pip").chmod(0o755)
-        version = ".".join(map(str, __import__("sys").version_info[:2]))
-        text = (
-            f"FROM lab/python\nCOPY --from=pip . /opt/pip/pip\nCOPY pip /usr/local/bin/\nENV PYTHONPATH=/opt/pip:/usr/local/lib/python{version}/site-packages\n"
-        )
+        text = "FROM lab/python\nCOPY --from=pip . /opt/pip/pip\nENV PYTHONPATH=/opt/pip\n"
         contexts = {"pip": pip.__path__[0]}
-        bench.engine.images.build(tmp_path / "base", dockerfile_text=text, tag="python:test", network="none", build_contexts=contexts)
+        bench.engine.images.build(bench.folder, dockerfile_text=text, tag="python:test", network="none", build_contexts=contexts)
         wheels = {
-            "greeting": wheel("greeting", "1.2", {"greeting.py": "import words\ndef main():\n    print(words.HELLO)\n"}, "words>=2", "greet = greeting:main"),
+            "greeting": wheel("greeting", "1.2", {"greeting.py": GREETING}, "words>=2", "greet = greeting:main"),
             "words": wheel("words", "2.0", {"words.py": "HELLO = 'hello from a wheel'\n"}),
         }
         for name, data in wheels.items():
@@ -290,8 +290,8 @@ class TestNode:
         npm = os.path.realpath(shutil.which(words[-1], path=path) or words[-1])
         assert node is not None
         modules = "/usr/share/nodejs" if npm.startswith("/usr/share/nodejs/") else str(Path(npm).parents[1])
-        starter = f"#!/bin/sh\nexec {os.path.realpath(node)} {npm} \"$@\"\n"
-        direct = f"#!/bin/sh\nexec {os.path.realpath(node)} \"$@\"\n"
+        starter = f'#!/bin/sh\nexec {os.path.realpath(node)} {npm} --fetch-retries=0 "$@"\n'
+        direct = f'#!/bin/sh\nexec {os.path.realpath(node)} "$@"\n'
         texts = {"usr/local/bin/npm": starter, "usr/local/bin/node": direct, "usr/local/bin/serve": SERVE}
         import_programs(bench.engine, "node:test", (*TOOLS, os.path.realpath(node)), folders=(modules,), texts=texts)
         packed = io.BytesIO()
