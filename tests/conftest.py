@@ -91,6 +91,10 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "chromium": (lambda: shutil.which("chromium") is not None, "needs chromium"),
     "node": (lambda: shutil.which("node") is not None, "needs node"),
     "git": (lambda: shutil.which("git") is not None, "needs git"),
+    "gcc": (lambda: all(shutil.which(name) for name in ("gcc", "make")), "needs gcc and make"),
+    "apt": (lambda: all(shutil.which(name) for name in ("apt-get", "dpkg")), "needs apt and dpkg, as Debian has them"),
+    "sshd": (lambda: shutil.which("sshd", path=SYSTEM_PATH) is not None, "needs Debian's openssh-server"),
+    "a name": (lambda: bool(user_names()), "needs a user with a line in /etc/passwd, without whom ssh(1) does not run"),
     "busybox": (lambda: shutil.which("busybox") is not None, "needs busybox"),
     "skopeo": (lambda: shutil.which("skopeo") is not None, "needs skopeo"),
     "podman": (lambda: shutil.which("podman") is not None, "needs podman"),
@@ -109,7 +113,7 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
 # another run of the same tests has these, or another kind of machine: here they are no loss
 OF_ANOTHER_USER = {
     "root", "ordinary user", "subids", "single id", "cgroups", "network", "cgroups v1", "disk", "x86_64", "a capability less",
-    "no AppArmor", "a Docker", "crane", "node",
+    "no AppArmor", "a Docker", "crane", "node", "a name",
 }  # fmt: skip
 
 

@@ -38,7 +38,8 @@ from labcontainers.build.remotes.elsewhere import Elsewhere, Means, names_on_pap
 from labcontainers.build.remotes.main_context import KEEP_GIT_DIR, open_remote, read_inside
 from labcontainers.build.request import BuildRequest
 from labcontainers.build.result import Build
-from labcontainers.build.stages import NamedOrigins
+from labcontainers.build.squashing import Base, squashed
+from labcontainers.build.stages import NamedOrigins, with_context_time
 from labcontainers.build.steps import StepExecutor, StepRunner
 from labcontainers.build.verifying import VerifyingExecutor, verify
 from labcontainers.errors import InvalidArgument, NotFound
@@ -94,12 +95,14 @@ class Builder:
     def _build(self, request: BuildRequest, on_event: OnEvent, cancel: Cancel, elsewhere: Elsewhere) -> Build:
         begun = time.monotonic()
         tags = tuple(parse_reference(tag) for tag in request.tags)
-        context, text, file = _opened(request, elsewhere)
+        if request.squash and _tells_steps(request):
+            raise InvalidArgument("--squash: the image has no layers of steps for --cache-to type=inline", "leave one of them out")
+        context, text, file, time_s = _opened(request, elsewhere)
         dockerfile, instructions = read_dockerfile(text, file)
         allowed = rights.HOST_ROOT in request.rights
         host = partial(make_host, self._store, rootless=not is_root_of_host(), allowed=allowed)
         images = BaseImages(self._catalog, host, cancel, request.pull)
-        options = _options(request, request.rights, elsewhere.origin, rootless=not is_root_of_host())
+        options = _options(request, request.rights, elsewhere.origin, time_s, rootless=not is_root_of_host())
         plan = plan_build(dockerfile, instructions, options, host_platform(), images.config, obtain=images.obtain)
         checks = check_options(dockerfile, request.build_args)
         warnings = check(dockerfile, instructions, (*plan.warnings, *ignored_files(plan, context.rules)), checks)
@@ -116,7 +119,8 @@ class Builder:
         subject = BuildSubject(identity, tuple(tag.familiar for tag in tags), request.context)
         keep = None if self._failures is None else partial(self._failures.keep, subject)
         tools = (self._store, self._worker, self._runner, plan.file_time_s, request.confidential, cancel)
-        cache = BuildCache(self._store, anew=request.no_cache, anew_stages=request.no_cache_stages, sources=request.caching.sources)
+        name, sources = tags[0].familiar if tags else "", request.caching.sources
+        cache = BuildCache(self._store, anew=request.no_cache, anew_stages=request.no_cache_stages, sources=sources, name=name)
         files = Gatherer(context, elsewhere)
 
         def run_of(executor: StepExecutor, cache: BuildCache) -> BuildRun:
@@ -129,7 +133,8 @@ class Builder:
             elsewhere.hashes.save()
         request.caching.seen += cache.seen
         warnings = (*warnings, *_of_sources(request.caching.sources, file))
-        image = self._put(request, plan, final, work.layers(final), cache)
+        base = images.get(final.base[0]) if final.base[0] else None
+        image = self._put(request, plan, final, work.layers(final), cache, base)
         if self._failures is not None:
             self._failures.forget(subject.key)
         verification = verify(self._store, plan, work, lambda before: VerifyingExecutor(before, *tools), run_of) if request.verify else None
@@ -143,7 +148,7 @@ class Builder:
         have any variable. Raises as build() does, but `check` tells what is wrong with the Dockerfile.
         """
         with self._elsewhere(request, Cancel()) as elsewhere:
-            context, text, file = _opened(request, elsewhere)
+            context, text, file, time_s = _opened(request, elsewhere)
         missing: list[str] = []
 
         def config(name: str) -> ImageConfig:
@@ -154,13 +159,15 @@ class Builder:
             platform = host_platform()
             return ImageConfig(platform.architecture, platform.os, ProcessConfig(env=(f"PATH={DEFAULT_PATH}",)), ())
 
-        options = _options(request, frozenset(rights.ALL), names_on_paper(request.contexts), rootless=False)
+        options = _options(request, frozenset(rights.ALL), names_on_paper(request.contexts), time_s, rootless=False)
         found = answer(call, Subject(text, file, options, host_platform(), config, context.rules))
         if missing and isinstance(found, CheckResult):
             found = replace(found, warnings=tuple(warning for warning in found.warnings if warning.rule != "UndefinedVar"))
         return found
 
-    def _put(self, request: BuildRequest, plan: BuildPlan, final: BuiltStage, layers: list[Layer], cache: BuildCache) -> Image:
+    def _put(
+        self, request: BuildRequest, plan: BuildPlan, final: BuiltStage, layers: Sequence[Layer], cache: BuildCache, base: Base | None
+    ) -> Image:
         platform = request.platform or host_platform()
         stage = plan.stages[-1]
         process = stage.config
@@ -177,15 +184,17 @@ class Builder:
             extra={
                 **{key: value for key, value in final.extra.items() if key in _KEPT_KEYS},
                 **({"variant": platform.variant} if request.platform and platform.variant else {}),
-                **(_inline(cache, final.diff_ids) if request.caching.inline or request.build_args.get(_INLINE_ARGUMENT) == "1" else {}),
+                **(_inline(cache, final.diff_ids) if _tells_steps(request) else {}),
             },
         )
+        if request.squash:
+            config, layers = squashed(self._store, self._worker, config, layers, base)
         return self._catalog.put(config, layers, request.tags, request.annotations)
 
 
-def _options(request: BuildRequest, given: frozenset[str], names: NamedOrigins, *, rootless: bool) -> PlanOptions:
-    said = (request.build_args, request.target, request.network, names, request.platform)
-    return PlanOptions(*said, request.hosts, given, rootless)
+def _options(request: BuildRequest, given: frozenset[str], names: NamedOrigins, time_s: int | None, *, rootless: bool) -> PlanOptions:
+    said = (with_context_time(request.build_args, time_s), request.target, request.network, names, request.platform)
+    return PlanOptions(*said, request.hosts, given, rootless, time_s)
 
 
 def _inputs(request: BuildRequest, plan: BuildPlan, file: str, text: str, images: BaseImages) -> BuildInputs:
@@ -213,6 +222,11 @@ def _no_such_stages(names: Sequence[str], dockerfile: Dockerfile, instructions: 
             yield BuildWarning("NoSuchStage", text, Place(dockerfile.source, 1, 1))
 
 
+def _tells_steps(request: BuildRequest) -> bool:
+    """Whether the image is to have its own steps in its config."""
+    return request.caching.inline or request.build_args.get(_INLINE_ARGUMENT) == "1"
+
+
 def _inline(cache: BuildCache, diff_ids: Sequence[str]) -> dict[str, object]:
     """What the image's config tells of the steps that made it, for the builds of others."""
     steps = {step.key: step.layer.chain_id if step.layer else "" for step in of_image(cache.seen, diff_ids)}
@@ -228,15 +242,16 @@ def _ignore(event: BuildEvent) -> None:
     """Nobody looks on."""
 
 
-def _opened(request: BuildRequest, elsewhere: Elsewhere) -> tuple[Context, str, str]:
-    """The context, and the text and the name of its Dockerfile. Raises LabError."""
+def _opened(request: BuildRequest, elsewhere: Elsewhere) -> tuple[Context, str, str, int | None]:
+    """The context, the text and the name of its Dockerfile, and the context's time where it has one. Raises LabError."""
     if request.remote is None:
         context = open_context(request.context, request.dockerfile, elsewhere.hashes)
-        return context, *_read(request)
+        return context, *_read(request), None
     found = open_remote(elsewhere, request.remote, keep_git_dir=request.build_args.get(KEEP_GIT_DIR))
     name = request.dockerfile or "Dockerfile"
     text = request.dockerfile_text if request.dockerfile_text is not None else found.text
-    return Context(found.folder, shown=found.shown), read_inside(found, name) if text is None else text, name
+    context = Context(found.folder, shown=found.shown)
+    return context, read_inside(found, name) if text is None else text, name, found.time_s
 
 
 def _read(request: BuildRequest) -> tuple[str, str]:

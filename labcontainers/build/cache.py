@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ _VERSION = 3
 # A position that is met again gets a new date after this time, since nothing is written for steps that are found.
 _DATED_S = 86400.0
 _MOST_TEXT = 200
+# Whom a step waits for is told when it takes longer than this.
+_MOMENT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +93,14 @@ class BuildCache:
     """The cache in a store's records, for one build. Thread-safe.
 
     With `anew` (--no-cache) nothing is found, or with `anew_stages` nothing in the stages of these names; it still remembers.
+    `name` is what others call the build who wait for its steps.
     """
 
-    def __init__(self, store: Store, *, anew: bool = False, anew_stages: tuple[str, ...] = (), sources: Sequence[Elsewhere] = ()) -> None:
+    def __init__(
+        self, store: Store, *, anew: bool = False, anew_stages: tuple[str, ...] = (), sources: Sequence[Elsewhere] = (), name: str = ""
+    ) -> None:
         self._store = store
+        self._name = name
         self._sources = sources
         self._seen: dict[str, Seen] = {}
         self._anew = anew
@@ -102,7 +109,7 @@ class BuildCache:
     def of_stage(self, title: str) -> StageCache:
         """The cache for the steps of a stage."""
         anew = "--no-cache" if self._anew else "--no-cache-filter" if title.lower() in self._anew_stages else ""
-        return StageCache(self._store, anew, self._sources, self._seen)
+        return StageCache(self._store, anew, self._sources, self._seen, self._name)
 
     @property
     def seen(self) -> tuple[Seen, ...]:
@@ -113,7 +120,8 @@ class BuildCache:
 class StageCache:
     """The cache for the steps of one stage. `anew` is the flag for which nothing is found, or ""."""
 
-    def __init__(self, store: Store, anew: str, sources: Sequence[Elsewhere], seen: dict[str, Seen]) -> None:
+    def __init__(self, store: Store, anew: str, sources: Sequence[Elsewhere], seen: dict[str, Seen], name: str = "") -> None:
+        self._name = name
         self._store = store
         self._anew = anew
         self._sources = sources
@@ -152,16 +160,21 @@ class StageCache:
         return None
 
     @contextlib.contextmanager
-    def turn(self, asked: Asked, check: Callable[[], object] = lambda: None) -> Iterator[Hit | None]:
+    def turn(
+        self, asked: Asked, check: Callable[[], object] = lambda: None, waits: Callable[[str], object] = lambda holder: None
+    ) -> Iterator[Hit | None]:
         """What the step made, or None: then it is to be done and put() in this context, in which nobody else does it.
 
-        Blocks while another build does it; `check` is called meanwhile, and raises to end that.
+        Blocks while another build does it; `check` is called meanwhile, and raises to end that; `waits` hears once whose build that is.
         """
         hit = self.find(asked)
         if hit is not None or self._anew:
             yield hit
             return
-        with self._store.locks.hold(asked.key.replace(":", "-"), meanwhile=check):
+        lock = asked.key.replace(":", "-")
+        waiting = _Waiting(check, lambda: waits(_holder(self._store.locks.note_of(lock))))
+        note = json.dumps({"pid": os.getpid(), "build": self._name})
+        with self._store.locks.hold(lock, meanwhile=waiting, note=note):
             yield self.find(asked) or self._from_elsewhere(asked)
 
     def put(self, asked: Asked, layer: Layer | None) -> None:
@@ -193,6 +206,35 @@ class StageCache:
             return
         value = {"diff_id": "", "chain_id": "", **remembered(asked.parent, asked.inputs, asked.subject)}
         self._store.records.put_cache(key, mark + json.dumps(value, sort_keys=True)[1:], now)
+
+
+class _Waiting:
+    """Called again and again by who waits: checks, and tells of it when that takes longer than a moment."""
+
+    def __init__(self, check: Callable[[], object], tell: Callable[[], object]) -> None:
+        self._check = check
+        self._tell = tell
+        self._since = 0.0
+        self._told = False
+
+    def __call__(self) -> None:
+        self._check()
+        now = time.monotonic()
+        self._since = self._since or now
+        if not self._told and now - self._since >= _MOMENT_S:
+            self._told = True
+            self._tell()
+
+
+def _holder(note: str) -> str:
+    """Whose build it is, in words."""
+    try:
+        noted = json.loads(note)
+        pid, name = int(noted["pid"]), str(noted["build"])
+    except (ValueError, KeyError, TypeError):
+        return "another build"
+    build = f"the build of {name}" if name else "another build"
+    return f"{build} in this process" if pid == os.getpid() else f"{build} in process {pid}"
 
 
 def _position_key(asked: Asked) -> str:

@@ -25,7 +25,7 @@ from labcontainers.errors import Failed, InvalidArgument, NotFound
 from labcontainers.kernel import mounts, syscalls
 from labcontainers.kernel.scoped_paths import BENEATH
 
-_OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
+OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
 _CHUNK = 1 << 30
 
 
@@ -47,7 +47,7 @@ def copy(request: str) -> dict[str, Any]:
     """
     with open(request, encoding="utf-8") as file:
         wanted = json.load(file)
-    _private_mounts()
+    private_mounts()
     if wanted["link"]:
         # names of owners are the image's, but nothing else of it counts: the files go into a tree that is empty
         trees = wanted["lower"] or [wanted["upper"]]
@@ -58,7 +58,7 @@ def copy(request: str) -> dict[str, Any]:
     target_fd = _open(wanted["upper"]) if wanted["link"] else root_fd
     destination = Destination(target_fd, Ownership(owner, wanted["chmod"], wanted["mtime_s"] * 10**9))
     exclude = rules_from(wanted["exclude"]) if wanted["exclude"] else None
-    sources, unmatched = _sources(wanted, exclude)
+    sources, unmatched = find_sources(wanted, exclude)
     path = wanted["destination"]
     path = destination.resolve(path) + ("/" if path.endswith("/") else "")
     count = sum(not source.is_directory for source in sources) + len(wanted["files"])
@@ -82,7 +82,7 @@ def make_directory(
     lower: list[str], upper: str, work: str, mount: str, userxattr: bool, path: str, user: str, mtime_s: int
 ) -> dict[str, Any]:
     """Make the directory `path` of an image, owned by `user`, where it is missing; {"made": whether it was}."""
-    _private_mounts()
+    private_mounts()
     root_fd = _mount(lower, upper, work, mount, userxattr=userxattr)
     try:
         owner = resolve_owner(root_fd, user) if user else (0, 0)
@@ -96,7 +96,8 @@ def make_directory(
         return {"made": True}
 
 
-def _private_mounts() -> None:
+def private_mounts() -> None:
+    """Let nobody else see what is mounted from now on."""
     syscalls.unshare(syscalls.CLONE_NEWNS)
     mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
 
@@ -117,7 +118,8 @@ def _open(tree: str) -> int:
     return os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _sources(wanted: dict[str, Any], exclude: IgnoreRules | None) -> tuple[list[Source], list[str]]:
+def find_sources(wanted: dict[str, Any], exclude: IgnoreRules | None) -> tuple[list[Source], list[str]]:
+    """What the request names, and the patterns that nothing matches; raises NotFound. The items of a source are to be taken in order."""
     source = wanted["source"]
     if "context" in source:
         return [_context_source(_open(selection["root"] or source["context"]), selection) for selection in source["selections"]], []
@@ -297,7 +299,7 @@ def _fill(item: Item, target_fd: int) -> int:
         size = transfer(source_fd, target_fd)
         if item.state is not None:
             for name in os.listxattr(source_fd):
-                if not name.startswith(_OVERLAY_XATTRS):
+                if not name.startswith(OVERLAY_XATTRS):
                     with contextlib.suppress(OSError):
                         os.setxattr(target_fd, name, os.getxattr(source_fd, name))
         return size

@@ -18,6 +18,7 @@ from labcontainers.build.caching.step_inputs import step_inputs, subject_of
 from labcontainers.build.cancelling import Cancel
 from labcontainers.build.context import Selection
 from labcontainers.build.gathering import Chosen, Gatherer
+from labcontainers.build.globs import literal
 from labcontainers.build.graph import Edge
 from labcontainers.build.lanes import lanes_of
 from labcontainers.build.mounting import Bound
@@ -36,6 +37,7 @@ from labcontainers.build.progress import (
     StepMissed,
     StepOutput,
     StepStarted,
+    StepWaiting,
 )
 from labcontainers.build.result import StepRecord
 from labcontainers.build.solver import INTERRUPTED, OTHER_FAILED, Solver
@@ -226,7 +228,7 @@ class BuildRun:
 
         def make() -> Made:
             nonlocal reason
-            with cache.turn(asked, self._cancel.check) as hit:
+            with cache.turn(asked, self._cancel.check, lambda holder: self._tell(StepWaiting(index, holder))) as hit:
                 if hit is not None:
                     return Made(hit.layer, anew=False)
                 reason = cache.why(asked)
@@ -290,7 +292,9 @@ class BuildRun:
     def _choose(self, step: CopyStep) -> list[Chosen] | TreeFiles:
         """What a COPY or ADD names: files that are read and hashed, or patterns in another tree."""
         if step.origin is not None and not step.origin.context:
-            return TreeFiles(self._origin_layers(step.origin), step.sources)
+            layers = self._origin_layers(step.origin)
+            content = self._executor.contents.of(layers, step.sources, exclude=step.exclude, parents=step.parents)
+            return TreeFiles(layers, step.sources, content)
         return self._gatherer.choose(step)
 
     def _bound(self, step: RunStep) -> Bound:
@@ -298,7 +302,9 @@ class BuildRun:
         bound: dict[str, list[Selection] | TreeFiles] = {}
         for mount in step.mounts:
             if mount.origin is not None and not mount.origin.context:
-                bound[mount.target] = TreeFiles(self._origin_layers(mount.origin), (mount.source,))
+                layers = self._origin_layers(mount.origin)
+                content = self._executor.contents.of(layers, (literal(mount.source),), tops=True)
+                bound[mount.target] = TreeFiles(layers, (mount.source,), content)
             elif mount.type == "bind" or mount.origin is not None:
                 bound[mount.target] = self._gatherer.bind(mount)
         return bound

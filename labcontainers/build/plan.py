@@ -170,7 +170,7 @@ class PlanOptions:
     """What the caller of a build decides beside the Dockerfile; `network` and `hosts` (NAME:ADDRESS) are for RUN.
 
     `contexts` is what names mean (remotes.named); `platform` is the image's, by default this machine's; `rights` are of build.rights;
-    `rootless` says that no step can get the rights of this machine's root.
+    `rootless` says that no step can get the rights of this machine's root. `context_time_s` is the context's time where it has one.
     """
 
     build_args: Mapping[str, str] = field(default_factory=dict)
@@ -181,6 +181,7 @@ class PlanOptions:
     hosts: tuple[str, ...] = ()
     rights: frozenset[str] = frozenset()
     rootless: bool = False
+    context_time_s: int | None = None
 
 
 @dataclass(slots=True)

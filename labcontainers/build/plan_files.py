@@ -25,7 +25,7 @@ from labcontainers.errors import InvalidArgument
 
 def run(scope: Scope, instruction: Instruction) -> Step:
     assert isinstance(instruction, Command)
-    scope.refuse_flags(instruction, {"device": "devices are not passed to builds"})
+    scope.refuse_flags(instruction, {"device": "no descriptions of devices (CDI) are read; a container gets a node by run --device"})
     arguments, script = _run_arguments(scope, instruction)
     variables = scope.state.environment()
     shown = [f"{name}={variables.get(name, '')}" for name in scope.state.arguments]

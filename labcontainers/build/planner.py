@@ -48,9 +48,8 @@ def plan_build(
     known from the beginning. `noticed` gets the warnings also when it raises.
     """
     _check_syntax(dockerfile)
-    grouped, target = group_stages(
-        instructions, options.build_args, platform, dockerfile.escape, options.target, noticed, options.contexts, options.platform
-    )
+    said = (options.target, noticed, options.contexts, options.platform, options.context_time_s)
+    grouped, target = group_stages(instructions, options.build_args, platform, dockerfile.escape, *said)
     obtain(grouped.images(target))
     faults = Faults()
     states: dict[int, StageState] = {}
@@ -95,6 +94,8 @@ def _source_date(grouped: Stages, options: PlanOptions) -> int | None:
     text = options.build_args.get(SOURCE_DATE_EPOCH) or grouped.global_arguments.get(SOURCE_DATE_EPOCH)
     if not text:
         return None
+    if text.lower() in [stage.name for stage in grouped.stages if stage.name]:
+        raise Unsupported(f"SOURCE_DATE_EPOCH={text}: a stage has no time here, since its steps have none", "give a number, or context")
     if not (text.isascii() and text.isdecimal()) or int(text) > _LATEST_S:
         hint = "give the seconds since 1970" + (", such as of `git log -1 --format=%ct`" if not text.isdecimal() else "")
         raise InvalidArgument(f"SOURCE_DATE_EPOCH is no number of seconds: {text!r}", hint)

@@ -54,6 +54,17 @@ class StepCached:
 
 
 @dataclass(frozen=True, slots=True)
+class StepWaiting:
+    """Another build does the very same step, in this process or another: this one has what comes of it, or does it afterwards.
+
+    `holder` says whose build it is, such as "the build of web in process 12".
+    """
+
+    index: int
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepMissed:
     """The step must be done, and why the cache did not have it."""
 
@@ -104,7 +115,7 @@ class BuildFinished:
     duration_s: float
 
 
-StepEvent = StepStarted | StepCached | StepMissed | StepOutput | StepFinished | StepFailedEvent | StepCancelled
+StepEvent = StepStarted | StepWaiting | StepCached | StepMissed | StepOutput | StepFinished | StepFailedEvent | StepCancelled
 BuildEvent = BuildPlanned | StepEvent | BuildFinished
 OnEvent = Callable[[BuildEvent], None]
 
@@ -132,6 +143,8 @@ class TextProgress:
                 self._lines(event.index)
             case StepCached():
                 self._lines(event.index, "CACHED", ends=True)
+            case StepWaiting():
+                self._lines(event.index, f"waiting for {event.holder}")
             case StepMissed():
                 self._lines(event.index, f"run: {event.reason}")
             case StepOutput():

@@ -23,6 +23,7 @@ from labcontainers.build.progress import (
     StepMissed,
     StepOutput,
     StepStarted,
+    StepWaiting,
     title_of,
 )
 
@@ -34,6 +35,7 @@ class RawProgress:
         self._write = write
         self._clock = clock
         self._vertexes: dict[int, dict[str, Any]] = {}
+        self._waiting: dict[int, dict[str, Any]] = {}
 
     def __call__(self, event: BuildEvent) -> None:
         """Write what one event says."""
@@ -51,9 +53,10 @@ class RawProgress:
                 self._vertex(event.index, completed=now, error=event.message)
             case StepCancelled():
                 self._vertex(event.index, completed=now, error=f"canceled: {event.message}")
+            case StepWaiting():
+                self._status(event.index, f"waiting for {event.holder}", now, ended=False)
             case StepMissed():
-                status = {"id": f"run: {event.reason}", "vertex": self._digest(event.index), "current": 0, "timestamp": now}
-                self._line({"statuses": [{**status, "started": now, "completed": now}]})
+                self._status(event.index, f"run: {event.reason}", now)
             case StepOutput():
                 data = base64.b64encode(event.data).decode("ascii")
                 self._line({"logs": [{"vertex": self._digest(event.index), "stream": event.stream, "data": data, "timestamp": now}]})
@@ -61,9 +64,24 @@ class RawProgress:
                 self._finish(event, now)
 
     def _vertex(self, index: int, **news: Any) -> None:
+        if "completed" in news:
+            self._status(index, "", news["completed"])
         vertex = self._vertexes.setdefault(index, {})
         vertex.update(news)
         self._line({"vertexes": [vertex]})
+
+    def _status(self, index: int, text: str, now: str, *, ended: bool = True) -> None:
+        """A line of a step. One that has not ended does so with the step's next one, or with the step."""
+        vertex = self._digest(index)
+        former = self._waiting.pop(index, None)
+        statuses = [] if former is None else [{**former, "timestamp": now, "completed": now}]
+        if text:
+            status = {"id": text, "vertex": vertex, "current": 0, "timestamp": now, "started": now}
+            statuses.append({**status, "completed": now} if ended else status)
+            if not ended:
+                self._waiting[index] = status
+        if statuses:
+            self._line({"statuses": statuses})
 
     def _digest(self, index: int) -> str:
         return str(self._vertexes.get(index, {}).get("digest", ""))

@@ -50,7 +50,8 @@ class BuildRequest:
     `remote` is the address or the archive that is the context in place of the folder; `contexts` are those with a name.
     Steps of `no_cache_stages` are done anew. `pull` asks for a base anew, and gives None for one that is only here. The image is for
     `platform`, by default this machine's. `network` is what RUN steps get: bridge, none or host; `hosts` are lines of their /etc/hosts,
-    NAME:ADDRESS. `rights` are of build.rights. With `verify` every step is done twice and compared. Of steps that do not need each other,
+    NAME:ADDRESS. `rights` are of build.rights. With `verify` every step is done twice and compared, with `squash` the image
+    has one layer above its base. Of steps that do not need each other,
     `most_at_once` are done at a time.
     """
 
@@ -75,3 +76,4 @@ class BuildRequest:
     contexts: Mapping[str, NamedContext] = field(default_factory=dict)
     verify: bool = False
     annotations: Mapping[str, str] = field(default_factory=dict)
+    squash: bool = False

@@ -2,7 +2,7 @@
 
 It must not know how a step gets them.
 
-Source: docs.docker.com "docker buildx build", --secret and --ssh.
+Source: docs.docker.com "docker buildx build", --secret.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labcontainers.errors import InvalidArgument, NotFound, Unsupported
+from labcontainers.errors import InvalidArgument, NotFound
 
 # BuildKit's limit (session/secrets/secretsprovider).
 _MOST_BYTES = 500 * 1024
@@ -67,27 +67,6 @@ def _of_file(path: Path) -> bytes:
         raise NotFound(f"--secret: no such file: {path}", "name a file by src=") from None
     except OSError as error:
         raise InvalidArgument(f"--secret: cannot read {path}: {(error.strerror or '').lower()}", "name a file that can be read") from error
-
-
-def find_sockets(texts: Sequence[str], folder: Path, environment: Mapping[str, str]) -> dict[str, Path]:
-    """The agents' sockets of `--ssh default` and `--ssh ID=SOCKET` by their ids. Raises InvalidArgument, NotFound, Unsupported."""
-    found: dict[str, Path] = {}
-    for text in texts:
-        name, _, place = text.partition("=")
-        if not name:
-            raise InvalidArgument(f"--ssh: no id: {text!r}", "write default or ID=SOCKET")
-        place = place or environment.get("SSH_AUTH_SOCK", "")
-        if not place:
-            raise InvalidArgument("--ssh: there is no SSH agent: SSH_AUTH_SOCK is not set", "start ssh-agent, or write ID=SOCKET")
-        path = folder / Path(place).expanduser()
-        try:
-            mode = path.stat().st_mode
-        except OSError as error:
-            raise NotFound(f"--ssh: {path}: {(error.strerror or '').lower()}", "name the socket of an SSH agent") from None
-        if not stat.S_ISSOCK(mode):
-            raise Unsupported(f"--ssh: a key file is not supported: {path}", "add it to an SSH agent by ssh-add, and name its socket")
-        found[name] = path
-    return found
 
 
 def _fields(text: str, flag: str, names: Mapping[str, str]) -> dict[str, str]:

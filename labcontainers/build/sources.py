@@ -5,7 +5,7 @@ It must not read anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from labcontainers.build.context import Selection
 
 @dataclass(frozen=True, slots=True)
 class TreeFiles:
-    """What is taken from another stage or image: its layers, and the patterns of files."""
+    """What is taken from another stage or image: its layers, and the patterns of files; `content` tells it from others."""
 
     diff_ids: tuple[str, ...]
     patterns: tuple[str, ...]
+    content: Mapping[str, str] | str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ PROXY_ARGUMENTS = frozenset(
 )
 SANDBOX_HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
 SOURCE_DATE_EPOCH = "SOURCE_DATE_EPOCH"
+_OF_CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +126,13 @@ def group_stages(
     noticed: list[BuildWarning] | None = None,
     contexts: NamedOrigins = no_names,
     image_platform: Platform | None = None,
+    context_time_s: int | None = None,
 ) -> tuple[Stages, Stage]:
     """The stages and the one to build: `target` by name or number, else the last. Raises once for all that is wrong.
 
     A stage whose name is one of `contexts` is that context, and nothing of what the file says of it.
-    `platform` is this machine's, `image_platform` what the image is for, if that is said.
+    `platform` is this machine's, `image_platform` what the image is for, if that is said. `context_time_s` is what the value "context" of
+    SOURCE_DATE_EPOCH means.
     """
     faults = Faults()
     head, bodies = _split(instructions, faults)
@@ -141,6 +144,7 @@ def group_stages(
         if isinstance(instruction, Pairs):
             _declare(instruction, arguments, build_args, escape, faults, result.used_build_args)
             _declare(instruction, defaults, {}, escape, Faults(), set())
+    arguments = with_context_time(arguments, context_time_s)
     stages: list[Stage] = []
     for opening, body in bodies:
         _check_default(opening, defaults, escape, result.warnings)
@@ -151,6 +155,14 @@ def group_stages(
     result.global_arguments = arguments
     chosen = _find_target(result.stages, target)
     return result, chosen
+
+
+def with_context_time(arguments: Mapping[str, str], time_s: int | None) -> dict[str, str]:
+    """The arguments with the context's time where SOURCE_DATE_EPOCH is to be that; without it where the context has none, as a folder."""
+    if arguments.get(SOURCE_DATE_EPOCH) != _OF_CONTEXT:
+        return dict(arguments)
+    others = {name: value for name, value in arguments.items() if name != SOURCE_DATE_EPOCH}
+    return others if time_s is None else {**others, SOURCE_DATE_EPOCH: str(time_s)}
 
 
 def _split(instructions: Sequence[Instruction], faults: Faults) -> tuple[list[Instruction], list[tuple[From, list[Instruction]]]]:

@@ -20,6 +20,7 @@ from labcontainers.build.plan import CopyStep, RunStep, WorkdirStep
 from labcontainers.build.secrets import Confidential
 from labcontainers.build.sources import TreeFiles, described, fetched
 from labcontainers.build.stages import SOURCE_DATE_EPOCH
+from labcontainers.build.tree_contents import TreeContents
 from labcontainers.errors import StartFailed, StepFailed
 from labcontainers.kernel import id_maps
 from labcontainers.runtime.spec import UserMount
@@ -102,6 +103,7 @@ class StepExecutor:
         self._runner = runner
         self._mtime_s = mtime_s
         self._keep = keep
+        self.contents = TreeContents(store, self._worker)
 
     def run(
         self,

@@ -17,6 +17,7 @@ from labcontainers.commands import build_caching, build_progress
 from labcontainers.commands.build_limits import LIMIT_FLAGS, limit_keywords
 from labcontainers.commands.build_outputs import FLAGS, output_keywords, outputs_of
 from labcontainers.commands.build_progress import mode_of
+from labcontainers.commands.builder import BUILDER, only_builder
 from labcontainers.commands.command import Command, Invocation
 from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
@@ -30,6 +31,7 @@ _CHUNK = 1 << 20
 
 def build(call: Invocation) -> Any:
     """Build; a cell's body, or standard input for `-f -` and for the path `-`, is the Dockerfile, or for `-` an archive of the context."""
+    only_builder(call.builder)
     quiet = mode_of(call.arguments) == "quiet"
     arguments = _build_arguments(call.build_arg)
     with about("--label"):
@@ -66,6 +68,7 @@ def build(call: Invocation) -> Any:
         **output_keywords(call, outputs),
         **build_caching.keywords(call),
         verify=call.verify,
+        squash=call.squash,
         on_event=(lambda event: None) if quiet else call.on_event,
         cancel=call.cancel,
         **limit_keywords(call),
@@ -213,10 +216,12 @@ COMMANDS = (
             Flag(("--call",), "build, or only tell: check, outline or targets; format=json after a comma", metavar="METHOD"),
             *build_caching.FLAGS,
             Flag(("--verify",), "do every step twice, and tell the files that differ", "switch"),
+            Flag(("--squash",), "one layer of all that the build adds to its base", "switch"),
+            BUILDER,
             Flag(("-q", "--quiet"), "no progress, and only the image's id at the end", "switch"),
             Flag(("--iidfile",), "write the image's id to this file", metavar="FILE", completes="path"),
             Flag(("--secret",), "secret for RUN --mount=type=secret: id=NAME with src=FILE or env=VARIABLE; repeatable", "list", "SECRET"),
-            Flag(("--ssh",), "agent for RUN --mount=type=ssh: default or ID=SOCKET; repeatable", "list", "AGENT"),
+            Flag(("--ssh",), "agent for RUN --mount=type=ssh and git: default, ID=SOCKET or ID=KEY[,KEY]; repeatable", "list", "AGENT"),
             Flag(("--network",), "network of RUN: bridge, none or host", metavar="NETWORK", completes="network"),
             Flag(
                 ("--allow",),

@@ -22,6 +22,7 @@ from labcontainers.build.progress import (
     StepMissed,
     StepOutput,
     StepStarted,
+    StepWaiting,
     last_state,
     title_of,
 )
@@ -117,6 +118,8 @@ class BuildScreen:
         match event:
             case StepCached():
                 step.status = "cached"
+            case StepWaiting():
+                step.reason = plain(f"waiting for {event.holder}")
             case StepMissed():
                 step.reason = plain(event.reason)
             case StepOutput():

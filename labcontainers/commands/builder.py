@@ -33,7 +33,7 @@ _SPACES = ("reserved_space", "max_used_space", "min_free_space")
 
 def du(call: Invocation) -> Any:
     """What the build cache holds, as `buildx du` tells it."""
-    _only_builder(call.builder)
+    only_builder(call.builder)
     found = call.engine.images.build_cache.usage(filters_of(call.filter))
     if not call.format:
         return found.verbose() if call.verbose else found
@@ -58,7 +58,7 @@ def prune(call: Invocation) -> PrunedBuilds | Text | None:
     """Remove what builds keep."""
     from labcontainers.engine.cache_filters import cache_filter
 
-    _only_builder(call.builder)
+    only_builder(call.builder)
     filters = filters_of(call.filter)
     cache_filter(filters)  # what is wrong is told before anything is asked
     spaces = _spaces(call)
@@ -85,7 +85,8 @@ def _spaces(call: Invocation) -> dict[str, int]:
     return found
 
 
-def _only_builder(name: str | None) -> None:
+def only_builder(name: str | None) -> None:
+    """Raises NotFound for the name of any other builder."""
     if name not in (None, "", NAME):
         raise NotFound(f"--builder: no such builder: {name}", f"there is one, {NAME}: leave the flag out")
 
@@ -130,14 +131,14 @@ def _platforms() -> str:
 
 
 _FILTER = Flag(("--filter",), "KEY=VALUE with id, type, description, inuse, shared, mutable or until; repeatable", "list", "KEY=VALUE")
-_BUILDER = Flag(("--builder",), "the builder, of which there is one: default", metavar="NAME")
+BUILDER = Flag(("--builder",), "the builder, of which there is one: default", metavar="NAME")
 _FORMAT = Flag(("--format",), "table, json, or such as {{.ID}} {{.Size}}", metavar="TEMPLATE")
 COMMANDS = (
     Command(
         "builder du",
         "Show what the build cache holds: steps and the folders of RUN --mount=type=cache",
         du,
-        (_FILTER, Flag(("--verbose",), "all that is known of each", "switch"), _FORMAT, _BUILDER),
+        (_FILTER, Flag(("--verbose",), "all that is known of each", "switch"), _FORMAT, BUILDER),
     ),
     Command(
         "builder prune",
@@ -152,7 +153,7 @@ COMMANDS = (
             Flag(("--max-used-space",), "no more than this stays", metavar="SIZE"),
             Flag(("--min-free-space",), "so much shall be free on the disk", metavar="SIZE"),
             Flag(("--verbose",), "all that is known of what went", "switch"),
-            _BUILDER,
+            BUILDER,
         ),
     ),
     Command("buildx version", "Show the builder's version", version),

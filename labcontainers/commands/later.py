@@ -24,7 +24,8 @@ COMMANDS = {
     **dict.fromkeys((f"network {verb}" for verb in ("create", "connect", "disconnect", "rm", "remove")), _NETWORKS),
     "bake": "files of several builds are not read: use build for each",
     **dict.fromkeys((f"buildx {verb}" for verb in ("create", "use", "rm", "stop", "install", "uninstall")), "there is one builder"),
-    **dict.fromkeys(("buildx history", "buildx dial-stdio", "buildx debug"), "a build is an object, and keeps its own records"),
+    **dict.fromkeys(("buildx history", "buildx dial-stdio"), "a build is an object, and keeps its own records"),
+    **dict.fromkeys(("buildx debug", "buildx dap"), "`build debug` is a shell in a step that failed"),
     "buildx imagetools": "use manifest",
     **dict.fromkeys(("compose", "swarm", "node", "service", "stack", "secret", "config"), "applications of several containers are missing"),
     **dict.fromkeys(("plugin", "context"), "the engine has no such thing"),
@@ -44,8 +45,8 @@ _BUILD = {
     "--disable-content-trust": _REGISTRY,
     "--cgroup-parent": _GROUPS,
     "--isolation": "it exists on Windows only",
-    **dict.fromkeys(("--builder", "-D", "--debug", "--policy"), "it is a part of buildx"),
-    "--squash": "layers are kept as the steps made them",
+    **dict.fromkeys(("-D", "--debug"), "it is for the log of buildx, and here is none; `build debug` is a shell in a step that failed"),
+    "--policy": "no policy is evaluated: pin images by digest, and ADD by --checksum",
     "--security-opt": "RUN --security=insecure is for a single step, where --allow security.insecure lets it",
 }
 

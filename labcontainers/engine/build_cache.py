@@ -169,8 +169,8 @@ class BuildCaches:
         return PrunedBuilds((*by_age.records, *by_size.records), by_age.reclaimed_bytes + by_size.reclaimed_bytes, waits)
 
     def _forget_positions(self, before: float) -> None:
-        """What steps depended on the last time only explains, and what addresses had only spares a download: both go with their age."""
-        rows = [row for kind in ("position:", "web:") for row in self.store.records.list_cache_from(kind)]
+        """What steps depended on the last time only explains, and what addresses and trees had only spares time: all go with their age."""
+        rows = [row for kind in ("position:", "web:", "tree:") for row in self.store.records.list_cache_from(kind)]
         self.store.records.remove_cached(row.key for row in rows if row.used_at < before)
 
 

@@ -5,14 +5,17 @@ It must not know how a build shows itself, nor how a step is carried out.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ParamSpec
 
+from labcontainers.build.agents import open_agents
 from labcontainers.build.builder import Builder
 from labcontainers.build.calls import CALLS, Call, CheckResult, Outline, Targets
 from labcontainers.build.cancelling import Cancel
@@ -23,7 +26,7 @@ from labcontainers.build.remotes.named import read_contexts
 from labcontainers.build.request import BuildRequest
 from labcontainers.build.result import Build
 from labcontainers.build.rights import read_rights
-from labcontainers.build.secrets import Confidential, find_sockets, read_secrets
+from labcontainers.build.secrets import Confidential, read_secrets
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.options.container import ContainerOptions, converted
 from labcontainers.containers.options.flags import about
@@ -85,9 +88,12 @@ def _checked_tags(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _confidential(secrets: Sequence[str], ssh: Sequence[str], folder: Path) -> Confidential:
-    """What --secret and --ssh name; raises InvalidArgument, NotFound."""
-    return Confidential(read_secrets(secrets, folder, os.environ), find_sockets(ssh, folder, os.environ))
+@contextlib.contextmanager
+def _confidential(secrets: Sequence[str], ssh: Sequence[str], folder: Path) -> Iterator[Confidential]:
+    """What --secret and --ssh name, as long as the context lasts; raises InvalidArgument, NotFound, Unsupported."""
+    values = read_secrets(secrets, folder, os.environ)
+    with open_agents(ssh, folder, os.environ) as sockets:
+        yield Confidential(values, sockets)
 
 
 def _checked_network(network: str) -> str:
@@ -177,15 +183,14 @@ class Building:
 
         The context is a folder, the address of an archive or of a git repository, or an `archive` as load() takes it. `build_contexts`
         are others by their names: folders, addresses, docker-image://REFERENCE or oci-layout://FOLDER. `tag` and `tags` mean the same.
-        `secrets` are such as "id=NAME,src=FILE" or "id=NAME,env=VARIABLE", `ssh` such as "default" or "ID=SOCKET"; files are found from
-        `folder`. `allow` gives rights: "host", "network.host", "security.insecure" (build.rights). With `verify` every step is done twice,
-        for Build.verification. `on_event` is told of each step, in this thread; `cancel.cancel()` stops it at once. `more` are keywords
-        of engine.output_wishes, .build_flags and .step_limits. Raises as Builder.build() and Exporter.export() do; blocks.
+        `secrets` are such as "id=NAME,src=FILE" or "id=NAME,env=VARIABLE", `ssh` such as "default", "ID=SOCKET" or "ID=KEY"; files are
+        found from `folder`. `allow` gives rights: "host", "network.host", "security.insecure" (build.rights). With `verify` every step is
+        done twice, for Build.verification. `on_event` is told of each step, in this thread; `cancel.cancel()` stops it at once. `more`
+        are keywords of engine.output_wishes, .build_flags and .step_limits. Raises as Builder.build() and Exporter.export() do; blocks.
         """
         names, wanted = _checked_tags((*names_of(tag), *names_of(tags))), _checked_network(network)
         limits = self._limits(more, wanted)
-        wishes = take_wishes(more, names, Path(folder))
-        moving = self._caching(more, Path(folder))
+        wishes, moving = take_wishes(more, names, Path(folder)), self._caching(more, Path(folder))
         if more:
             raise _unknown(next(iter(more)))
         request = BuildRequest(
@@ -204,10 +209,11 @@ class Building:
             rights=read_rights(names_of(allow)),
             verify=verify,
             labels=dict(labels or {}),
-            confidential=_confidential(names_of(secrets), names_of(ssh), Path(folder)),
         )
         exporter = Exporter(self._store, self._catalog, self._lifecycle.launcher, self.transfers, on_event or _ignore)
-        return moving.after(exporter.exported(lambda tell: self._builder(limits).build(request, tell, cancel), wishes))
+        with _confidential(names_of(secrets), names_of(ssh), Path(folder)) as told:
+            trusted = replace(request, confidential=told)
+            return moving.after(exporter.exported(lambda tell: self._builder(limits).build(trusted, tell, cancel), wishes))
 
     def _caching(self, keywords: dict[str, Any], folder: Path) -> CacheMoving:
         """What is said of caches and the platform, taken out of the keywords."""

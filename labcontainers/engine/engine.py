@@ -35,6 +35,7 @@ from labcontainers.images.catalog import Catalog
 from labcontainers.kernel import block_counts, cgroup_devices, cgroups, seccomp
 from labcontainers.kernel.netlink import Netlink
 from labcontainers.kernel.probe import Report, probe
+from labcontainers.kernel.seccomp_fake_root import FAKE_ROOT, fake_root
 from labcontainers.networks.network import Networks
 from labcontainers.runtime.process import LauncherProcess
 from labcontainers.store.layout import Store
@@ -162,10 +163,12 @@ class Engine:
         return SpareGroups(lambda: self._hierarchy, self._launcher, self._workers.start)
 
     def _filter_for(self, names: frozenset[str], profile: str = "") -> bytes:
-        """The compiled seccomp profile (JSON, or the default one) for these capabilities, kept in memory and on disk."""
+        """The compiled seccomp profile (JSON, FAKE_ROOT, or the default one) for these capabilities, kept in memory and on disk."""
         with self._lock:
             if (names, profile) not in self._filters:
-                chosen = seccomp.parse_profile(json.loads(profile)) if profile else seccomp.default_profile()
+                chosen = seccomp.default_profile()
+                if profile:
+                    chosen = fake_root(chosen) if profile == FAKE_ROOT else seccomp.parse_profile(json.loads(profile))
                 self._filters[names, profile] = seccomp.cached_filter(chosen, names, self.paths.root / "seccomp")
             return self._filters[names, profile]
 

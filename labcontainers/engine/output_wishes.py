@@ -19,7 +19,7 @@ from labcontainers.containers.files.writing import writing
 from labcontainers.engine.exporting import check_outputs
 from labcontainers.errors import InvalidArgument
 
-KEYWORDS = ("outputs", "push", "load", "annotations", "metadata_file", "attest", "provenance", "sbom")
+KEYWORDS = ("outputs", "push", "load", "annotations", "metadata_file", "attest", "provenance", "sbom", "squash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class OutputWishes:
     annotations: Annotations
     attests: Attests
     metadata_file: Path | None
+    squash: bool = False
 
     @property
     def stored_names(self) -> tuple[str, ...]:
@@ -40,15 +41,15 @@ class OutputWishes:
     @property
     def request_keywords(self) -> dict[str, Any]:
         """What of it the builder is told."""
-        return {"tags": self.stored_names, "annotations": self.annotations.manifest}
+        return {"tags": self.stored_names, "annotations": self.annotations.manifest, "squash": self.squash}
 
 
 def take_wishes(keywords: dict[str, Any], tags: Sequence[str], folder: Path) -> OutputWishes:
     """What the keywords say, which are taken out of `keywords`.
 
     `outputs` (a text, a mapping, or several), `push`, `load`; `annotations` (texts, or a mapping); `metadata_file` (a path); `attest`
-    (texts), `provenance` (True, False, "min", "max"), `sbom` (True, False). `tags` are the names of outputs that name none. A metadata file
-    of an earlier build is removed. Raises InvalidArgument, Unsupported, Conflict, NotFound.
+    (texts), `provenance` (True, False, "min", "max"), `sbom` (True, False); `squash` (one new layer). `tags` are the names of outputs
+    that name none. A metadata file of an earlier build is removed. Raises InvalidArgument, Unsupported, Conflict, NotFound.
     """
     said = {key: keywords.pop(key, None) for key in KEYWORDS}
     outputs = parse_outputs(said["outputs"] or (), push=bool(said["push"]), load=bool(said["load"]), tags=tags)
@@ -62,7 +63,7 @@ def take_wishes(keywords: dict[str, Any], tags: Sequence[str], folder: Path) -> 
         check_metadata_file(metadata_file)
         with writing(metadata_file, METADATA_FLAG):
             forget_metadata(metadata_file)
-    return OutputWishes(outputs, folder, annotations, attests, metadata_file)
+    return OutputWishes(outputs, folder, annotations, attests, metadata_file, bool(said["squash"]))
 
 
 def _check_attests(attests: Attests, outputs: Sequence[Output]) -> bool:

@@ -24,7 +24,6 @@ _SHM_SIZE = "shmsize"
 # What the classic builder of Docker has, without effect here, as in BuildKit; and what only that could do, with its unset values.
 _WITHOUT_EFFECT = ("rm", "forcerm", "gzip", "quiet")
 _REFUSED: Mapping[str, tuple[str, tuple[object, ...]]] = {
-    "squash": ("layers are kept as the steps made them", (None, False)),
     "isolation": ("it exists on Windows only", (None, "", "default")),
 }
 NO_LIMITS = ContainerOptions()

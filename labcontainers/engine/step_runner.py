@@ -23,12 +23,14 @@ from labcontainers.containers.planning import confinement, etc_files, host_root,
 from labcontainers.containers.planning.limits import limits_of, process_limits
 from labcontainers.containers.recovery import STEP_NOTE
 from labcontainers.kernel.cgroups import Cgroup
+from labcontainers.kernel.seccomp_fake_root import FAKE_ROOT
 from labcontainers.runtime import plan as plans
 from labcontainers.runtime.process import Execution
 from labcontainers.runtime.spec import DEFAULT_SHM_BYTES, BindMount, ContainerSpec
 from labcontainers.store.host_layer import HOST_ROOT
 
 _NO_LIMITS = ContainerOptions()
+_APT_CONFIG = "/run/labcontainers-apt.conf"
 
 
 class RuntimeStepRunner:
@@ -88,11 +90,12 @@ class RuntimeStepRunner:
 
     def _spawn(self, step_id: str, request: RunRequest, cgroup: Cgroup, cradle: str, rlimits: tuple[Rlimit, ...]) -> Execution:
         lifecycle = self._lifecycle
+        apt, variables = self._for_apt(request)
         # /etc/hostname is the image's own, as in BuildKit: what a step writes there stays
         files = tuple(BindMount(str(request.scratch / "etc" / name), f"/etc/{name}") for name in ("hosts", "resolv.conf"))
         spec = ContainerSpec(
             arguments=request.arguments,
-            environment=prepare.merge_environment([prepare.DEFAULT_PATH], request.environment),
+            environment=prepare.merge_environment([prepare.DEFAULT_PATH, *variables], request.environment),
             lower=request.lower_paths,
             upper=str(request.scratch / "fs"),
             work=str(request.scratch / "work"),
@@ -103,8 +106,8 @@ class RuntimeStepRunner:
             network=request.network,
             shm_bytes=self._limits.shm_bytes or DEFAULT_SHM_BYTES,
             rlimits=rlimits,
-            **confinement.spec_fields(ContainerOptions(privileged=request.privileged), lifecycle.launcher.rootless, lifecycle.filter_for),
-            mounts=(*files, *request.mounts),
+            **confinement.spec_fields(ContainerOptions(privileged=request.privileged), lifecycle.launcher.rootless, self._filter_for),
+            mounts=(*files, *apt, *request.mounts),
             hidden=host_root.hidden(request.lower_paths, None, lifecycle.store.paths.root),
             procs=cgroup.procs,
             cgroup_directory=cgroup.unified or "",
@@ -127,6 +130,22 @@ class RuntimeStepRunner:
             "forward": [],
         }
         return Execution(lifecycle.launcher.spawn(message, stdin=None), "the build step")
+
+    @property
+    def _fakes_root(self) -> bool:
+        return self._lifecycle.launcher.start() == "single"
+
+    def _filter_for(self, names: frozenset[str], profile: str = "") -> bytes:
+        """With a single id packages could not be installed otherwise: programs that give files away would fail."""
+        return self._lifecycle.filter_for(names, profile or (FAKE_ROOT if self._fakes_root else ""))
+
+    def _for_apt(self, request: RunRequest) -> tuple[tuple[BindMount, ...], tuple[str, ...]]:
+        """A mount and a variable by which apt fetches as root where it could not become another user, which it would look for."""
+        if not self._fakes_root or not any(os.path.isdir(f"{tree}/etc/apt") for tree in request.lower_paths):
+            return (), ()
+        settings = request.scratch / "etc/apt.conf"
+        settings.write_text('APT::Sandbox::User "root";\n')
+        return (BindMount(str(settings), _APT_CONFIG),), (f"APT_CONFIG={_APT_CONFIG}",)
 
     def _follow(self, step_id: str, request: RunRequest, execution: Execution, on_output: Callable[[int, bytes], None]) -> int:
         for message in execution.wait_started():

@@ -15,6 +15,7 @@ from pathlib import Path
 from labcontainers.errors import Unavailable
 
 _POLL_S = 0.005
+_MOST_NOTED = 1000
 # Names that are file names as they are.
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 
@@ -27,11 +28,17 @@ class Locks:
 
     @contextlib.contextmanager
     def hold(
-        self, name: str, *, shared: bool = False, timeout_s: float | None = None, meanwhile: Callable[[], object] | None = None
+        self,
+        name: str,
+        *,
+        shared: bool = False,
+        timeout_s: float | None = None,
+        meanwhile: Callable[[], object] | None = None,
+        note: str = "",
     ) -> Iterator[None]:
         """Hold the lock `name`; blocks until it is free. Raises Unavailable after `timeout_s` seconds, naming the lock.
 
-        While it waits it calls `meanwhile` again and again, which may raise.
+        While it waits it calls `meanwhile` again and again, which may raise. `note` is what note_of() gives to those who wait then.
         """
         path = self._path(name)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -43,12 +50,21 @@ class Locks:
                 if not _is_at(file.fileno(), path):
                     # sweep() took the file away while we waited for it: who comes later locks another one.
                     continue
-                yield
+                with _noted(file, note):
+                    yield
                 return
             except _Late:
                 raise Unavailable(f"the lock {name!r} was not free within {timeout_s} s", "another process is at work on it") from None
             finally:
                 file.close()
+
+    def note_of(self, name: str) -> str:
+        """What who holds the lock has noted; "" where there is nothing, and perhaps what one noted who was killed."""
+        try:
+            with open(self._path(name), encoding="utf-8", errors="replace") as file:
+                return file.read(_MOST_NOTED)
+        except OSError:
+            return ""
 
     def sweep(self) -> None:
         """Remove the files of locks that nobody holds, since there is one for each container that ever was."""
@@ -71,6 +87,20 @@ class Locks:
         safe = "".join(character if character.isascii() and (character.isalnum() or character in "-_.") else "_" for character in name)
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         return f"{self._directory}/{safe[:60].lstrip('.')}-{digest[:16]}"
+
+
+@contextlib.contextmanager
+def _noted(file: FileIO, note: str) -> Iterator[None]:
+    """The note stands in the lock's file meanwhile; one of somebody who was killed does not."""
+    if not note:
+        yield
+        return
+    file.truncate(0)
+    file.write(note.encode("utf-8", "replace"))
+    try:
+        yield
+    finally:
+        file.truncate(0)
 
 
 class _Late(Exception):

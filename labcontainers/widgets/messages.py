@@ -98,7 +98,8 @@ class Lane(TypedDict):
 
 
 class Step(TypedDict):
-    """One build step; `line` counts from 1 in the Dockerfile, 0 when not known; `reason` says why it was not in the cache.
+    """One build step; `line` counts from 1 in the Dockerfile, 0 when not known; `reason` says why it was not in the cache, and
+    `waits_for` which other build does it now, "" for none.
 
     `lane` is None where there is only one stage.
     """
@@ -114,6 +115,7 @@ class Step(TypedDict):
     layer_size_bytes: int | None
     message: str
     reason: str
+    waits_for: str
     lane: Lane | None
 
 

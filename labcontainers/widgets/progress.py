@@ -106,7 +106,7 @@ class BuildProgress(LiveProgress):
         if isinstance(error, KeyboardInterrupt | Cancelled):
             for step in self._steps.values():
                 if step["status"] == "running":
-                    self._change(step["index"], status="cancelled")
+                    self._change(step["index"], status="cancelled", waits_for="")
             said = "cancelled" if isinstance(error, Cancelled) else failure["message"]
             self._build["status"] = "cancelled"
             self._build["failure"] = {"message": said, "hint": "what was finished is kept: build again to go on", "line": 0, "source": ""}
@@ -120,7 +120,7 @@ class BuildProgress(LiveProgress):
         for step in self._steps.values():
             if step["status"] == "running":
                 failed = failed or step
-                self._change(step["index"], status="failed")
+                self._change(step["index"], status="failed", waits_for="")
         self._build["status"] = "failed"
         line = line or (failed["line"] if failed else 0)
         self._build["failure"] = {**failure, "line": line, "source": getattr(error, "source", "") or (failed["text"] if failed else "")}
@@ -151,15 +151,19 @@ class BuildProgress(LiveProgress):
             "layer_size_bytes": None,
             "message": "",
             "reason": "",
+            "waits_for": "",
             "lane": lane,
         }
         self._changed.add(step.index)
 
     def _on_StepCached(self, event: Any) -> None:
-        self._change(event.index, status="cached", layer_size_bytes=getattr(event, "layer_size_bytes", 0) or None)
+        self._change(event.index, status="cached", waits_for="", layer_size_bytes=getattr(event, "layer_size_bytes", 0) or None)
+
+    def _on_StepWaiting(self, event: Any) -> None:
+        self._change(event.index, waits_for=event.holder)
 
     def _on_StepMissed(self, event: Any) -> None:
-        self._change(event.index, reason=event.reason)
+        self._change(event.index, reason=event.reason, waits_for="")
 
     def _on_StepOutput(self, event: Any) -> None:
         self._outputs.setdefault(event.index, Output()).add(event.stream, event.data)
@@ -175,7 +179,7 @@ class BuildProgress(LiveProgress):
         step = self._steps.get(event.index)
         started_at = step["started_at"] if step else None
         took = None if started_at is None else round(self._clock() - started_at, 3)
-        self._change(event.index, status=status, message=event.message, duration_s=took)
+        self._change(event.index, status=status, waits_for="", message=event.message, duration_s=took)
 
     def _on_StepCancelled(self, event: Any) -> None:
         self._end_early(event, "cancelled")

@@ -142,7 +142,7 @@ def _step_forms(step: Step, tail: str, said: str, over: bool) -> tuple[list[str]
     took = format_duration(step["duration_s"]) if step["duration_s"] is not None and step["status"] != "cached" else ""
     size = format_bytes(step["layer_size_bytes"]) if step["layer_size_bytes"] else ""
     status = "not begun" if step["status"] == "waiting" and over else step["status"]
-    about = "  ".join(part for part in (status, took, size) if part)
+    about = "  ".join(part for part in (f"waits for {step['waits_for']}" if step["waits_for"] else status, took, size) if part)
     first = step["text"].split("\n", 1)[0]
     if step["stage"]:
         first = f"[{step['stage']}] {first}"

@@ -157,6 +157,7 @@ WRONG: dict[str, tuple[tuple[str, ...], dict[str, Values]]] = {
             "--label": ("=x",),
             "--target": ("nosuch",),
             "--iidfile": ("/no/such/folder/x", "/tmp"),
+            "--builder": ("other",),
             "--network": ("container:", "container:web"),
             "--call": ("nonsense",),
             "--secret": (("src=x", "src"), ("id=a,src=/no/such/file", "/no/such/file"), ("id=a,nope=1", "nope")),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labcontainers import Engine
+from labcontainers.build.progress import BuildEvent, StepWaiting
 from labcontainers.commands.table import execute, understand
 from labcontainers.engine.build_cache import BuildCaches
 from labcontainers.engine.cache_told import CacheUsages
@@ -222,15 +224,15 @@ class Gate:
         assert child.stdout.readline() == "ready\n"
         return child
 
-    def building(self) -> _Building:
-        return _Building(self)
+    def building(self, *tags: str) -> _Building:
+        return _Building(self, tags)
 
-    def thread(self) -> tuple[threading.Thread, list[Any]]:
+    def thread(self, tags: Sequence[str] = ()) -> tuple[threading.Thread, list[Any]]:
         outcome: list[Any] = []
 
         def work() -> None:
             try:
-                outcome.append([step.cached for step in build(self._engine, GATED).steps])
+                outcome.append([step.cached for step in build(self._engine, GATED, tags=tags).steps])
             except BaseException as error:
                 outcome.append(error)
 
@@ -248,12 +250,13 @@ class Gate:
 class _Building:
     """A build in a thread, while it waits in its step; its outcome afterwards."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, tags: Sequence[str]) -> None:
         self._gate = gate
+        self._tags = tags
 
     def __enter__(self) -> Callable[[], Any]:
         before = self._gate.runs()
-        self._thread, self._outcome = self._gate.thread()
+        self._thread, self._outcome = self._gate.thread(self._tags)
         until(lambda: self._gate.runs() > before or not self._thread.is_alive(), "the step runs")
         return lambda: self._outcome[0]
 
@@ -290,10 +293,31 @@ class TestSharedWork:
         second = gate.process()
         told = second.stdout
         assert told is not None
-        until(lambda: told.readline() == "StepCached\n", "its base is there")
+        until(lambda: told.readline() == f"StepWaiting another build in process {first.pid}\n", "it waits")
         gate.open()
         assert (last_line(first), last_line(second)) == ([True, False], [True, True])
         assert gate.runs() == 1
+
+    def test_an_interrupt_ends_waiting_at_once(self, gate: Gate) -> None:
+        with gate.building():
+            waits = gate.process()
+            told = waits.stdout
+            assert told is not None
+            until(lambda: told.readline() == f"StepWaiting another build in process {os.getpid()}\n", "it waits")
+            waits.send_signal(signal.SIGINT)
+            assert waits.wait(timeout=30) != 0
+            assert gate.runs() == 1
+
+    def test_whom_it_waits_for_is_told_by_the_name_of_the_image(self, engine: Engine, gate: Gate) -> None:
+        events: list[BuildEvent] = []
+        with gate.building("web:2"):
+            thread = threading.Thread(target=lambda: build(engine, GATED, on_event=events.append))
+            thread.start()
+            until(lambda: any(isinstance(event, StepWaiting) for event in events), "it waits")
+        thread.join()
+        waiting = next(event for event in events if isinstance(event, StepWaiting))
+        assert waiting == StepWaiting(2, "the build of web:2 in this process")
+        assert [type(event).__name__ for event in events[-3:]] == ["StepWaiting", "StepCached", "BuildFinished"]
 
     def test_whoever_waits_does_it_himself_when_the_other_is_killed(self, engine: Engine, gate: Gate) -> None:
         first = gate.process()

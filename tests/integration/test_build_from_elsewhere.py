@@ -16,7 +16,17 @@ import pytest
 from labcontainers import Engine
 from labcontainers.build.cancelling import Cancel
 from labcontainers.build.result import Build
-from labcontainers.errors import Cancelled, Denied, DigestMismatch, DockerfileError, InvalidArgument, LabError, NotFound, Unavailable
+from labcontainers.errors import (
+    Cancelled,
+    Denied,
+    DigestMismatch,
+    DockerfileError,
+    InvalidArgument,
+    LabError,
+    NotFound,
+    Unavailable,
+    Unsupported,
+)
 from labcontainers.registry.credentials import Credentials
 from labcontainers.registry.progress import Patience
 from labcontainers.registry.registries import Registries
@@ -29,7 +39,7 @@ CANARY = "canary-7e1f"
 OLDEST_IN_ZIP_S = 315_619_200
 
 
-def tar(files: Mapping[str, str | bytes | None], links: Mapping[str, str] | None = None) -> bytes:
+def tar(files: Mapping[str, str | bytes | None], links: Mapping[str, str] | None = None, mtime: int = 0) -> bytes:
     """An archive with these files; None makes a directory."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
@@ -39,6 +49,7 @@ def tar(files: Mapping[str, str | bytes | None], links: Mapping[str, str] | None
             info.size, info.mode = len(data), 0o755 if content is None else 0o640
             info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
             info.uid = info.gid = 1234
+            info.mtime = mtime
             archive.addfile(info, io.BytesIO(data))
         for name, target in (links or {}).items():
             info = tarfile.TarInfo(name)
@@ -366,6 +377,32 @@ class TestContextsFromElsewhere:
             bench.engine.images.build(archive=b"FROM scratch\n")
         with pytest.raises(NotFound, match="no such Dockerfile: nope of the archive"):
             bench.engine.images.build(archive=data, dockerfile="nope")
+
+    def test_the_time_of_a_context_is_its_servers_or_that_of_its_newest_entry(self, bench: Bench, site: Site) -> None:
+        text = "ARG SOURCE_DATE_EPOCH=context\nFROM scratch\nCOPY f /\n"
+        site.files["/c.tar"] = packed = tar({"Dockerfile": text, "f": "1"}, mtime=1_600_000_000)
+        images = bench.engine.images
+        served = "2023-01-03T10:00:00Z"
+        # also where the server says that nothing changed
+        assert [images.build(f"{site.url}/c.tar").image.config.created for _ in range(2)] == [served, served]
+        site.marks = False
+        site.files["/d.tar"] = packed
+        assert images.build(f"{site.url}/d.tar").image.config.created == "2020-09-13T12:26:40Z"
+        piped = images.build(archive=packed)
+        assert piped.image.config.created == "2020-09-13T12:26:40Z"
+        assert (bench.top(piped) / "f").stat().st_mtime == 1_600_000_000
+
+    def test_a_folder_has_no_time(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        text = "FROM lab/base\nARG SOURCE_DATE_EPOCH\nRUN echo $SOURCE_DATE_EPOCH\n"
+        plain = bench.build(text)
+        assert bench.build(f"ARG SOURCE_DATE_EPOCH=context\n{text}").image.id == plain.image.id
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "context")
+        assert bench.build(text).image.id == plain.image.id
+        assert plain.steps[-1].output == f"{OLDEST_IN_ZIP_S}\n"
+
+    def test_a_stage_has_none_either_which_is_told(self, bench: Bench) -> None:
+        with pytest.raises(Unsupported, match="a stage has no time"):
+            bench.build("ARG SOURCE_DATE_EPOCH=src\nFROM scratch AS src\nFROM src\n")
 
     def test_a_file_is_no_context(self, bench: Bench) -> None:
         (bench.context / "c.tar").write_bytes(tar({"Dockerfile": "FROM scratch\n"}))

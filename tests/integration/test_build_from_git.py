@@ -206,6 +206,19 @@ def test_contexts_of_git(bench: Bench, site: GitSite) -> None:
     assert list(bench.engine.store.paths.tmp.iterdir()) == []
 
 
+def test_the_time_of_a_context_is_that_of_its_commit(bench: Bench, site: GitSite) -> None:
+    text = "ARG SOURCE_DATE_EPOCH=context\nFROM scratch\nARG SOURCE_DATE_EPOCH\nCOPY f /\n"
+    site.commit("r.git", {"Dockerfile": text, "f": "top", "sub/Dockerfile": text, "sub/f": "sub"})
+    for address in (f"{site.url}/r.git", f"{site.url}/r.git#main:sub"):
+        build = bench.engine.images.build(address)
+        assert build.image.config.created == "2023-11-14T22:13:20Z"
+        assert (bench.tree(build) / "f").stat().st_mtime == 1_700_000_000
+        assert build.image.config.history[0].created_by == "ARG SOURCE_DATE_EPOCH=1700000000"
+    # a number of the caller's goes before it
+    numbered = bench.engine.images.build(f"{site.url}/r.git", build_args={"SOURCE_DATE_EPOCH": "1600000000"})
+    assert numbered.image.config.created == "2020-09-13T12:26:40Z"
+
+
 def test_without_git_or_an_agent_the_way_out_is_told(bench: Bench, site: GitSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(Denied, match="no SSH agent"):
         bench.add("git@127.0.0.1:r.git /")

@@ -78,6 +78,54 @@ class TestBind:
         (bench.context / "sub/g").write_text("matters")
         assert (bench.run(words).steps[-1].cached, "sub" in bench.run(words).steps[-1].reason) == (False, False)
 
+    def of_stage(self, bench: Bench, how: str, app: str, other: str, *, prepare: str = "true") -> tuple[bool, str]:
+        """Whether the last step was found, and why not, where a stage wrote these words to a file that is taken and to another."""
+        text = f"FROM lab/base AS one\nRUN mkdir -p /d/e; echo {app} >/d/e/app; echo {other} >/other; {prepare}\nFROM lab/base\n{how}\n"
+        step = bench.build(text).steps[-1]
+        return step.cached, step.reason
+
+    HOWS = (
+        ("RUN --mount=from=one,source=/d,target=/c cat /c/e/app", "RUN: d/e/app of the mount /c changed"),
+        ("RUN --mount=type=cache,from=one,source=/d,target=/c,id=x cat /c/e/app", "RUN: d/e/app of the mount /c changed"),
+        ("COPY --from=one /d /c", "COPY: d/e/app of stage one changed"),
+        ("COPY --from=one /d/*/app /c/", "COPY: app of stage one changed"),
+        ("COPY --from=one --parents /d/./e/app /c/", "COPY: e/app of stage one changed"),
+        ("COPY --from=one --exclude=nope /d/e /c/", "COPY: e/app of stage one changed"),
+    )
+
+    @pytest.mark.parametrize(("how", "words"), HOWS)
+    def test_of_a_stage_what_is_taken_counts_and_not_what_else_is_in_it(self, bench: Bench, how: str, words: str) -> None:
+        assert not self.of_stage(bench, how, "a", "1")[0]
+        assert self.of_stage(bench, how, "a", "2") == (True, "")
+        assert self.of_stage(bench, how, "b", "2") == (False, words)
+        assert self.of_stage(bench, how, "b", "2") == (True, "")
+
+    @pytest.mark.parametrize(
+        ("prepare", "words"),
+        [
+            ("chmod 600 /d/e/app", "d/e/app of the mount /c has another mode"),
+            ("chmod 700 /d", "d of the mount /c has another mode"),
+            ("ln -s app /d/e/l", "d/e/l of the mount /c is new"),
+            ("ln /d/e/app /d/z", "d/z of the mount /c is new"),
+        ],
+    )
+    def test_of_a_stage_modes_and_links_count_too(self, bench: Bench, prepare: str, words: str) -> None:
+        how = "RUN --mount=from=one,source=/d,target=/c true"
+        self.of_stage(bench, how, "a", "1")
+        assert self.of_stage(bench, how, "a", "1", prepare=prepare) == (False, f"RUN: {words}")
+        assert self.of_stage(bench, how, "a", "1", prepare=f"{prepare}; touch -d @1 /d/e/app") == (True, "")
+
+    def test_of_many_files_only_that_they_changed_is_told(self, bench: Bench) -> None:
+        how, many = "RUN --mount=from=one,source=/d,target=/c true", "for i in $(seq 2100); do : >/d/f$i; done"
+        self.of_stage(bench, how, "a", "1", prepare=many)
+        assert self.of_stage(bench, how, "a", "2", prepare=many) == (True, "")
+        assert self.of_stage(bench, how, "b", "2", prepare=many) == (False, "RUN: the files of the mount /c changed")
+
+    def test_what_is_missing_in_a_stage_is_told_at_its_line(self, bench: Bench) -> None:
+        for how in ("RUN --mount=from=one,source=/nope,target=/c true", "COPY --from=one /nope /c"):
+            with pytest.raises(DockerfileError, match=r"Dockerfile:4: no such file .*: /nope"):
+                self.of_stage(bench, how, "a", "1")
+
     def test_a_source_that_is_missing_is_told_at_its_line(self, bench: Bench) -> None:
         with pytest.raises(DockerfileError, match=r"Dockerfile:2: no such file in the build context: nope"):
             bench.run("--mount=source=nope,target=/c true")

@@ -97,7 +97,7 @@ class TestArchivesAsContexts:
         (tmp_path / "a.tar").write_bytes(data)
         folder = tmp_path / "folder"
         folder.mkdir()
-        assert unfold(tmp_path / "a.tar", folder)
+        assert unfold(tmp_path / "a.tar", folder) is not None
         return folder
 
 

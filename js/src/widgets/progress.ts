@@ -75,6 +75,8 @@ const BADGES: Record<string, [string, string]> = {
   done: ["done", "good"],
   failed: ["failed", "bad"],
 };
+/** Of a step that another build does meanwhile. */
+const WAITS: [string, string] = ["held up", "warn"];
 
 const WORDS = { running: "building", done: "built", failed: "failed", cancelled: "cancelled" };
 
@@ -208,7 +210,7 @@ class StepRow {
     const tail = this.store.output.get(this.index);
     // why the build failed is said below, once
     this.message.hidden = !step.message || build.failure !== null;
-    const loud = Boolean(tail?.text) || !this.message.hidden;
+    const loud = Boolean(tail?.text) || !this.message.hidden || step.waits_for !== "";
     const content = loud || step.reason !== "";
     const shows = loud && ["running", "failed", "cancelled"].includes(step.status);
     this.open = content && (this.store.opened.get(this.index) ?? shows);
@@ -235,15 +237,16 @@ class StepRow {
     this.text.replaceChildren(h("b", {}, keyword), rest.join(""));
     setAttribute(this.text, "title", step.line ? `${step.text}\n(Dockerfile line ${step.line})` : step.text);
     if (step.stage) this.text.prepend(h("span", { class: "labc-stage" }, step.stage));
-    const [text, tone] = BADGES[step.status] ?? [step.status, "calm"];
+    const [text, tone] = step.waits_for ? WAITS : (BADGES[step.status] ?? [step.status, "calm"]);
     setText(this.badge, step.status === "waiting" && build.status !== "running" ? "not begun" : text);
     setAttribute(this.badge, "data-tone", tone);
     const size = step.layer_size_bytes ? formatSize(step.layer_size_bytes) : "";
     setText(this.size, size);
     setAttribute(this.size, "title", size && "size of its layer");
     setAttribute(this.badge, "title", [size && `layer of ${size}`, step.reason].filter(Boolean).join("; ") || null);
-    setText(this.reason, step.reason && `not from the cache: ${step.reason}`);
-    this.reason.hidden = !step.reason;
+    const missed = step.reason && `not from the cache: ${step.reason}`;
+    setText(this.reason, step.waits_for ? `waiting for ${step.waits_for}, which does the same` : missed);
+    this.reason.hidden = !this.reason.textContent;
     setText(this.message, step.line ? `Dockerfile line ${step.line}: ${step.message}` : step.message);
   }
 

@@ -114,7 +114,7 @@ def _called(name: str, key: str, subject: Subject, arguments: Iterable[str]) -> 
         return f"{subject.keyword}: the here-document {key}"
     if name.startswith(FILES_OF_MOUNT):
         return f"{subject.keyword}: {key} of the mount {name.removeprefix(FILES_OF_MOUNT)}"
-    return f"{subject.keyword}: {key}"
+    return f"{subject.keyword}: {key}" + (f" of {subject.origin}" if subject.origin and name == FILES else "")
 
 
 def _how(name: str, old: str | None, now: str | None) -> str:

@@ -16,7 +16,6 @@ from labcontainers.build.gathering import Chosen, file_digests
 from labcontainers.build.mounting import Bound
 from labcontainers.build.plan import CopyStep, RunStep, Step, WorkdirStep
 from labcontainers.build.sources import TreeFiles
-from labcontainers.oci.digest import chain_id
 
 
 def step_inputs(step: RunStep | CopyStep | WorkdirStep, chosen: list[Chosen] | TreeFiles, bound: Bound, mtime_s: int) -> Inputs:
@@ -85,4 +84,4 @@ def _text_digest(text: str) -> str:
 
 
 def _file_digests(chosen: Sequence[Chosen] | TreeFiles) -> Mapping[str, str] | str:
-    return chain_id(chosen.diff_ids) if isinstance(chosen, TreeFiles) else file_digests(chosen)
+    return chosen.content if isinstance(chosen, TreeFiles) else file_digests(chosen)

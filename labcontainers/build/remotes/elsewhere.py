@@ -131,6 +131,10 @@ class Elsewhere:
         self._use(Remote(address.shown, "sha1" if len(tree.commit) == _SHA1_DIGITS else "sha256", tree.commit))
         return tree
 
+    def time_s(self, address: WebAddress | GitAddress) -> int | None:
+        """When what folder() or web_file() gave was committed, or last changed as its server says; seconds since 1970, None for unknown."""
+        return self._git.time_s(address) if isinstance(address, GitAddress) else self._web.time_s(address)
+
     def _use(self, remote: Remote) -> None:
         with self._lock:
             self._used.add(remote)
@@ -147,7 +151,7 @@ class Elsewhere:
             return self.tree(address).checked_out()
         path = self.web_file(address, self.web_digest(address))
         folder = self.places.new()
-        if not unfold(path, folder):
+        if unfold(path, folder) is None:
             shutil.copyfile(path, folder / FILE)
         return folder
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -33,9 +35,10 @@ _AUTHORITIES = ("GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _HERE = "localhost,127.0.0.1,::1"
 # the agent alone tells who somebody is, and a host must be known already
 _SSH = (
-    "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentityFile=/dev/null"
-    " -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
-)
+    "ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "IdentityFile=/dev/null",
+    "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4",
+)  # fmt: skip
+_OF_SSH = re.compile(r"ssh: |No .*host key is known|Host key for .* has changed|No user exists for uid|\S+: Permission denied \(")
 _CONFIG = """\
 [advice]
 	detachedHead = false
@@ -71,7 +74,9 @@ _KINDS: tuple[tuple[type[LabError], tuple[str, ...], str], ...] = (
         ("authentication failed", "could not read username", "permission denied", "error: 401", "error: 403", "terminal prompts disabled"),
         "give --secret id=GIT_AUTH_TOKEN,env=…, or for ssh --ssh default",
     ),
-    (Denied, ("host key verification failed", "no matching host key"), "put the host's key into ~/.ssh/known_hosts (ssh-keyscan)"),
+    (Denied, ("host key verification failed",), "put the host's key into ~/.ssh/known_hosts (ssh-keyscan), if it is the one it should be"),
+    (Unsupported, ("no user exists for uid",), "ssh needs a line for this user in /etc/passwd; use https://"),
+    (Unsupported, ("run ssh: no such file", "ssh: not found", "cannot run ssh"), "install OpenSSH's client, or use https://"),
     (Failed, ("not allowed",), "do not trust whoever made the repository"),
     (NotFound, ("not found", "does not exist", "does not appear to be a git repository", "error: 404"), "check the address"),
     (
@@ -128,7 +133,7 @@ class Git:
             "GIT_ALLOW_PROTOCOL": "http:https:git:ssh",
             "GIT_ASKPASS": "true",
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_SSH_COMMAND": _SSH,
+            "GIT_SSH_COMMAND": _ssh_command(environment),
             "GIT_SSH_VARIANT": "ssh",
             "GIT_TERMINAL_PROMPT": "0",
             "LANG": "C",
@@ -175,7 +180,9 @@ class Git:
 
     def _error(self, said: str) -> LabError:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        told = [line for line in lines if line.startswith(("fatal:", "error:", "ERROR"))] or lines[-1:] or ["it said nothing"]
+        # where ssh did not come through, git knows only that it did not
+        by_ssh = [line for line in lines if _OF_SSH.match(line)]
+        told = by_ssh or [line for line in lines if line.startswith(("fatal:", "error:", "ERROR"))] or lines[-1:] or ["it said nothing"]
         text = "; ".join(dict.fromkeys(line.removeprefix("fatal: ").removeprefix("error: ") for line in told))
         for secret in self._hidden:
             text = text.replace(secret, "…")
@@ -185,6 +192,14 @@ class Git:
             if any(word in everything for word in words):
                 return kind(f"{self._address.shown}: git: {text}", hint)
         return Failed(f"{self._address.shown}: git: {text}", "try it by hand: git clone")
+
+
+def _ssh_command(environment: Mapping[str, str]) -> str:
+    """The program for ssh, as a shell reads it; hosts are those that this user knows, whose home is what HOME says, as ever here."""
+    home = environment.get("HOME", "")
+    # ssh(1) reads words once more
+    known = ["-o", f'UserKnownHostsFile="{home}/.ssh/known_hosts"'] if home and not set(home) & set('"%$\n') else []
+    return shlex.join((*_SSH, *known))
 
 
 def _of_environment(environment: Mapping[str, str]) -> dict[str, str]:

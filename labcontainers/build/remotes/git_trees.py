@@ -56,6 +56,7 @@ class GitTrees:
         self._locks: dict[GitAddress, threading.Lock] = {}
         self._found: dict[GitAddress, _Found] = {}
         self._folders: dict[GitAddress, Path] = {}
+        self._times_s: dict[GitAddress, int] = {}
 
     def tree(self, address: GitAddress) -> GitTree:
         """Which tree an address means now; nobody is asked for a commit that it tells whole.
@@ -69,6 +70,11 @@ class GitTrees:
         keeps = bool(address.keep_git_dir)
         told = ["git", commit, address.subdir, address.submodules, address.remote if keeps else "", keeps]
         return GitTree(json.dumps(told), commit, partial(self._checked_out, address))
+
+    def time_s(self, address: GitAddress) -> int:
+        """When the commit was made, in seconds since 1970; raises as tree() does."""
+        self._checked_out(address)
+        return self._times_s[address]
 
     def _lock_of(self, address: GitAddress) -> threading.Lock:
         with self._lock:
@@ -104,6 +110,7 @@ class GitTrees:
         run("remote", "add", "--", "origin", address.remote)
         _bring(run, found)
         run("checkout", "--quiet", "--detach", found.commit, "--")
+        self._times_s[address] = int(run("show", "--no-patch", "--format=%ct", found.commit, "--"))
         if address.submodules and (folder / ".gitmodules").is_file():
             _bring_submodules(run)
         if address.keep_git_dir:

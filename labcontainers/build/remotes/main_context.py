@@ -25,11 +25,15 @@ _MOST_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class MainContext:
-    """A folder, what people know it by, and the text of the Dockerfile where that is all there is."""
+    """A folder, what people know it by, and the text of the Dockerfile where that is all there is.
+
+    `time_s` is of its commit, or of its last change by its server or by its newest entry, in seconds since 1970; None for unknown.
+    """
 
     folder: Path
     shown: str
     text: str | None = None
+    time_s: int | None = None
 
 
 def open_remote(elsewhere: Elsewhere, origin: Address | Data, *, keep_git_dir: str | None = None) -> MainContext:
@@ -40,17 +44,19 @@ def open_remote(elsewhere: Elsewhere, origin: Address | Data, *, keep_git_dir: s
     if isinstance(origin, GitAddress):
         if origin.keep_git_dir is None:
             origin = replace(origin, keep_git_dir=(keep_git_dir or "").lower() in ("1", "t", "true"))
-        return MainContext(elsewhere.folder(origin), origin.shown)
+        return MainContext(elsewhere.folder(origin), origin.shown, time_s=elsewhere.time_s(origin))
     folder = elsewhere.places.new()
     if not isinstance(origin, WebAddress):
-        if not unfold(elsewhere.spooled(origin), folder):
+        newest_s = unfold(elsewhere.spooled(origin), folder)
+        if newest_s is None:
             raise InvalidArgument("what was given as the context is no tar archive", "make it by tar, or name a folder")
-        return MainContext(folder, "the archive")
+        return MainContext(folder, "the archive", time_s=newest_s)
     path = elsewhere.web_file(origin, elsewhere.web_digest(origin))
-    if unfold(path, folder):
-        return MainContext(folder, origin.shown)
+    newest_s, said_s = unfold(path, folder), elsewhere.time_s(origin)
+    if newest_s is not None:
+        return MainContext(folder, origin.shown, time_s=newest_s if said_s is None else said_s)
     with open(path, "rb") as file:
-        return MainContext(folder, origin.shown, _text(file.read(_MOST_BYTES + 1), origin.shown))
+        return MainContext(folder, origin.shown, _text(file.read(_MOST_BYTES + 1), origin.shown), said_s)
 
 
 def read_inside(context: MainContext, name: str) -> str:

@@ -26,27 +26,27 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DAMAGED = "get the archive again, or make it anew"
 
 
-def unfold(path: Path, folder: Path) -> bool:
-    """Unpack the archive (tar, also by gzip, zstd, bzip2 or xz) in the file `path` into `folder`; False, and nothing, for any other file.
+def unfold(path: Path, folder: Path) -> int | None:
+    """Unpack the archive (tar, also by gzip, zstd, bzip2 or xz) in the file `path` into `folder`; None, and nothing, for any other file.
 
+    The time of its newest entry, in seconds since 1970, 0 without any.
     Raises InvalidArgument for an archive that is damaged, that leads out of itself, or that is larger than what is free.
     """
     room = os.statvfs(folder)
     with open(path, "rb", buffering=0) as file:
         if not may_be_archive(os.pread(file.fileno(), HEAD_BYTES, 0)):
-            return False
+            return None
         with open_data(file) as source:
             stream = inflated(source, room.f_bavail * room.f_frsize)
             head = memoryview(bytearray(HEAD_BYTES))
             count = fill(stream, head)
             if not begins_archive(bytes(head[:count])):
-                return False
+                return None
             root = os.open(folder, _DIRECTORY)
             try:
-                _Folder(root).take(TarReader(_again(head, stream)))
+                return _Folder(root).take(TarReader(_again(head, stream)))
             finally:
                 os.close(root)
-    return True
 
 
 def may_be_archive(head: bytes) -> bool:
@@ -78,8 +78,11 @@ class _Folder:
     def __init__(self, root: int) -> None:
         self._root = root
 
-    def take(self, reader: TarReader) -> None:
+    def take(self, reader: TarReader) -> int:
+        """Take all entries; the time of the newest one."""
+        newest_ns = 0
         while (member := reader.next()) is not None:
+            newest_ns = max(newest_ns, member.mtime_ns)
             path = _inside(member.name)
             if not path:
                 continue
@@ -90,6 +93,7 @@ class _Folder:
             except OSError as error:
                 problem = f"{_shown(member.name)} of the archive cannot be unpacked: {(error.strerror or str(error)).lower()}"
                 raise InvalidArgument(problem, _DAMAGED) from error
+        return newest_ns // 10**9
 
     def _put(self, member: Member, path: str, reader: TarReader) -> None:
         if member.kind == b"5":

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -59,6 +60,15 @@ class WebFiles:
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._asked: dict[str, str] = {}
+        self._modified: dict[str, str] = {}
+
+    def time_s(self, address: WebAddress) -> int | None:
+        """When the server says that the file of digest() was last changed, in seconds since 1970; None where it does not."""
+        said = self._modified.get(address.url, "")
+        try:
+            return max(0, int(parsedate_to_datetime(said).timestamp()))
+        except (TypeError, ValueError, OverflowError):
+            return None
 
     def digest(self, address: WebAddress) -> str:
         """The digest of the file: the one that was promised, or else that of what the server has now.
@@ -86,9 +96,11 @@ class WebFiles:
         if found is None:
             assert known is not None
             self._store.records.touch(_key(address), time.time())
+            self._modified[address.url] = known.modified
             return known.digest
         if not address.is_private:
             self._remember(address, found)
+        self._modified[address.url] = found.modified
         return found.digest
 
     def _fetch(self, address: WebAddress, conditions: Mapping[str, str], expected: str | None) -> _Known | None:

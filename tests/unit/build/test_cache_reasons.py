@@ -56,7 +56,11 @@ def test_what_changed_for_files(now: Mapping[str, Any], words: str) -> None:
 
 
 def test_files_of_another_stage_or_image_are_told_by_its_name() -> None:
-    assert told({FILES: "sha256:a"}, {FILES: "sha256:b"}, replace(COPY, origin="stage build")) == "COPY: the files of stage build changed"
+    subject = replace(COPY, origin="stage build")
+    assert told({FILES: "sha256:a"}, {FILES: "sha256:b"}, subject) == "COPY: the files of stage build changed"
+    assert told({FILES: {"app": "100755 a"}}, {FILES: {"app": "100644 a"}}, subject) == "COPY: app of stage build has another mode"
+    # one of them has too many to name each
+    assert told({FILES: "sha256:a"}, {FILES: {"app": "100755 a"}}, subject) == "COPY: the files changed"
 
 
 def test_a_base_that_moved_is_named_whatever_else_changed() -> None:

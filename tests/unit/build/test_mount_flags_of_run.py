@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from labcontainers.build.agents import open_agents
 from labcontainers.build.dockerfile.instructions import read_dockerfile
 from labcontainers.build.plan import BuildPlan, PlanOptions, RunMount, RunStep
 from labcontainers.build.planner import plan_build
-from labcontainers.build.secrets import Confidential, find_sockets, read_secrets
+from labcontainers.build.secrets import Confidential, read_secrets
 from labcontainers.errors import DockerfileError, LabError, NotFound
 from labcontainers.oci.descriptor import Platform
 from labcontainers.oci.image_config import ImageConfig, ProcessConfig
@@ -123,11 +124,16 @@ class TestSecrets:
         assert "canary" not in repr(Confidential({"a": b"canary"}, {}))
 
 
-def test_agents_are_sockets_and_no_keys(tmp_path: Path) -> None:
-    (tmp_path / "key").touch()
+def test_agents_are_found_by_their_sockets(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
-        assert find_sockets(["default", "two=s"], tmp_path, {"SSH_AUTH_SOCK": "s"}) == {"default": tmp_path / "s", "two": tmp_path / "s"}
-    for text, message in (("default", "SSH_AUTH_SOCK is not set"), ("a=key", "a key file is not supported"), ("a=gone", "no such file")):
-        with pytest.raises(LabError, match=message):
-            find_sockets([text], tmp_path, {})
+        with open_agents(["default", "two=s"], tmp_path, {"SSH_AUTH_SOCK": "s"}) as found:
+            assert found == {"default": tmp_path / "s", "two": tmp_path / "s"}
+    for text, message in (
+        ("default", "SSH_AUTH_SOCK is not set"),
+        ("a=gone", "no such file"),
+        ("=s", "no id"),
+        ("a=.", "neither a socket"),
+    ):
+        with pytest.raises(LabError, match=message), open_agents([text], tmp_path, {}):
+            pass

@@ -18,6 +18,7 @@ from labcontainers.build.progress import (
     StepMissed,
     StepOutput,
     StepStarted,
+    StepWaiting,
     TextProgress,
 )
 from labcontainers.build.raw_progress import RawProgress
@@ -76,6 +77,33 @@ def test_plain_lines_are_those_of_buildkit_also_when_steps_go_on_at_once() -> No
     for event in EVENTS:
         show(event)
     assert "".join(written) == LINES
+
+
+def test_whom_a_step_waits_for_is_told_by_every_form(clock: list[float]) -> None:
+    waits = (StepStarted(1, 1, "", "RUN x", 1), StepWaiting(1, "the build of web in process 7"))
+    plain_lines: list[str] = []
+    show = TextProgress(plain_lines.append, lambda: 1.0)
+    for event in (*waits, StepCached(1)):
+        show(event)
+    assert "".join(plain_lines) == "#1 [1/1] RUN x\n#1 waiting for the build of web in process 7\n#1 CACHED\n"
+
+    written: list[str] = []
+    raw = RawProgress(written.append, lambda: 1_600_000_000_000_000_001)
+    for event in (*waits, StepMissed(1, "new"), StepFinished(1, 1.0, 0)):
+        raw(event)
+    begun, *rest = [status for text in written for status in json.loads(text).get("statuses", ())]
+    assert begun["id"] == "waiting for the build of web in process 7"
+    assert "completed" not in begun
+    assert [(status["id"], "completed" in status) for status in rest] == [(begun["id"], True), ("run: new", True)]
+
+    terminal = Terminal()
+    screen = BuildScreen(Screen(terminal.write, terminal.size), lambda: clock[0], beat_s=3600)
+    for event in waits:
+        screen(event)
+    assert terminal.shown[-1] == " => => waiting for the build of web in process 7"
+    screen(StepCached(1))
+    assert terminal.shown[-1] == " => CACHED [1/1] RUN x"
+    screen.finish()
 
 
 def test_a_failure_is_told_after_the_output_that_had_no_end() -> None:

@@ -68,6 +68,14 @@ def test_shared_holders_do_not_exclude_each_other_but_one_who_wants_it_alone(loc
             pass
 
 
+def test_who_waits_can_read_what_the_holder_has_noted_and_afterwards_nobody_can(locks: Locks) -> None:
+    assert locks.note_of("x") == ""
+    with locks.hold("x", note="me, at work"):
+        assert locks.note_of("x") == "me, at work"
+    with locks.hold("x"):
+        assert locks.note_of("x") == ""
+
+
 def test_a_lock_is_free_after_an_error(locks: Locks) -> None:
     with pytest.raises(KeyError), locks.hold("x"):
         raise KeyError

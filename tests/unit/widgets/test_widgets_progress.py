@@ -21,6 +21,7 @@ from labcontainers.build.progress import (
     StepMissed,
     StepOutput,
     StepStarted,
+    StepWaiting,
 )
 from labcontainers.build.result import Build
 from labcontainers.errors import Cancelled, DockerfileError, StepFailed
@@ -34,6 +35,10 @@ STATES: list[tuple[list[BuildEvent], dict[str, Any]]] = [
     ([StepCached(1, 100)], {"status": "cached", "layer_size_bytes": 100}),
     ([StepCached(1)], {"status": "cached", "layer_size_bytes": None}),
     ([StepMissed(1, "the command changed")], {"status": "running", "reason": "the command changed"}),
+    ([StepWaiting(1, "the build of web in process 7")], {"status": "running", "waits_for": "the build of web in process 7"}),
+    ([StepWaiting(1, "another build"), StepCached(1)], {"status": "cached", "waits_for": ""}),
+    ([StepWaiting(1, "another build"), StepMissed(1, "new")], {"status": "running", "reason": "new", "waits_for": ""}),
+    ([StepWaiting(1, "another build"), StepFailedEvent(1, "no")], {"status": "failed", "waits_for": ""}),
     ([StepFinished(1, 1.23456, 2048)], {"status": "done", "duration_s": 1.235, "layer_size_bytes": 2048}),
     ([StepFinished(1, 1.0, 0)], {"status": "done", "layer_size_bytes": None}),
     ([StepFailedEvent(1, "no such file")], {"status": "failed", "message": "no such file", "duration_s": 5.0}),

@@ -53,6 +53,7 @@ STEP: Step = {
     "layer_size_bytes": 2048,
     "message": "",
     "reason": "",
+    "waits_for": "",
 }
 BUILDING: BuildState = {"status": "running", "started_at": 1990.0, "duration_s": None, "image_id": "", "tags": [], "failure": None}
 
