@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from labcontainers.containers.container import Container
     from labcontainers.containers.isolation.comparison import Comparison
     from labcontainers.containers.isolation.namespace_map import NamespaceMap
+    from labcontainers.engine.dashboard.dashboard import Dashboard
     from labcontainers.engine.space import DiskUsage, PrunedSystem, Space
 
 
@@ -74,6 +75,7 @@ class Engine:
         self._image_stores = ImageStores(image_stores)
         self._filters: dict[tuple[frozenset[str], str], bytes] = {}
         self._closed = False
+        self._dashboard: Dashboard | None = None
 
     def warm_up(self) -> None:
         """Start the launcher in the background, so that the first container need not wait for it."""
@@ -226,6 +228,15 @@ class Engine:
         """
         return self._space.prune(filters, all=all, volumes=volumes)
 
+    def dashboard(self) -> Dashboard:
+        """All containers at a glance, with an hour of history from the first call on: the same one until it or the engine is closed."""
+        from labcontainers.engine.dashboard.dashboard import Dashboard
+
+        with self._lock:
+            if self._dashboard is None or self._dashboard.recorder.closed:
+                self._dashboard = Dashboard(self)
+            return self._dashboard
+
     def doctor(self) -> Report:
         """Try everything that containers need on this host; what fails comes with its reason and fix."""
         report = probe(self.paths.root)
@@ -258,6 +269,8 @@ class Engine:
             if self._closed:
                 return
             self._closed = True
+        if self._dashboard is not None:
+            self._dashboard.close()
         if "_lifecycle" in self.__dict__:
             self._lifecycle.sessions.close()
             for end in list(self._lifecycle.half_made.values()):
