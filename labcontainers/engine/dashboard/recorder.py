@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from labcontainers.containers.usage.proc_usage import Census
 from labcontainers.containers.usage.stats import StatsSample
 from labcontainers.engine.dashboard.history import COARSE_S, FINE_S, Tracks, Usage, total_of, usage_of
 from labcontainers.engine.dashboard.seen import Measure, Seen, Source
@@ -143,7 +144,7 @@ class Recorder:
             except (LabError, OSError) as error:
                 # who looks is told, and it goes on with what is known
                 failure = error
-            used = self._sample(now)
+            used = self._sample()
             running = [one.id for one in self._seen.values() if one.samples]
             tick = Tick(
                 now,
@@ -186,13 +187,14 @@ class Recorder:
         self._measures.pop(container_id, None)
         self._before.pop(container_id, None)
 
-    def _sample(self, now: float) -> dict[str, Usage]:
+    def _sample(self) -> dict[str, Usage]:
         """Take a sample of each container that runs; those that differ from the one before."""
         used: dict[str, Usage] = {}
+        census = Census()
         for key in [one.id for one in self._seen.values() if one.samples]:
             try:
                 measure = self._measures.get(key) or self._measures.setdefault(key, self._source.meter(key))
-                taken = measure(self._before.get(key))
+                taken = measure(self._before.get(key), census)
             except (Conflict, NotFound, OSError):
                 # it has just ended: the next round sees how
                 self._drop(key)

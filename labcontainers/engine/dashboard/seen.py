@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from labcontainers.containers.state import ContainerState
 from labcontainers.containers.status import summary
+from labcontainers.containers.usage.proc_usage import Census
 from labcontainers.containers.usage.stats import StatsSample
 from labcontainers.errors import NotFound
 from labcontainers.store.event_tail import EventTail
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from labcontainers.containers.container import Container
     from labcontainers.engine.engine import Engine
 
-Measure = Callable[[StatsSample | None], StatsSample]
+Measure = Callable[[StatsSample | None, Census], StatsSample]
 
 
 @dataclass(frozen=True, slots=True)
