@@ -29,7 +29,10 @@ class Meter:
         self._told_by_group = False
 
     def sample(self, previous: StatsSample | None = None, census: Census | None = None) -> StatsSample:
-        """One sample whose CPU rate is since `previous`; a `census` of this moment spares looking through all processes. Raises Conflict when the container does not run, NotFound when it is gone."""
+        """One sample whose CPU rate is since `previous`; a `census` of this moment spares a look at all processes.
+
+        Raises Conflict when the container does not run, NotFound when it is gone.
+        """
         if self._cgroup is not None and self._told_by_group:
             taken = sample(self._cgroup, self._pid, previous, network=False)
             if taken.pids:

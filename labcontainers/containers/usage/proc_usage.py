@@ -76,8 +76,8 @@ class Census:
 def process_usage(init: int, proc: str = "/proc", census: Census | None = None) -> ProcessUsage:
     """The sums over `init` and all that is in its pid namespace or descends from that. Of a process that is gone, zeros.
 
-    With a `census` of this moment the machine's processes are not looked through again. CPU includes children that were waited for. Memory is what is private to each process, and the largest shared part once: pages
-    shared with others (libraries) would else count many times.
+    CPU includes children that were waited for. Memory is what is private to each process, and the largest shared part once: pages
+    shared with others (libraries) would else count many times. With a `census` of this moment nothing is looked through again.
     """
     census = census or Census(proc)
     stats = census.stats

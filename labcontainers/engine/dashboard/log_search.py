@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ TIME_S = 8.0
 _FIRST_LINES = 5_000
 _MORE = 8
 _LONGEST = 4096
+_SPANS = 50
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0b-\x1f\x7f]")
 
-Found = tuple[int, int, int, str]  # number of the log, stream, time_ns, text with its colours
+# number of the log, stream, time_ns, text with its colours, and where in the plain text it was found: begins and ends in UTF-16 units
+Found = tuple[int, int, int, str, list[tuple[int, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def search(call: Callable[..., Any], logs: Sequence[Path], wish: LogWish) -> tup
         raise InvalidArgument(
             f"the regular expression takes too long: {wish.pattern!r}", "leave out repetitions of what is repeated, such as (a+)+"
         )
-    return [(log, stream, time_ns, text) for log, stream, time_ns, text in answer["lines"]], answer["since"]
+    return answer["lines"], answer["since"]
 
 
 # --- in the worker
@@ -163,9 +166,22 @@ def _look(number: int, path: Path, wish: LogWish, window: int, end: float) -> tu
             continue
         data = line.data if len(line.data) <= _LONGEST else line.data[:_LONGEST] + " …".encode()
         text = data.decode("utf-8", "replace").rstrip("\r\n")
-        if expression is None or expression.search(plain(text)):
-            kept.append((number, line.stream, line.time_ns, text))
+        spans = None if expression is None else _spans(expression, plain(text))
+        if spans is None or spans:
+            kept.append((number, line.stream, line.time_ns, text, spans or []))
     return list(kept), None if count < window or first is None else first / 1e9
+
+
+def _spans(expression: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+    """Where the expression is in a text, as a page counts: letters beyond the first plane are two."""
+    spans = [match.span() for match in islice(expression.finditer(text), _SPANS)]
+    if text.isascii() or max(text, default="") <= "\uffff":
+        return spans
+    return [(_units(text[:begin]), _units(text[:end])) for begin, end in spans]
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _lines(logs: Logs) -> Iterator[LogLine]:
