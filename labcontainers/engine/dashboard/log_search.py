@@ -80,7 +80,7 @@ class FoundLines(Table):
         self.searched_since = searched_since
         streams = {STDOUT: "stdout", STDERR: "stderr"}
         rows = [
-            (LogLine(time_ns, stream, b"").timestamp(), names[log], streams[stream], plain(text)) for log, stream, time_ns, text in lines
+            (LogLine(time_ns, stream, b"").timestamp(), names[log], streams[stream], plain(text)) for log, stream, time_ns, text, _ in lines
         ]
         super().__init__(("time", "container", "stream", "text"), rows, "no line is as wanted")
 
