@@ -21,17 +21,25 @@ interface Kind {
   beside?: number;
   format: (value: number) => string;
   top: (value: number) => number;
+  /** What stands before the two figures, which are of a second. */
   words?: [string, string];
 }
 
-const rate = (value: number) => `${formatBytes(value)}/s`;
 const rateTop = (value: number) => niceCeiling(value, value > 2 ** 20 ? 2 ** 20 : 2 ** 10);
 
 const KINDS: Kind[] = [
   { title: "CPU", name: "cpu", figure: CPU, format: formatPercent, top: (value) => niceCeiling(value, 10) },
   { title: "Memory", name: "memory", figure: MEMORY, format: formatBytes, top: niceMemoryCeiling },
-  { title: "Network", name: "network", figure: RECEIVED, beside: SENT, format: rate, top: rateTop, words: ["↓", "↑"] },
-  { title: "Disk", name: "disk", figure: READ, beside: WRITTEN, format: rate, top: rateTop, words: ["R", "W"] },
+  {
+    title: "Network",
+    name: "network",
+    figure: RECEIVED,
+    beside: SENT,
+    format: formatBytes,
+    top: rateTop,
+    words: ["↓", "↑"],
+  },
+  { title: "Disk", name: "disk", figure: READ, beside: WRITTEN, format: formatBytes, top: rateTop, words: ["R", "W"] },
   { title: "Processes", name: "pids", figure: PIDS, format: formatCount, top: (value) => niceCeiling(value, 5) },
 ];
 
@@ -99,7 +107,7 @@ class UsageMeter {
     const at = -1 - Math.max(0, back);
     const value = this.live || back >= 0 ? this.text(at) : "–";
     setText(this.value, value);
-    setText(this.ago, back > 0 ? `${formatUptime(back * this.step)} ago` : "");
+    setText(this.ago, back > 0 ? `${formatUptime(back * this.step)} ago` : kind.words ? "per second" : "");
     setAttribute(this.canvas, "aria-label", `${kind.title}: ${value}, over ${this.words}`);
   }
 

@@ -176,11 +176,11 @@ export class ContainersTab {
           setAttribute(cell, "title", `${row.name}\n${row.id.slice(0, 12)}`);
         },
       },
-      text("image", "Image", "minmax(80px, 1.2fr)", 520, (row) => row.image),
+      text("image", "Image", "minmax(80px, 1.2fr)", 660, (row) => row.image),
       {
         id: "status",
         title: "Status",
-        width: "minmax(108px, 1fr)",
+        width: "minmax(132px, 1.1fr)",
         sort: (row) => badge(row).text,
         make: (cell) => cell.append(h("span", { class: "labd-status" }), h("span", { class: "labc-muted labd-since" })),
         show: (cell, row) => {
@@ -194,12 +194,12 @@ export class ContainersTab {
       },
       this.sparkColumn("cpu", "CPU", CPU, formatPercent, (value) => niceCeiling(value, 10), figure),
       this.sparkColumn("memory", "Memory", MEMORY, formatBytes, niceMemoryCeiling, figure),
-      text("ports", "Ports", "minmax(80px, 1fr)", 900, (row) => (row.gone ? "" : row.ports.join(", "))),
+      text("ports", "Ports", "minmax(80px, 1.2fr)", 780, (row) => (row.gone ? "" : row.ports.join(", "))),
       {
         id: "created",
         title: "Created",
         width: "84px",
-        from: 820,
+        from: 940,
         kind: "number",
         sort: (row) => row.created_at,
         show: (cell, row) => setText(cell, `${formatUptime(now() - row.created_at).replace(/ \d+ [sm]$/, "")} ago`),
@@ -226,8 +226,8 @@ export class ContainersTab {
     return {
       id,
       title,
-      width: "minmax(112px, 0.8fr)",
-      from: id === "cpu" ? 360 : 440,
+      width: "minmax(116px, 0.9fr)",
+      from: id === "cpu" ? 480 : 580,
       kind: "number",
       sort: (row) => figure(row, which) ?? -1,
       make: (cell) => {

@@ -1,4 +1,4 @@
-// The tab of disk use: what images, containers, volumes and the build cache take, and how much of it can be had back.
+// The tab of disk use: what images, containers, volumes and the build cache take, and how much of it can be removed.
 
 import { h, setText } from "../widgets/dom.ts";
 import { formatSize } from "../widgets/format.ts";
@@ -17,7 +17,7 @@ const PRUNES: Record<string, [string, string, string]> = {
 
 export class DiskTab {
   readonly element: HTMLElement;
-  private readonly body = h("div", { class: "labd-disk" });
+  private readonly body = h("div", { class: "labd-space" });
   private readonly problem = h("div", { class: "labd-problem", role: "alert", hidden: true });
   private readonly all = h("span", { class: "labd-count" });
   private readonly again: HTMLButtonElement;
@@ -47,7 +47,7 @@ export class DiskTab {
     const free = (rows ?? []).reduce((sum, row) => sum + row.reclaimable_bytes, 0);
     setText(
       this.all,
-      rows ? `${formatSize(total)} in all, ${formatSize(free)} can be had back` : loading ? "Measuring …" : "",
+      rows ? `${formatSize(total)} in all, of which ${formatSize(free)} can be removed` : loading ? "Measuring …" : "",
     );
     const key = JSON.stringify(rows);
     if (key === this.shown) return;
@@ -70,6 +70,7 @@ export class DiskTab {
       () => this.act.ask(question, "Remove", () => this.act.begin("prune", kind, which)),
       this.signal,
     );
+    back.classList.add("labd-back");
     back.disabled = !row.reclaimable_bytes || !kind;
     const of = row.name === "Build Cache" ? `${row.total} entries` : `${row.total}, ${row.active} in use`;
     return h(

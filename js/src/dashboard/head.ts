@@ -13,7 +13,8 @@ export class Head {
   private readonly name = h("h3", { class: "labc-name" });
   private readonly badge = h("span", { class: "labc-badge", role: "status" });
   private readonly uptime = h("span", { class: "labc-muted labc-uptime" });
-  private readonly about = h("div", { class: "labc-about" });
+  private readonly about = h("div", { class: "labd-about" });
+  private readonly words = h("span", { class: "labc-muted" });
   private readonly all: HTMLButtonElement;
   private readonly buttons: Record<
     "turn" | "restart" | "pause" | "logs" | "terminal" | "inspect" | "remove",
@@ -53,16 +54,11 @@ export class Head {
     });
     const csv = pressable("csv", "download", "CSV", () => this.save(), signal);
     csv.title = "Save the figures of the last hour as CSV";
-    this.actions.append(this.all, ...Object.values(this.buttons));
+    this.actions.append(this.all, ...Object.values(this.buttons), this.words);
     this.element = h(
       "header",
       { class: "labc-head labd-head" },
-      h(
-        "div",
-        { class: "labc-head-text" },
-        h("div", { class: "labc-line" }, this.name, this.badge, this.uptime),
-        this.about,
-      ),
+      h("div", { class: "labc-line labd-line" }, this.name, this.badge, this.uptime, this.about),
       h(
         "div",
         { class: "labd-tools" },
@@ -96,7 +92,7 @@ export class Head {
     this.row = row;
     for (const [index, range] of this.ranges.entries())
       setAttribute(range, "aria-pressed", String(RANGES[index]?.seconds === this.store.choices.range));
-    for (const button of this.actions.children) (button as HTMLElement).hidden = !row;
+    for (const part of this.actions.children) (part as HTMLElement).hidden = (part === this.words) === Boolean(row);
     if (row) this.showOne(row);
     else this.showSum();
   }
@@ -114,10 +110,11 @@ export class Head {
       [stopped ? `${stopped} not running` : "", failed ? `${failed} failed` : ""].filter(Boolean).join(", "),
     );
     const removed = this.store.rows.size - there.length;
-    const text = removed
-      ? `choose one to see it alone; ${removed} removed ones keep their history`
-      : "choose one to see it alone";
-    this.tell(h("span", {}, there.length || removed ? text : "nothing runs"), text + there.length);
+    const history = removed
+      ? `; ${removed} removed ${removed === 1 ? "one keeps its" : "ones keep their"} history`
+      : "";
+    setText(this.words, there.length || removed ? `Choose a container to see it alone${history}.` : "Nothing runs.");
+    this.tell([], "");
   }
 
   private showOne(row: Row): void {
@@ -128,13 +125,12 @@ export class Head {
     setText(this.badge, busy || text);
     setAttribute(this.badge, "data-tone", busy ? "busy" : tone);
     setText(this.uptime, since(row, this.store.channel.now()));
-    const about = h("span", { class: "labd-about" });
-    about.append(
+    const parts = [
       h("span", { class: "labc-image" }, row.image),
       h("code", { title: row.id }, row.id.slice(0, 12)),
       h("code", { class: "labc-command", title: row.command }, row.why || row.command),
-    );
-    this.tell(about, JSON.stringify([row.image, row.id, row.why, row.command]));
+    ];
+    this.tell(parts, JSON.stringify([row.image, row.id, row.why, row.command]));
     const running = runs(row);
     label(buttons.turn, running ? "stop" : "start", running ? "Stop" : "Start");
     label(buttons.pause, row.status === "paused" ? "start" : "pause", row.status === "paused" ? "Resume" : "Pause");
@@ -144,10 +140,10 @@ export class Head {
     }
   }
 
-  private tell(about: HTMLElement, key: string): void {
+  private tell(about: HTMLElement[], key: string): void {
     if (this.about.dataset.key === key) return;
     this.about.dataset.key = key;
-    this.about.replaceChildren(about);
+    this.about.replaceChildren(...about);
   }
 }
 

@@ -58,16 +58,18 @@ export class LogList {
     this.space.replaceChildren();
   }
 
-  append(found: readonly FoundLine[], nameOf: (id: string) => string): void {
-    for (const [id, stream, time, text, spans] of found)
+  append(found: readonly FoundLine[], from: (id: string) => { name: string; colour: number }): void {
+    for (const [id, stream, time, text, spans] of found) {
+      const { name, colour } = from(id);
       this.lines.push({
-        name: nameOf(id),
-        colour: colourOf(id),
+        name,
+        colour: colour % COLOURS,
         stream,
         time,
         spans: parseLine(text, plain).spans,
         found: spans,
       });
+    }
     this.refresh();
   }
 
@@ -160,9 +162,4 @@ export function cutAt(spans: readonly Span[], found: readonly [number, number][]
     at += text.length;
   }
   return pieces;
-}
-
-/** One of six colours, always the same for a container. */
-function colourOf(id: string): number {
-  return (Number.parseInt(id.slice(0, 6), 16) || 0) % COLOURS;
 }

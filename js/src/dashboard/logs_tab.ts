@@ -32,6 +32,7 @@ export class LogsTab {
   private search = 0;
   private last = "";
   private waiting = false;
+  private typing: ReturnType<typeof setTimeout> | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private listed = "";
 
@@ -72,7 +73,10 @@ export class LogsTab {
       this.toggles.follow,
     );
     this.element = h("div", { class: "labd-tab" }, bar, this.problem, this.list.element);
-    signal.addEventListener("abort", () => clearTimeout(this.timer));
+    signal.addEventListener("abort", () => {
+      clearTimeout(this.typing);
+      this.rest();
+    });
   }
 
   private toggle(text: string | Node, title: string, name: "regex" | "matchCase" | "follow"): HTMLButtonElement {
@@ -107,8 +111,8 @@ export class LogsTab {
 
   private typed(pattern: string): void {
     this.store.choices.logs.pattern = pattern;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.begin(), SEARCH_AFTER_MS);
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.begin(), SEARCH_AFTER_MS);
   }
 
   private choose(wish: Partial<DashStore["choices"]["logs"]>): void {
@@ -132,7 +136,8 @@ export class LogsTab {
 
   /** Search anew. */
   begin(): void {
-    clearTimeout(this.timer);
+    clearTimeout(this.typing);
+    this.rest();
     this.search += 1;
     this.last = "";
     this.ask();
@@ -176,18 +181,34 @@ export class LogsTab {
         );
       }
       this.last = last;
-      this.list.append(lines, (id) => this.store.find(id)?.name ?? id.slice(0, 12));
+      this.list.append(lines, (id) => {
+        const row = this.store.find(id);
+        return { name: row?.name ?? id.slice(0, 12), colour: row?.key ?? 0 };
+      });
     }
     this.list.follow(this.store.choices.logs.follow);
     this.words();
     if (!failure) this.later();
   }
 
+  /** Ask for what is new in a while, if that is followed. */
   private later(): void {
     const { logs, tab } = this.store.choices;
+    const wanted = logs.follow && tab === "logs" && !(logs.span === "custom" && logs.to);
+    if (!wanted) this.rest();
+    else if (this.last && !this.waiting && this.timer === undefined)
+      this.timer = setTimeout(() => this.goOn(), FOLLOW_EVERY_MS);
+  }
+
+  private goOn(): void {
+    this.timer = undefined;
+    if (document.hidden) this.later();
+    else this.ask();
+  }
+
+  private rest(): void {
     clearTimeout(this.timer);
-    if (logs.follow && tab === "logs" && !(logs.span === "custom" && logs.to) && this.last && !this.waiting)
-      this.timer = setTimeout(() => (document.hidden ? this.later() : this.ask()), FOLLOW_EVERY_MS);
+    this.timer = undefined;
   }
 
   // --- what is shown

@@ -6,7 +6,7 @@ It must not know notebooks: how it is shown as a widget is the front's business;
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -31,11 +31,15 @@ class Dashboard:
     What is used is looked at each second while a page shows it, else each ten seconds. It ends with close(), or with the engine.
     """
 
-    def __init__(self, engine: Engine, source: Source | None = None) -> None:
+    def __init__(
+        self, engine: Engine, source: Source | None = None, *, clock: Callable[[], float] = time.time, starts: bool = True
+    ) -> None:
+        """It has looked once then, and goes on to if it `starts`."""
         self.engine = engine
-        self.recorder = Recorder(source or EngineSource(engine))
+        self.recorder = Recorder(source or EngineSource(engine), clock)
         self.recorder.round()
-        self.recorder.start()
+        if starts:
+            self.recorder.start()
 
     def close(self) -> None:
         """Look no more; blocks until its thread has ended. What was recorded stays. Idempotent."""

@@ -166,15 +166,16 @@ def _look(number: int, path: Path, wish: LogWish, window: int, end: float) -> tu
             continue
         data = line.data if len(line.data) <= _LONGEST else line.data[:_LONGEST] + " …".encode()
         text = data.decode("utf-8", "replace").rstrip("\r\n")
-        spans = None if expression is None else _spans(expression, plain(text))
-        if spans is None or spans:
-            kept.append((number, line.stream, line.time_ns, text, spans or []))
+        if expression is None:
+            kept.append((number, line.stream, line.time_ns, text, []))
+        elif expression.search(seen := plain(text)):
+            kept.append((number, line.stream, line.time_ns, text, _spans(expression, seen)))
     return list(kept), None if count < window or first is None else first / 1e9
 
 
 def _spans(expression: re.Pattern[str], text: str) -> list[tuple[int, int]]:
     """Where the expression is in a text, as a page counts: letters beyond the first plane are two."""
-    spans = [match.span() for match in islice(expression.finditer(text), _SPANS)]
+    spans = [match.span() for match in islice(expression.finditer(text), _SPANS) if match.end() > match.start()]
     if text.isascii() or max(text, default="") <= "\uffff":
         return spans
     return [(_units(text[:begin]), _units(text[:end])) for begin, end in spans]

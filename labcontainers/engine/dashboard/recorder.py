@@ -142,8 +142,8 @@ class Recorder:
                     changed, forgotten = self._look()
                     self._look_at = now + LOOK_EVERY_S
             except (LabError, OSError) as error:
-                # who looks is told, and it goes on with what is known
-                failure = error
+                # who looks is told, and it goes on with what is known until the next round
+                failure, self._look_at = error, 0.0
             used = self._sample()
             running = [one.id for one in self._seen.values() if one.samples]
             tick = Tick(

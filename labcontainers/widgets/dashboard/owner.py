@@ -34,6 +34,8 @@ OUTPUT_AFTER_S = 3.0
 NOTES_KEPT = 5
 EVENTS_SENT = 500
 RECENT_SENT = 60
+# as many as there is room for
+TERMINAL_ROWS = 15
 
 
 class DashboardOwner:
@@ -228,7 +230,7 @@ def show_dashboard(dashboard: Dashboard) -> LiveWidget:
     from labcontainers.widgets.terminal import show_terminal
 
     def open_terminal(container_id: str) -> str:
-        terminal = dashboard.engine.containers.get(container_id).terminal()
+        terminal = dashboard.engine.containers.get(container_id).terminal(rows=TERMINAL_ROWS)
         return str(show_terminal(terminal).model_id)
 
     def make() -> LiveWidget:
