@@ -1,4 +1,4 @@
-"""What the dashboard costs its kernel: CPU while it records many containers, with and without a page that looks, and by what the host gives.
+"""What the dashboard costs its kernel: CPU while it records many containers and a page looks, and without it.
 
 It must not know engines of others: they have no such cost to compare.
 """

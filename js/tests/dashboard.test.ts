@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { badge, doing, matching, since } from "../src/dashboard/containers_tab.ts";
+import { badge, briefly, doing, matching, port, since } from "../src/dashboard/containers_tab.ts";
 import { cutAt } from "../src/dashboard/log_list.ts";
 import type { Answer, DashReplay, Order, Point, Row } from "../src/dashboard/messages.ts";
 import { CPU, MEMORY, resample, Series, trimmed } from "../src/dashboard/series.ts";
@@ -182,6 +182,10 @@ test("a state is said in words and tones", () => {
   assert.deepEqual(badge(row(1, "a", { status: "removed", gone: true })), { text: "removed", tone: "calm" });
   assert.equal(since(row(1, "a"), 72), "1 m 02 s");
   assert.equal(since(row(1, "a", { status: "exited", finished_at: 60 }), 72), "12 s ago");
+  assert.equal(briefly("5 h 12 m ago"), "5 h ago");
+  assert.equal(briefly("12 s"), "12 s");
+  assert.equal(port("0.0.0.0:8080->80/tcp"), "8080→80");
+  assert.equal(port("127.0.0.1:53->53/udp"), "127.0.0.1:53→53/udp");
   assert.equal(runs(row(1, "a", { status: "paused" })), true);
   const [store] = storeOf([row(1, "web")]);
   store.act("stop", "container", "web-id", "web");

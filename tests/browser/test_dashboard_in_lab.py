@@ -19,7 +19,8 @@ pytestmark = pytest.mark.needs("chromium")
 
 LOAD = "%load_ext labcontainers"
 SHOW = "%container dashboard"
-SCRIPT = "trap 'echo bye; exit 0' TERM; n=0; while true; do n=$((n + 1)); echo $0 says $n; [ $((n % 5)) -eq 0 ] && echo oops >&2; sleep 0.2; done"
+SAY = "n=$((n + 1)); echo $0 says $n; [ $((n % 5)) -eq 0 ] && echo oops >&2"
+SCRIPT = f"trap 'echo bye; exit 0' TERM; n=0; while true; do {SAY}; sleep 0.2; done"
 SETUP = f'''from labcontainers.session import current_engine
 engine = current_engine()
 for name in ("web", "worker"):
@@ -133,8 +134,10 @@ def test_a_container_is_chosen_stopped_started_and_removed_and_its_history_stays
     board.press("turn")
     expect(board.badge).to_have_text("running")
     board.press("pause")
-    expect(board.badge).to_have_text("paused")
-    board.press("pause")
+    # where nothing can freeze a container, that is told
+    until(lambda: board.badge.inner_text() == "paused" or "pause web: " in board.notes.inner_text(), "it pauses, or why not is told")
+    if board.badge.inner_text() == "paused":
+        board.press("pause")
     expect(board.badge).to_have_text("running")
 
     board.press("remove")
@@ -180,7 +183,7 @@ def test_logs_of_all_are_merged_searched_and_followed(board: Board) -> None:
     expect(lines.filter(has_text="web says 20")).to_be_visible()
 
     search.fill("web (")
-    expect(board.tab.get_by_role("alert")).to_contain_text("not a regular expression: 'web (': missing ), unterminated subpattern at character 5")
+    expect(board.tab.get_by_role("alert")).to_contain_text("not a regular expression: 'web (': missing ), unterminated")
     board.root.get_by_role("button", name="Regular expression").click()
     expect(board.tab.get_by_role("alert")).to_be_hidden()
     expect(board.tab).to_contain_text("No line is like this.")
@@ -197,7 +200,7 @@ def test_logs_of_all_are_merged_searched_and_followed(board: Board) -> None:
 def test_the_other_tabs_tell_what_there_is(board: Board) -> None:
     board.open("Networks")
     expect(board.rows).to_have_count(3)
-    expect(board.rows.filter(has_text="none")).to_contain_text("web, worker" if board.names() else "web")
+    expect(board.rows.filter(has_text="none")).to_contain_text("web, worker")
     board.open("Volumes")
     expect(board.tab).to_contain_text("There are no volumes.")
     assert board.page.output_of("print(engine.volumes.create('data').name)") == "data"
@@ -258,7 +261,8 @@ def test_it_follows_the_theme_and_nothing_is_cut_off_where_it_is_narrow(lab: Ser
         board.open(tab)
         assert board.root.evaluate(CUT_OFF) == []
     page.command("apputils:change-theme", {"theme": "JupyterLab Light"})
-    until(lambda: brightness(board.root.evaluate(style, "color")) < 0.3 < 0.7 < brightness(board.root.evaluate(style, "backgroundColor")), "light")
+    until(lambda: brightness(board.root.evaluate(style, "color")) < 0.3, "its text becomes dark")
+    assert brightness(board.root.evaluate(style, "backgroundColor")) > 0.7
 
 
 def test_a_long_table_has_only_rows_in_sight_and_scrolls(lab: Server, open_notebook: Open, record_property: pytest.RecordProperty) -> None:

@@ -96,7 +96,7 @@ class FakeEngine:
         self.store = SimpleNamespace(worker=SimpleNamespace(call=self._call))
         self.containers = SimpleNamespace(get=self._get, list=lambda all=False: [], prune=self._prune)
         self.images = SimpleNamespace(list=lambda all=False: [], remove=lambda name: self._do("rmi", name))
-        self.volumes = SimpleNamespace(list=lambda: [])
+        self.volumes = SimpleNamespace(list=list)
 
     def _call(self, function: str, **arguments: Any) -> Any:
         assert function == "labcontainers.engine.dashboard.log_search:find_lines"
@@ -120,7 +120,7 @@ class FakeEngine:
 def dashboard_of(source: FakeSource, root: Path) -> tuple[Dashboard, FakeEngine]:
     """A dashboard whose rounds are the test's, after a first one."""
     engine = FakeEngine(root)
-    made = Dashboard(engine, source, clock=lambda: source.now, starts=False)  # type: ignore[arg-type]  # a fake engine has what is asked of it
+    made = Dashboard(engine, source, clock=lambda: source.now, starts=False)
     return made, engine
 
 

@@ -43,6 +43,19 @@ const DOING: Record<string, string> = {
   terminal: "opening …",
 };
 
+/** A time by its largest unit alone: "5 h 12 m ago" is "5 h ago". */
+export function briefly(text: string): string {
+  return text.replace(/^(\d+ [mhd]) \d+ [smh]/, "$1");
+}
+
+/** A published port, shorter: "0.0.0.0:8080->80/tcp" is "8080→80". */
+export function port(text: string): string {
+  return text
+    .replace(/^(0\.0\.0\.0|\[::\]):/, "")
+    .replace("->", "→")
+    .replace(/\/tcp$/, "");
+}
+
 /** What is done with it now, "" for nothing. */
 export function doing(store: DashStore, row: Row): string {
   const verb = store.acting[`container ${row.id}`];
@@ -166,7 +179,7 @@ export class ContainersTab {
       {
         id: "name",
         title: "Name",
-        width: "minmax(90px, 1.5fr)",
+        width: "minmax(72px, 1.5fr)",
         sort: (row) => row.name,
         make: (cell) =>
           cell.append(h("span", { class: "labd-dot", "aria-hidden": "true" }), h("span", { class: "labd-name" })),
@@ -180,7 +193,7 @@ export class ContainersTab {
       {
         id: "status",
         title: "Status",
-        width: "minmax(132px, 1.1fr)",
+        width: "minmax(100px, 1.2fr)",
         sort: (row) => badge(row).text,
         make: (cell) => cell.append(h("span", { class: "labd-status" }), h("span", { class: "labc-muted labd-since" })),
         show: (cell, row) => {
@@ -188,13 +201,13 @@ export class ContainersTab {
           const { text: said, tone } = badge(row);
           setAttribute(cell, "data-tone", at ? "busy" : tone);
           setText(cell.firstElementChild as Element, at || said);
-          setText(cell.lastElementChild as Element, at ? "" : since(row, now()));
+          setText(cell.lastElementChild as Element, at ? "" : briefly(since(row, now())));
           setAttribute(cell, "title", row.why || null);
         },
       },
       this.sparkColumn("cpu", "CPU", CPU, formatPercent, (value) => niceCeiling(value, 10), figure),
       this.sparkColumn("memory", "Memory", MEMORY, formatBytes, niceMemoryCeiling, figure),
-      text("ports", "Ports", "minmax(80px, 1.2fr)", 780, (row) => (row.gone ? "" : row.ports.join(", "))),
+      text("ports", "Ports", "minmax(80px, 1.2fr)", 780, (row) => (row.gone ? "" : row.ports.map(port).join(", "))),
       {
         id: "created",
         title: "Created",
@@ -202,12 +215,12 @@ export class ContainersTab {
         from: 940,
         kind: "number",
         sort: (row) => row.created_at,
-        show: (cell, row) => setText(cell, `${formatUptime(now() - row.created_at).replace(/ \d+ [sm]$/, "")} ago`),
+        show: (cell, row) => setText(cell, briefly(`${formatUptime(now() - row.created_at)} ago`)),
       },
       {
         id: "actions",
         title: "Actions",
-        width: "88px",
+        width: "84px",
         kind: "actions",
         make: (cell) => this.makeActions(cell),
         show: (cell, row) => this.showActions(cell, row),

@@ -2,6 +2,7 @@
 
 import { h, icon, setAttribute, setText } from "../widgets/dom.ts";
 import { formatClock, formatSize, formatUptime } from "../widgets/format.ts";
+import { briefly } from "./containers_tab.ts";
 import type { EventRow, ImageRow, NetworkRow, VolumeRow } from "./messages.ts";
 import { field, pressable } from "./parts.ts";
 import type { DashStore } from "./store.ts";
@@ -142,7 +143,7 @@ function actions<T>(
   };
 }
 
-const ago = (store: DashStore) => (time: number) => `${formatUptime(store.channel.now() - time)} ago`;
+const ago = (store: DashStore) => (time: number) => briefly(`${formatUptime(store.channel.now() - time)} ago`);
 
 export function imagesTab(store: DashStore, act: Act, signal: AbortSignal): ListTab<ImageRow> {
   const named = (row: ImageRow) => row.name || "‹untagged›";
@@ -168,7 +169,7 @@ export function imagesTab(store: DashStore, act: Act, signal: AbortSignal): List
         prune("prune-all", "Remove unused", "Remove all images that no container uses, those with names too?", "all"),
       ],
       columns: [
-        text("name", "Name", "minmax(120px, 2fr)", named),
+        text("name", "Name", "minmax(100px, 2fr)", named),
         text("id", "Id", "110px", (row) => row.id.replace("sha256:", "").slice(0, 12), { from: 560 }),
         number("size", "Size", "90px", (row) => row.size_bytes, formatSize),
         number("created", "Created", "110px", (row) => row.created_at, ago(store), 460),
@@ -178,6 +179,7 @@ export function imagesTab(store: DashStore, act: Act, signal: AbortSignal): List
           "80px",
           (row) => row.containers,
           (count) => (count ? String(count) : "–"),
+          430,
         ),
         actions(
           act,
@@ -254,10 +256,10 @@ export function networksTab(store: DashStore, act: Act, signal: AbortSignal): Li
       none: "There are no networks.",
       columns: [
         text("name", "Name", "minmax(80px, 1fr)", (row) => row.name),
-        text("driver", "Driver", "80px", (row) => row.driver),
+        text("driver", "Driver", "80px", (row) => row.driver, { from: 440 }),
         text("subnet", "Subnet", "130px", (row) => row.subnet || "–", { from: 480 }),
         text("gateway", "Gateway", "120px", (row) => row.gateway || "–", { from: 640 }),
-        text("containers", "Containers that run", "minmax(140px, 2fr)", (row) => row.containers.join(", ") || "–"),
+        text("containers", "Containers that run", "minmax(110px, 2fr)", (row) => row.containers.join(", ") || "–"),
         actions(
           act,
           "network",
@@ -285,9 +287,9 @@ export function eventsTab(store: DashStore, signal: AbortSignal): ListTab<EventR
       none: "Nothing has happened yet.",
       columns: [
         { ...number<EventRow>("time", "Time", "104px", (row) => row.time, formatClock), kind: "number" },
-        text("type", "Type", "84px", (row) => row.type),
+        text("type", "Type", "84px", (row) => row.type, { from: 440 }),
         text("action", "Event", "minmax(80px, 0.8fr)", (row) => row.action),
-        text("name", "Name", "minmax(90px, 1fr)", (row) => row.name),
+        text("name", "Name", "minmax(80px, 1fr)", (row) => row.name),
         text("about", "About", "minmax(120px, 2fr)", (row) => row.about, { from: 560 }),
       ],
     },

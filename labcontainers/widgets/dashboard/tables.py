@@ -64,7 +64,7 @@ def networks(engine: Engine) -> Rows:
             "subnet": network.subnet,
             "gateway": network.gateway,
             "bridge": network.bridge,
-            "containers": members.get(network.name, []),
+            "containers": sorted(members.get(network.name, [])),
         }
         for network in engine.networks.list()
     ]

@@ -88,7 +88,7 @@ def test_a_hundred_idle_containers_are_a_small_message(tmp_path: Path) -> None:
 
 
 def test_nobody_who_looks_is_sent_nothing(desk: Desk) -> None:
-    desk.owner._watchers.anyone = lambda: False  # type: ignore[method-assign]  # so that no test waits for half a minute
+    desk.owner._watchers.anyone = lambda: False
     assert desk.sent_in(5) == []
 
 
@@ -167,7 +167,7 @@ def test_one_thing_at_a_time_is_done_with_a_container(desk: Desk) -> None:
         going.set()
         go.wait(30)
 
-    desk.engine._do = slow  # type: ignore[method-assign]  # as slow as a program that ignores SIGTERM
+    desk.engine._do = slow
     web = desk.id_of("web")
     desk.order(do="stop", kind="container", id=web, name="web")
     going.wait(30)
