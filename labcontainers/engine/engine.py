@@ -31,6 +31,7 @@ from labcontainers.engine.images import Images
 from labcontainers.engine.registries import LazyRegistries
 from labcontainers.engine.version import Version
 from labcontainers.engine.workers import Workers
+from labcontainers.errors import Unavailable
 from labcontainers.images.catalog import Catalog
 from labcontainers.kernel import cgroup_devices, cgroups, seccomp
 from labcontainers.kernel.netlink import Netlink
@@ -229,10 +230,15 @@ class Engine:
         return self._space.prune(filters, all=all, volumes=volumes)
 
     def dashboard(self) -> Dashboard:
-        """All containers at a glance, with an hour of history from the first call on: the same one until it or the engine is closed."""
+        """All containers at a glance, with an hour of history from the first call on: the same one until it or the engine is closed.
+
+        Raises Unavailable once the engine is closed.
+        """
         from labcontainers.engine.dashboard.dashboard import Dashboard
 
         with self._lock:
+            if self._closed:
+                raise Unavailable("the engine is closed", "make another one")
             if self._dashboard is None or self._dashboard.recorder.closed:
                 self._dashboard = Dashboard(self)
             return self._dashboard

@@ -26,10 +26,10 @@ engine = current_engine()
 for name in ("web", "worker"):
     engine.containers.run("lab/base", ["sh", "-c", """{SCRIPT}""", name], name=name, detach=True, network="none")
 engine.containers.run("lab/base", ["sh", "-c", "exit 3"], name="failed", detach=True, network="none").wait()'''
-FORTY = '''from labcontainers.session import current_engine
+FORTY = """from labcontainers.session import current_engine
 engine = current_engine()
 for number in range(40):
-    engine.containers.create("lab/base", ["true"], name=f"c{number:02d}", network="none")'''
+    engine.containers.create("lab/base", ["true"], name=f"c{number:02d}", network="none")"""
 THREADS = """import threading
 print(*sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("lab-dashboard")))"""
 # frames in each second while the table is scrolled to its end and back
@@ -47,7 +47,7 @@ SCROLL = """async (table) => {
 }"""
 CUT_OFF = """root => {
   const edge = root.getBoundingClientRect().right;
-  const parts = [...root.querySelectorAll("*")].filter((part) => !part.closest(".labc-log, .labd-tabs"));
+  const parts = [...root.querySelectorAll("*")].filter((part) => !part.closest(".labc-log, .labd-tabs, details:not([open]) > div"));
   return parts.filter((part) => part.getBoundingClientRect().right > edge + 1).map((part) => part.outerHTML.slice(0, 90));
 }"""
 
@@ -257,7 +257,10 @@ def test_it_follows_the_theme_and_nothing_is_cut_off_where_it_is_narrow(lab: Ser
     expect(board.rows).to_have_count(3)
     style = "(root, name) => getComputedStyle(root)[name]"
     assert brightness(board.root.evaluate(style, "backgroundColor")) < 0.3 < 0.7 < brightness(board.root.evaluate(style, "color"))
-    for tab in ("Containers", "Logs", "Images", "Volumes", "Networks", "Events", "Disk"):
+    board.open("Logs")
+    board.tab.locator("summary").click()
+    expect(board.tab.get_by_role("checkbox", name="web")).to_be_visible()
+    for tab in ("Logs", "Containers", "Images", "Volumes", "Networks", "Events", "Disk"):
         board.open(tab)
         assert board.root.evaluate(CUT_OFF) == []
     page.command("apputils:change-theme", {"theme": "JupyterLab Light"})

@@ -130,5 +130,3 @@ def pass_time(dashboard: Dashboard, source: FakeSource, seconds: float, step: fl
     while source.now < end:
         source.now += step
         dashboard.recorder.round()
-
-

@@ -9,7 +9,7 @@ import pytest
 from labcontainers import Engine
 from labcontainers.commands.table import execute, understand
 from labcontainers.containers.logs import LogLine
-from labcontainers.errors import InvalidArgument
+from labcontainers.errors import InvalidArgument, Unavailable
 from labcontainers.store.event_tail import EventTail
 from labcontainers.store.events import Event, EventLog
 from tests.waiting import until
@@ -72,6 +72,8 @@ def test_the_command_gives_the_dashboard_and_the_engine_ends_its_thread(engine: 
     assert not again.recorder.closed
     engine.close()
     assert again.recorder.closed
+    with pytest.raises(Unavailable, match="the engine is closed"):
+        engine.dashboard()
     assert "lab-dashboard" not in [thread.name for thread in threading.enumerate()]
 
 

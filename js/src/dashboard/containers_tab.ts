@@ -179,7 +179,7 @@ export class ContainersTab {
       {
         id: "name",
         title: "Name",
-        width: "minmax(72px, 1.5fr)",
+        width: "minmax(72px, 1.3fr)",
         sort: (row) => row.name,
         make: (cell) =>
           cell.append(h("span", { class: "labd-dot", "aria-hidden": "true" }), h("span", { class: "labd-name" })),
@@ -189,11 +189,11 @@ export class ContainersTab {
           setAttribute(cell, "title", `${row.name}\n${row.id.slice(0, 12)}`);
         },
       },
-      text("image", "Image", "minmax(80px, 1.2fr)", 660, (row) => row.image),
+      text("image", "Image", "minmax(80px, 1.1fr)", 660, (row) => row.image),
       {
         id: "status",
         title: "Status",
-        width: "minmax(100px, 1.2fr)",
+        width: "minmax(100px, 1.5fr)",
         sort: (row) => badge(row).text,
         make: (cell) => cell.append(h("span", { class: "labd-status" }), h("span", { class: "labc-muted labd-since" })),
         show: (cell, row) => {
@@ -207,7 +207,7 @@ export class ContainersTab {
       },
       this.sparkColumn("cpu", "CPU", CPU, formatPercent, (value) => niceCeiling(value, 10), figure),
       this.sparkColumn("memory", "Memory", MEMORY, formatBytes, niceMemoryCeiling, figure),
-      text("ports", "Ports", "minmax(80px, 1.2fr)", 780, (row) => (row.gone ? "" : row.ports.map(port).join(", "))),
+      text("ports", "Ports", "minmax(80px, 1fr)", 780, (row) => (row.gone ? "" : row.ports.map(port).join(", "))),
       {
         id: "created",
         title: "Created",

@@ -78,8 +78,10 @@ export class VirtualTable<T> {
     this.sort();
     this.empty.hidden = rows.length > 0;
     if (!rows.length) {
+      const kind = typeof why === "string" ? "text" : "parts";
       if (typeof why === "string") setText(this.empty, why);
-      else if (this.empty.dataset.why !== String(why.length)) this.empty.replaceChildren(...why);
+      else if (this.empty.dataset.why !== kind) this.empty.replaceChildren(...why);
+      this.empty.dataset.why = kind;
     }
     this.redraw();
   }

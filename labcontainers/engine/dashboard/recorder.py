@@ -17,7 +17,7 @@ from labcontainers.containers.usage.proc_usage import Census
 from labcontainers.containers.usage.stats import StatsSample
 from labcontainers.engine.dashboard.history import COARSE_S, FINE_S, Tracks, Usage, total_of, usage_of
 from labcontainers.engine.dashboard.seen import Measure, Seen, Source
-from labcontainers.errors import Conflict, LabError, NotFound
+from labcontainers.errors import LabError
 from labcontainers.kernel.interrupts import begin_thread
 from labcontainers.store.events import Event
 
@@ -112,7 +112,11 @@ class Recorder:
         while not self._closed:
             self._wake.clear()
             began = time.monotonic()
-            self.round()
+            try:
+                self.round()
+            except Exception:
+                # one round that fails must not end all that are to come
+                logging.getLogger(__name__).exception("a round of a dashboard failed")
             while not self._closed and not self._wake.is_set():
                 left = began + (FINE_S if self._looked_at() else COARSE_S) - time.monotonic()
                 if left <= 0 or self._wake.wait(min(left, FINE_S)):
@@ -195,8 +199,8 @@ class Recorder:
             try:
                 measure = self._measures.get(key) or self._measures.setdefault(key, self._source.meter(key))
                 taken = measure(self._before.get(key), census)
-            except (Conflict, NotFound, OSError):
-                # it has just ended: the next round sees how
+            except (LabError, OSError):
+                # most likely it has just ended: the next round sees how
                 self._drop(key)
                 self._look_at = 0.0
                 continue

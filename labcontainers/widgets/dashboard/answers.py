@@ -6,7 +6,9 @@ It must not know comms.
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from labcontainers.engine.dashboard.dashboard import Dashboard
 
 _WAITING = 100
+SETTLED_S = 0.25
 _WISHES = {field.name for field in fields(LogWish)} - {"after_ns"}
 
 
@@ -93,15 +96,19 @@ class Answers:
         raise InvalidArgument(f"the page asks what is not known: {ask!r}", "load the page again")
 
     def _lines(self, order: Order) -> dict[str, Any]:
-        """Lines as [id, stream, time, text, spans], and `last`, after which to ask for what is new."""
+        """Lines as [id, stream, time, text, spans], and `last`, after which to ask for what is new.
+
+        What was written just now is left to the next time: then it is known what of other containers was written before.
+        """
         wanted, said = order.get("containers"), order.get("wish", {})
         chosen = [one for one in self._dashboard.containers if not one.gone and (wanted is None or one.id in wanted)]
         # times in nanoseconds are too large for a page's numbers, and so travel as text
-        wish = LogWish(**{key: value for key, value in said.items() if key in _WISHES}, after_ns=int(said.get("after") or 0))
+        given = {key: value for key, value in said.items() if key in _WISHES and value is not None}
+        until = min(float(given.pop("until", math.inf)), time.time() - SETTLED_S)
+        wish = LogWish(**given, until=until, after_ns=int(said.get("after") or 0))
         found, since = self._dashboard.search(chosen, wish)
         lines = [(chosen[log].id, stream, time_ns / 1e9, text, spans) for log, stream, time_ns, text, spans in found]
-        last = max((line[2] for line in found), default=wish.after_ns)
-        return {"lines": lines, "since": since, "last": str(last)}
+        return {"lines": lines, "since": since, "last": str(int(until * 1e9))}
 
 
 def parsed(action: str) -> Mapping[str, Any]:

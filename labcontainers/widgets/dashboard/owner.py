@@ -36,6 +36,7 @@ EVENTS_SENT = 500
 RECENT_SENT = 60
 # as many as there is room for
 TERMINAL_ROWS = 15
+CLOSED: Failure = {"message": "This dashboard was closed.", "hint": "`%container dashboard` shows a new one"}
 
 
 class DashboardOwner:
@@ -64,6 +65,7 @@ class DashboardOwner:
         self._terminals: dict[str, str] = {}
         self._failure: Failure | None = None
         self._answers = Answers(dashboard, self._answered)
+        self._slow_answers = Answers(dashboard, self._answered)
         self._acts = Acts(dashboard.engine, self._acted, self._ended)
         self._watchers = Watchers(busy, time.monotonic)
         self._at_work = False
@@ -109,7 +111,7 @@ class DashboardOwner:
         self._watchers.tell(page, views)
         if views > 0:
             # an answer, so that the page knows that somebody is here
-            self._send({})
+            self._send({"failure": CLOSED} if self._dashboard.recorder.closed else {})
             if not looked_at:
                 self._dashboard.recorder.hurry()
 
@@ -123,7 +125,8 @@ class DashboardOwner:
         if "busy" in order:
             self._at_work = bool(order["busy"])
         elif "ask" in order:
-            self._answers.ask(action)
+            # counting files may take long, and must not keep a search waiting
+            (self._slow_answers if order.get("name") == "disk" else self._answers).ask(action)
         else:
             terminals: dict[tuple[str, str], Verb] = {("container", "terminal"): self._terminal} if self._open_terminal else {}
             verb, kind, place, name = (str(order.get(word, "")) for word in ("do", "kind", "id", "name"))
@@ -139,6 +142,7 @@ class DashboardOwner:
         self._closed = True
         self._dashboard.recorder.leave(self.take)
         self._answers.close()
+        self._slow_answers.close()
         self._acts.close()
 
     # --- what comes

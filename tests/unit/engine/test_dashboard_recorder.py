@@ -129,6 +129,19 @@ def test_a_listener_that_fails_stops_nobody(source: FakeSource, caplog: pytest.L
     recorder.leave(heard.append)
 
 
+def test_a_round_that_fails_ends_none_that_are_to_come(source: FakeSource, caplog: pytest.LogCaptureFixture) -> None:
+    recorder = Recorder(source)
+    ticks: list[Tick] = []
+    recorder.listen(ticks.append, lambda: True)
+    source.fails = ValueError("damaged")
+    recorder.start()
+    until(lambda: "a round of a dashboard failed" in caplog.text, "it is logged")
+    source.fails = None
+    recorder.hurry()
+    until(lambda: len(ticks) >= 1, "the next round is as ever")
+    recorder.close()
+
+
 def test_the_thread_beats_while_somebody_looks_and_ends_with_close(source: FakeSource) -> None:
     recorder = Recorder(source)
     ticks: list[Tick] = []

@@ -228,6 +228,21 @@ def test_snapshot_is_a_table_that_stays_small(desk: Desk) -> None:
     assert dashboard_snapshot([], 1000.0).text.startswith("dashboard: no containers (as of ")
 
 
+def test_a_page_of_a_dashboard_that_was_closed_is_told(desk: Desk) -> None:
+    desk.owner.watch("page", 1)
+    assert desk.surface.updates[-1] == {}
+    desk.dashboard.close()
+    desk.owner.watch("page", 1)
+    assert desk.surface.last("failure")["message"] == "This dashboard was closed."
+
+
+def test_lines_that_follow_are_asked_for_after_the_last_and_none_twice(desk: Desk) -> None:
+    first = desk.answer(ask="logs", containers=None, wish={"after": ""})["data"]
+    again = desk.answer(ask="logs", containers=None, wish={"after": first["last"]})["data"]
+    assert (first["lines"], again["lines"]) == ([], [])
+    assert int(again["last"]) > int(first["last"])
+
+
 def test_closing_ends_its_threads_and_the_dashboard_goes_on(desk: Desk) -> None:
     desk.answer(ask="table", name="volumes")
     desk.owner.close()
