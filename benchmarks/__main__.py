@@ -18,6 +18,7 @@ from benchmarks.builds import compare_builds
 from benchmarks.commits import compare_commits
 from benchmarks.contexts import scans
 from benchmarks.daemon import docker_environment
+from benchmarks.dashboards import dashboards
 from benchmarks.many import compare_many
 from benchmarks.notebook import with_many_images
 from benchmarks.peers import Docker, Peer, present
@@ -76,6 +77,7 @@ def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds:
         numbers = compare_many(engine, peers) if many else []
         docker_peer = next((peer for peer in peers if isinstance(peer, Docker)), None)
         numbers += compare_commits(engine, docker_peer) if many else []
+        numbers += dashboards(engine) if many else []
         memory = [
             f"{name} {report.megabytes(kernels.private_dirty_bytes(kernels.parent_of(pid)))}"
             for name, pid in started.items()

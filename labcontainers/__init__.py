@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from labcontainers.engine.engine import Engine
     from labcontainers.errors import LabError
     from labcontainers.images.image import Image
-    from labcontainers.session import compare
+    from labcontainers.session import compare, dashboard
 
-__all__ = ["Build", "Container", "Engine", "ExecResult", "Image", "LabError", "RunResult", "__version__", "compare"]
+__all__ = ["Build", "Container", "Engine", "ExecResult", "Image", "LabError", "RunResult", "__version__", "compare", "dashboard"]
 
 _HOMES = {
     "Build": "build.result",
@@ -28,6 +28,7 @@ _HOMES = {
     "LabError": "errors",
     "RunResult": "containers.result",
     "compare": "session",
+    "dashboard": "session",
 }
 
 

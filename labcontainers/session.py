@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import atexit
 import threading
+from typing import TYPE_CHECKING
 
 from labcontainers.containers.container import Container
 from labcontainers.containers.isolation.comparison import Comparison
 from labcontainers.engine.engine import Engine
 from labcontainers.errors import Conflict
+
+if TYPE_CHECKING:
+    from labcontainers.engine.dashboard.dashboard import Dashboard
 
 
 class Session:
@@ -107,6 +111,11 @@ def place(root: str = "", run_root: str = "") -> None:
 def compare(first: Container | str, second: Container | str) -> Comparison:
     """What separates two running containers, or one and `"host"`: as Engine.compare, with the process's Engine."""
     return current_engine().compare(first, second)
+
+
+def dashboard() -> Dashboard:
+    """All containers at a glance: as Engine.dashboard, with the process's Engine."""
+    return current_engine().dashboard()
 
 
 def close() -> None:

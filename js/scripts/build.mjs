@@ -7,13 +7,14 @@ import { build, context } from "esbuild";
 const here = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(here, "..", "labcontainers", "widgets", "static");
 // bytes that each bundle may have; the loader is what a saved notebook keeps for every widget
-const limits = { "widgets.js": 150_000, "loader.js": 2_000, "terminal.js": 500_000 };
+const limits = { "widgets.js": 150_000, "loader.js": 2_000, "terminal.js": 500_000, "dashboard.js": 150_000 };
 
 const options = {
   entryPoints: {
     widgets: join(here, "src/widgets/index.ts"),
     loader: join(here, "src/widgets/loader.ts"),
     terminal: join(here, "src/terminal/index.ts"),
+    dashboard: join(here, "src/dashboard/index.ts"),
   },
   outdir: out,
   bundle: true,

@@ -18,6 +18,7 @@ from labcontainers.commands import (
     build,
     builder,
     containers,
+    dashboards,
     debugging,
     dockerfiles,
     events,
@@ -119,6 +120,7 @@ COMMANDS = {
         *manifests.COMMANDS,
         *volumes.COMMANDS,
         *networks.COMMANDS,
+        *dashboards.COMMANDS,
         *system.COMMANDS,
         Command("help", "Show this, or the flags of one command", _help, (), (Argument("command", "the command", "*", "command"),)),
     )

@@ -31,6 +31,7 @@ from labcontainers.engine.images import Images
 from labcontainers.engine.registries import LazyRegistries
 from labcontainers.engine.version import Version
 from labcontainers.engine.workers import Workers
+from labcontainers.errors import Unavailable
 from labcontainers.images.catalog import Catalog
 from labcontainers.kernel import block_counts, cgroup_devices, cgroups, seccomp
 from labcontainers.kernel.netlink import Netlink
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from labcontainers.containers.container import Container
     from labcontainers.containers.isolation.comparison import Comparison
     from labcontainers.containers.isolation.namespace_map import NamespaceMap
+    from labcontainers.engine.dashboard.dashboard import Dashboard
     from labcontainers.engine.space import DiskUsage, PrunedSystem, Space
 
 
@@ -75,6 +77,7 @@ class Engine:
         self._image_stores = ImageStores(image_stores)
         self._filters: dict[tuple[frozenset[str], str], bytes] = {}
         self._closed = False
+        self._dashboard: Dashboard | None = None
 
     def warm_up(self) -> None:
         """Start the launcher in the background, so that the first container need not wait for it."""
@@ -232,6 +235,20 @@ class Engine:
         """
         return self._space.prune(filters, all=all, volumes=volumes)
 
+    def dashboard(self) -> Dashboard:
+        """All containers at a glance, with an hour of history from the first call on: the same one until it or the engine is closed.
+
+        Raises Unavailable once the engine is closed.
+        """
+        from labcontainers.engine.dashboard.dashboard import Dashboard
+
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the engine is closed", "make another one")
+            if self._dashboard is None or self._dashboard.recorder.closed:
+                self._dashboard = Dashboard(self)
+            return self._dashboard
+
     def doctor(self) -> Report:
         """Try everything that containers need on this host; what fails comes with its reason and fix."""
         report = probe(self.paths.root)
@@ -264,6 +281,8 @@ class Engine:
             if self._closed:
                 return
             self._closed = True
+        if self._dashboard is not None:
+            self._dashboard.close()
         if "_lifecycle" in self.__dict__:
             self._lifecycle.sessions.close()
             for end in list(self._lifecycle.half_made.values()):

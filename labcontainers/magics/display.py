@@ -33,6 +33,7 @@ SHOWN = {
     ("labcontainers.containers.stepping", "Stepper"): "show_stepper",
     ("labcontainers.images.exploration", "Exploration"): "show_exploration",
     ("labcontainers.containers.attaching.terminal", "Terminal"): "show_terminal",
+    ("labcontainers.engine.dashboard.dashboard", "Dashboard"): "show_dashboard",
 }
 
 

@@ -1,4 +1,4 @@
-"""What a cell shows: cards, builds and transfers on their way, layers, the glass box, terminals. The light door, which loads that late.
+"""What a cell shows: cards, builds and transfers, layers, the glass box, terminals, the dashboard. The light door, which loads that late.
 
 It must not start, stop or build anything by itself: it shows, and passes on what a reader clicks.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labcontainers.widgets.card import show_container
+    from labcontainers.widgets.dashboard.owner import show_dashboard
     from labcontainers.widgets.glass_box import show_explanation
     from labcontainers.widgets.layer_explorer import show_exploration, show_image
     from labcontainers.widgets.progress import BuildProgress, build_progress
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from labcontainers.widgets.transfer import TransferProgress, transfer_progress
 
 __all__ = [
-    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_explanation",
-    "show_exploration", "show_image", "show_stepper", "show_terminal", "transfer_progress",
+    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_dashboard",
+    "show_explanation", "show_exploration", "show_image", "show_stepper", "show_terminal", "transfer_progress",
 ]  # fmt: skip
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "show_stepper": "step_box",
     "TransferProgress": "transfer",
     "transfer_progress": "transfer",
+    "show_dashboard": "dashboard.owner",
 }
 
 

@@ -14,7 +14,7 @@ from labcontainers.errors import Unavailable
 
 STATIC = Path(__file__).resolve().parent / "static"
 HASH_MARK = "__LABCONTAINERS_HASH__"
-WIDGETS, TERMINAL = "widgets", "terminal"
+WIDGETS, TERMINAL, DASHBOARD = "widgets", "terminal", "dashboard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class Bundle:
 
 def built(folder: Path = STATIC) -> bool:
     """Whether the bundles are there."""
-    return all((folder / f"{name}.js").is_file() for name in (WIDGETS, TERMINAL, "loader"))
+    return all((folder / f"{name}.js").is_file() for name in (WIDGETS, TERMINAL, DASHBOARD, "loader"))
 
 
 @lru_cache(maxsize=4)
 def read(folder: Path = STATIC, name: str = WIDGETS) -> Bundle:
-    """One of the bundles in `folder`: what most widgets need, or a terminal. Raises Unavailable when they have not been built."""
+    """A bundle in `folder`: what most widgets need, a terminal or a dashboard. Raises Unavailable when they have not been built."""
     if not built(folder):
         raise Unavailable(
             "the JavaScript of the widgets is not built",

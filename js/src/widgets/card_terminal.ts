@@ -3,7 +3,7 @@
 import type { Model } from "./channel.ts";
 import { h, icon, setAttribute } from "./dom.ts";
 
-interface View {
+export interface View {
   el: HTMLElement;
   remove(): void;
 }
@@ -11,6 +11,17 @@ interface View {
 interface Manager {
   get_model(id: string): Promise<unknown> | undefined;
   create_view(model: unknown): Promise<View>;
+}
+
+/** A view of another widget of this kernel; null where there is none, or it is not `wanted` any more once it is made. */
+export async function viewOf(model: Model, id: string, wanted: () => boolean): Promise<View | null> {
+  const manager = (model as { widget_manager?: Manager }).widget_manager;
+  const other = await manager?.get_model(id);
+  if (!manager || !other || !wanted()) return null;
+  const view = await manager.create_view(other);
+  if (wanted()) return view;
+  view.remove();
+  return null;
 }
 
 export class CardTerminal {
@@ -44,14 +55,8 @@ export class CardTerminal {
   }
 
   private async open(id: string): Promise<void> {
-    const manager = (this.model as { widget_manager?: Manager }).widget_manager;
-    const model = await manager?.get_model(id);
-    if (!manager || !model || this.signal.aborted || id !== this.known) return;
-    const view = await manager.create_view(model);
-    if (this.signal.aborted || id !== this.known) {
-      view.remove();
-      return;
-    }
+    const view = await viewOf(this.model, id, () => !this.signal.aborted && id === this.known);
+    if (!view) return;
     this.view = view;
     this.element.replaceChildren(view.el);
     this.turn(true);

@@ -9,6 +9,8 @@ export interface ChartData {
   top: number;
   /** Drawn as a dashed line where it is within the scale. */
   limit: number | null;
+  /** A second curve, drawn as a thin line. */
+  beside?: readonly (number | null)[];
 }
 
 /** The colour, seen through: towards plain "transparent" a gradient would turn grey on its way. */
@@ -98,7 +100,23 @@ export class Chart {
       context.lineJoin = context.lineCap = "round";
       context.stroke(path);
     }
+    if (data.beside) this.line(context, data.beside, box, style);
     this.dot(context, box, colour);
+  }
+
+  private line(
+    context: CanvasRenderingContext2D,
+    values: readonly (number | null)[],
+    box: Box,
+    style: CSSStyleDeclaration,
+  ): void {
+    context.strokeStyle = style.getPropertyValue("--labc-beside").trim() || style.color;
+    context.lineWidth = 1.25;
+    for (const run of curve(values, this.data.capacity, this.data.top, box)) {
+      const path = new Path2D();
+      for (const { x, y } of run) path.lineTo(x, y);
+      context.stroke(path);
+    }
   }
 
   private grid(context: CanvasRenderingContext2D, box: Box, colour: string): void {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.register import Record
 from labcontainers.containers.state import read_start
+from labcontainers.containers.usage.proc_usage import Census
 from labcontainers.containers.usage.stats import StatsSample, sample
 from labcontainers.errors import Conflict
 from labcontainers.kernel.cgroups import Cgroup
@@ -27,8 +28,11 @@ class Meter:
         # Whether the control group alone tells that it runs, and the process need not be looked at.
         self._told_by_group = False
 
-    def sample(self, previous: StatsSample | None = None) -> StatsSample:
-        """One sample whose CPU rate is since `previous`. Raises Conflict when the container does not run, NotFound when it is gone."""
+    def sample(self, previous: StatsSample | None = None, census: Census | None = None) -> StatsSample:
+        """One sample whose CPU rate is since `previous`; a `census` of this moment spares a look at all processes.
+
+        Raises Conflict when the container does not run, NotFound when it is gone.
+        """
         if self._cgroup is not None and self._told_by_group:
             taken = sample(self._cgroup, self._pid, previous, network=False)
             if taken.pids:
@@ -36,7 +40,7 @@ class Meter:
         if self._cgroup is None or start_time(self._pid) != self._started:
             self._look()
         assert self._cgroup is not None
-        return sample(self._cgroup, self._pid, previous, network=self._network)
+        return sample(self._cgroup, self._pid, previous, network=self._network, census=census)
 
     def _look(self) -> None:
         state = self._lifecycle.state(self._record)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -27,15 +27,62 @@ class ProcessUsage:
     block_write_bytes: int | None
 
 
-def process_usage(init: int, proc: str = "/proc") -> ProcessUsage:
+class Census:
+    """Every process of the machine as it was when this was first asked, for who looks at many containers at once.
+
+    One such look takes some milliseconds; it is of no use for longer than a moment.
+    """
+
+    def __init__(self, proc: str = "/proc") -> None:
+        self.proc = proc
+
+    @cached_property
+    def stats(self) -> dict[int, list[bytes]]:
+        """The fields of each process' stat file after the command's name."""
+        return _stats(self.proc)
+
+    @cached_property
+    def _children(self) -> dict[int, list[int]]:
+        children: dict[int, list[int]] = {}
+        for pid, fields in self.stats.items():
+            children.setdefault(int(fields[_PARENT]), []).append(pid)
+        return children
+
+    @cached_property
+    def _namespaces(self) -> dict[str, list[int]]:
+        """The processes of each pid namespace but this process' own."""
+        found: dict[str, list[int]] = {}
+        own = _namespace(os.getpid(), self.proc)
+        for pid in self.stats:
+            namespace = _namespace(pid, self.proc)
+            if namespace is not None and namespace != own:
+                found.setdefault(namespace, []).append(pid)
+        return found
+
+    def members(self, init: int) -> list[int]:
+        """Those in the pid namespace of `init` (also ones that joined it from outside), and all their descendants."""
+        if init not in self.stats:
+            return []
+        waiting = [init, *self._namespaces.get(_namespace(init, self.proc) or "", ())]
+        found: dict[int, None] = {}
+        while waiting:
+            pid = waiting.pop()
+            if pid not in found:
+                found[pid] = None
+                waiting += self._children.get(pid, [])
+        return list(found)
+
+
+def process_usage(init: int, proc: str = "/proc", census: Census | None = None) -> ProcessUsage:
     """The sums over `init` and all that is in its pid namespace or descends from that. Of a process that is gone, zeros.
 
     CPU includes children that were waited for. Memory is what is private to each process, and the largest shared part once: pages
-    shared with others (libraries) would else count many times.
+    shared with others (libraries) would else count many times. With a `census` of this moment nothing is looked through again.
     """
-    stats = _stats(proc)
+    census = census or Census(proc)
+    stats = census.stats
     ticks = private = shared = threads = 0
-    pids = _members(init, stats, proc)
+    pids = census.members(init)
     for pid in pids:
         fields = stats[pid]
         ticks += sum(int(fields[index]) for index in (_USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM))
@@ -74,7 +121,7 @@ def _read(path: str) -> bytes:
 
 def members(init: int, proc: str = "/proc") -> list[int]:
     """The pids of `init` and all that is in its pid namespace or descends from that."""
-    return _members(init, _stats(proc), proc)
+    return Census(proc).members(init)
 
 
 def _stats(proc: str) -> dict[int, list[bytes]]:
@@ -91,26 +138,6 @@ def _stats(proc: str) -> dict[int, list[bytes]]:
 def _fields(pid: int, proc: str) -> list[bytes]:
     fields = _read(f"{proc}/{pid}/stat").rpartition(b")")[2].split()
     return fields if len(fields) > _START else []
-
-
-def _members(init: int, stats: dict[int, list[bytes]], proc: str) -> list[int]:
-    """Those in the pid namespace of `init` (also ones that joined it from outside), and all their descendants."""
-    if init not in stats:
-        return []
-    children: dict[int, list[int]] = {}
-    for pid, fields in stats.items():
-        children.setdefault(int(fields[_PARENT]), []).append(pid)
-    namespace = _namespace(init, proc)
-    waiting = [init]
-    if namespace is not None and namespace != _namespace(os.getpid(), proc):
-        waiting += [pid for pid in stats if _namespace(pid, proc) == namespace]
-    found: dict[int, None] = {}
-    while waiting:
-        pid = waiting.pop()
-        if pid not in found:
-            found[pid] = None
-            waiting += children.get(pid, [])
-    return list(found)
 
 
 def _namespace(pid: int, proc: str) -> str | None:

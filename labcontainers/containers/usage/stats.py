@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-from labcontainers.containers.usage.proc_usage import ProcessUsage, block_usage, network_bytes, process_usage, start_time_ns
+from labcontainers.containers.usage.proc_usage import Census, ProcessUsage, block_usage, network_bytes, process_usage, start_time_ns
 from labcontainers.kernel.cgroups import Cgroup, CgroupUsage
 from labcontainers.markup import TABLE
 from labcontainers.units import format_bytes, format_memory
@@ -71,17 +71,25 @@ def _pair(first: int | None, second: int | None) -> str:
     return "--" if first is None or second is None else f"{format_bytes(first)} / {format_bytes(second)}"
 
 
-def sample(cgroup: Cgroup, pid: int, previous: StatsSample | None = None, *, network: bool = True, proc: str = "/proc") -> StatsSample:
+def sample(
+    cgroup: Cgroup,
+    pid: int,
+    previous: StatsSample | None = None,
+    *,
+    network: bool = True,
+    proc: str = "/proc",
+    census: Census | None = None,
+) -> StatsSample:
     """Read what the container whose first process is `pid` uses now. Never raises: of one that has ended, the counts are 0 or None.
 
     The CPU rate is since `previous`; without it, the mean since the container's start. One without a `network` has sent and received
     nothing, and is not looked at for that. Takes about 0.1 ms with control groups, and
-    some milliseconds without, when every process of the machine is looked at.
+    some milliseconds without, when every process of the machine is looked at, unless there is a `census` of this moment.
     """
     now = time.time_ns()
     usage = cgroup.read()
     known = (usage.cpu_ns, usage.memory_bytes, usage.pids)
-    other: ProcessUsage | CgroupUsage = process_usage(pid, proc) if None in known else usage
+    other: ProcessUsage | CgroupUsage = process_usage(pid, proc, census) if None in known else usage
     block = other.block_read_bytes, other.block_write_bytes
     if other is usage and usage.block_read_bytes is None:
         block = block_usage(cgroup.processes(), proc)

@@ -69,7 +69,7 @@ def test_a_wheel_holds_the_bundles_that_npm_made_and_nothing_of_the_sources(tmp_
 def test_bundles_that_are_newer_than_their_sources_are_not_built_again(tmp_path: Path, checkout: Path, programs: Path) -> None:
     bundles = checkout / "labcontainers/widgets/static"
     bundles.mkdir()
-    for name in ("widgets.js", "terminal.js", "loader.js"):
+    for name in ("widgets.js", "terminal.js", "dashboard.js", "loader.js"):
         (bundles / name).write_text("kept")
     environment = {**os.environ, "PATH": f"{programs}:/usr/bin:/bin", "NPM_LOG": str(tmp_path / "npm.log")}
     built = subprocess.run(

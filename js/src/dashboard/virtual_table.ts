@@ -1,0 +1,291 @@
+// A table of which only the rows in sight are in the document, so that its length costs nothing: sorted by its heads, walked by arrow keys.
+
+import { h, onResize, perFrame, setAttribute, setText } from "../widgets/dom.ts";
+
+const BEYOND = 4;
+
+export interface Column<T> {
+  id: string;
+  title: string;
+  /** A track of a grid, such as "minmax(120px, 2fr)". */
+  width: string;
+  /** How wide the table must be for this column to be shown, in pixels. */
+  from?: number;
+  kind?: "number" | "actions";
+  sort?: (row: T) => string | number;
+  /** Called once for a cell. */
+  make?: (cell: HTMLElement, row: T) => void;
+  /** Called whenever something may have changed. */
+  show: (cell: HTMLElement, row: T) => void;
+}
+
+export interface TableOptions<T> {
+  label: string;
+  columns: Column<T>[];
+  rowPx: number;
+  key: (row: T) => string;
+  sort: { column: string; down: boolean };
+  /** Where the reader was in a view before, and where to keep that. */
+  scrolls: Map<string, number>;
+  /** Called when a row is clicked or Enter is pressed on it. */
+  choose?: (row: T) => void;
+  chosen?: (row: T) => boolean;
+  dim?: (row: T) => boolean;
+}
+
+interface Shown {
+  element: HTMLElement;
+  cells: HTMLElement[];
+}
+
+export class VirtualTable<T> {
+  readonly element: HTMLElement;
+  private readonly head = h("div", { class: "labd-table-head", role: "row", "aria-rowindex": 1 });
+  private readonly scroll = h("div", { class: "labd-table-scroll", role: "rowgroup" });
+  private readonly space = h("div", { class: "labd-table-space", role: "presentation" });
+  private readonly empty = h("div", { class: "labd-empty", hidden: true });
+  private readonly shown = new Map<string, Shown>();
+  private columns: Column<T>[] = [];
+  private given: readonly T[] = [];
+  private rows: T[] = [];
+  private active = "";
+  private placed = false;
+  private readonly redraw: () => void;
+
+  constructor(
+    private readonly options: TableOptions<T>,
+    private readonly signal: AbortSignal,
+  ) {
+    this.redraw = perFrame(() => this.draw(), signal);
+    this.scroll.append(this.space, this.empty);
+    this.element = h(
+      "div",
+      { class: "labd-table", role: "grid", "aria-label": options.label, "aria-readonly": "true" },
+      h("div", { role: "rowgroup" }, this.head),
+      this.scroll,
+    );
+    this.scroll.addEventListener("scroll", () => this.scrolled(), { signal, passive: true });
+    this.space.addEventListener("click", (event) => this.clicked(event), { signal });
+    this.space.addEventListener("keydown", (event) => this.pressed(event), { signal });
+    this.space.addEventListener("focusin", (event) => this.focused(event), { signal });
+    onResize(this.scroll, () => this.measure(), signal);
+    this.arrange(options.columns.filter((column) => !column.from));
+  }
+
+  /** `why` is told where there are no rows: a text, or elements. */
+  show(rows: readonly T[], why: string | Node[]): void {
+    this.given = rows;
+    this.sort();
+    this.empty.hidden = rows.length > 0;
+    if (!rows.length) {
+      const kind = typeof why === "string" ? "text" : "parts";
+      if (typeof why === "string") setText(this.empty, why);
+      else if (this.empty.dataset.why !== kind) this.empty.replaceChildren(...why);
+      this.empty.dataset.why = kind;
+    }
+    this.redraw();
+  }
+
+  private sort(): void {
+    const { column, down } = this.options.sort;
+    const by = this.options.columns.find(({ id }) => id === column)?.sort;
+    this.rows = [...this.given];
+    if (by) this.rows.sort((a, b) => compare(by(a), by(b)) * (down ? -1 : 1));
+  }
+
+  // --- the columns
+
+  private measure(): void {
+    const { clientWidth } = this.scroll;
+    if (clientWidth) {
+      const fitting = this.options.columns.filter((column) => (column.from ?? 0) <= clientWidth);
+      if (fitting.length !== this.columns.length) this.arrange(fitting);
+      if (!this.placed) this.scroll.scrollTop = this.options.scrolls.get(this.options.label) ?? 0;
+      this.placed = true;
+    }
+    this.redraw();
+  }
+
+  private arrange(columns: Column<T>[]): void {
+    this.columns = columns;
+    this.element.style.setProperty("--columns", columns.map(({ width }) => width).join(" "));
+    for (const { element } of this.shown.values()) element.remove();
+    this.shown.clear();
+    setAttribute(this.element, "aria-colcount", columns.length);
+    this.head.replaceChildren(...columns.map((column) => this.heading(column)));
+    this.showSort();
+  }
+
+  private heading(column: Column<T>): HTMLElement {
+    const cell = h("div", {
+      role: "columnheader",
+      class: "labd-th",
+      "data-column": column.id,
+      "data-kind": column.kind,
+    });
+    if (!column.sort) {
+      cell.append(h("span", { class: column.kind === "actions" ? "labd-hidden" : null }, column.title));
+      return cell;
+    }
+    const button = h(
+      "button",
+      { type: "button", class: "labd-sort" },
+      column.title,
+      h("span", { class: "labd-arrow", "aria-hidden": "true" }),
+    );
+    button.addEventListener("click", () => this.sortBy(column), { signal: this.signal });
+    cell.append(button);
+    return cell;
+  }
+
+  private sortBy({ id, kind }: Column<T>): void {
+    const { sort } = this.options;
+    // the largest numbers first, names from A on
+    sort.down = sort.column === id ? !sort.down : kind === "number";
+    sort.column = id;
+    this.showSort();
+    this.sort();
+    this.redraw();
+  }
+
+  private showSort(): void {
+    const { column, down } = this.options.sort;
+    for (const cell of this.head.children) {
+      const own = (cell as HTMLElement).dataset.column === column;
+      setAttribute(cell, "aria-sort", own ? (down ? "descending" : "ascending") : null);
+    }
+  }
+
+  // --- the rows
+
+  private scrolled(): void {
+    if (this.placed) this.options.scrolls.set(this.options.label, this.scroll.scrollTop);
+    this.redraw();
+  }
+
+  private draw(): void {
+    const { rows, options, scroll } = this;
+    const { rowPx } = options;
+    this.space.style.height = `${rows.length * rowPx}px`;
+    setAttribute(this.element, "aria-rowcount", rows.length + 1);
+    const { scrollTop, clientHeight } = scroll;
+    const from = Math.max(0, Math.floor(scrollTop / rowPx) - BEYOND);
+    const to = Math.min(rows.length, Math.ceil((scrollTop + clientHeight) / rowPx) + BEYOND);
+    if (!rows.some((row) => options.key(row) === this.active)) this.active = rows[0] ? options.key(rows[0]) : "";
+    const wanted = new Map<string, number>();
+    for (let at = from; at < to; at++) wanted.set(options.key(rows[at] as T), at);
+    for (const [key, { element }] of this.shown) {
+      if (wanted.has(key)) continue;
+      if (element.contains(document.activeElement)) {
+        // who is there with the keyboard stays there, also out of sight
+        const at = rows.findIndex((row) => options.key(row) === key);
+        if (at >= 0) {
+          wanted.set(key, at);
+          continue;
+        }
+      }
+      element.remove();
+      this.shown.delete(key);
+    }
+    for (const [key, at] of wanted) this.place(key, rows[at] as T, at);
+  }
+
+  private place(key: string, row: T, at: number): void {
+    let shown = this.shown.get(key);
+    if (!shown) {
+      shown = this.make(key, row);
+      this.shown.set(key, shown);
+      this.space.append(shown.element);
+    }
+    const { element, cells } = shown;
+    const { options } = this;
+    element.style.transform = `translateY(${at * options.rowPx}px)`;
+    setAttribute(element, "aria-rowindex", at + 2);
+    if (options.choose) setAttribute(element, "aria-selected", String(options.chosen?.(row) ?? false));
+    element.classList.toggle("labd-odd", at % 2 === 1);
+    element.classList.toggle("labd-dim", options.dim?.(row) ?? false);
+    this.mark(element, key);
+    this.columns.forEach((column, index) => {
+      column.show(cells[index] as HTMLElement, row);
+    });
+  }
+
+  private make(key: string, row: T): Shown {
+    const cells = this.columns.map((column) => {
+      const cell = h("div", { role: "gridcell", class: "labd-td", "data-column": column.id, "data-kind": column.kind });
+      column.make?.(cell, row);
+      return cell;
+    });
+    const element = h("div", { role: "row", class: "labd-tr", "data-key": key }, ...cells);
+    element.classList.toggle("labd-can", Boolean(this.options.choose));
+    element.style.height = `${this.options.rowPx}px`;
+    return { element, cells };
+  }
+
+  private mark(element: HTMLElement, key: string): void {
+    const tabindex = key === this.active ? 0 : -1;
+    if (element.tabIndex === tabindex) return;
+    element.tabIndex = tabindex;
+    for (const button of element.querySelectorAll("button")) button.tabIndex = tabindex;
+  }
+
+  // --- what is pressed
+
+  private rowOf(target: EventTarget | null): T | undefined {
+    const key = (target as Element).closest<HTMLElement>("[data-key]")?.dataset.key;
+    return this.rows.find((row) => this.options.key(row) === key);
+  }
+
+  private clicked(event: Event): void {
+    const row = this.rowOf(event.target);
+    if (row && !(event.target as Element).closest("button, a")) this.options.choose?.(row);
+  }
+
+  private focused(event: Event): void {
+    const row = this.rowOf(event.target);
+    if (!row) return;
+    this.active = this.options.key(row);
+    for (const [key, { element }] of this.shown) this.mark(element, key);
+  }
+
+  private pressed(event: KeyboardEvent): void {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const at = this.rows.findIndex((row) => this.options.key(row) === this.active);
+    const page = Math.max(1, Math.floor(this.scroll.clientHeight / this.options.rowPx) - 1);
+    const steps: Record<string, number> = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
+      Home: 0,
+      End: this.rows.length - 1,
+    };
+    const to = steps[event.key];
+    if (to !== undefined) this.go(to);
+    else if (event.key === "Enter" && (event.target as Element).matches("[data-key]")) {
+      const row = this.rows[at];
+      if (row) this.options.choose?.(row);
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  private go(to: number): void {
+    const at = Math.max(0, Math.min(this.rows.length - 1, to));
+    const row = this.rows[at];
+    if (!row) return;
+    const { rowPx } = this.options;
+    const { scrollTop, clientHeight } = this.scroll;
+    this.active = this.options.key(row);
+    if (at * rowPx < scrollTop) this.scroll.scrollTop = at * rowPx;
+    else if ((at + 1) * rowPx > scrollTop + clientHeight) this.scroll.scrollTop = (at + 1) * rowPx - clientHeight;
+    this.draw();
+    this.shown.get(this.active)?.element.focus({ preventScroll: true });
+  }
+}
+
+function compare(a: string | number, b: string | number): number {
+  return typeof a === "number" && typeof b === "number"
+    ? a - b
+    : String(a).localeCompare(String(b), undefined, { numeric: true });
+}

@@ -1,0 +1,122 @@
+"""Answers what a dashboard's pages ask, one after the other in the thread `lab-dashboard-ask`, which ends when nothing is left.
+
+It must not know comms.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from labcontainers.engine.dashboard.log_search import LogWish
+from labcontainers.errors import InvalidArgument
+from labcontainers.kernel.interrupts import begin_thread
+from labcontainers.widgets.dashboard import tables
+from labcontainers.widgets.dashboard.messages import Answer, Order, point_of
+from labcontainers.widgets.messages import failure_of
+
+if TYPE_CHECKING:
+    from labcontainers.engine.dashboard.dashboard import Dashboard
+
+_WAITING = 100
+SETTLED_S = 0.25
+_WISHES = {field.name for field in fields(LogWish)} - {"after_ns"}
+
+
+class Answers:
+    """`send` gets each answer. Thread-safe."""
+
+    def __init__(self, dashboard: Dashboard, send: Callable[[Answer], None]) -> None:
+        self._dashboard = dashboard
+        self._send = send
+        self._lock = threading.Lock()
+        self._questions: deque[str] = deque(maxlen=_WAITING)
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def ask(self, question: str) -> None:
+        """Have it answered, once however often it is asked meanwhile; of very many the oldest are left out."""
+        with self._lock:
+            if self._closed or question in self._questions:
+                return
+            self._questions.append(question)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._answer_all, name="lab-dashboard-ask", daemon=True)
+                begin_thread(self._thread)
+
+    def close(self) -> None:
+        """Answer no more; blocks until the thread has ended."""
+        with self._lock:
+            self._closed = True
+            self._questions.clear()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _answer_all(self) -> None:
+        while True:
+            with self._lock:
+                if not self._questions:
+                    self._thread = None
+                    return
+                question = self._questions[0]
+            answer = self._answer(question)
+            with self._lock:
+                # until now it counted as asked
+                if self._questions and self._questions[0] == question:
+                    self._questions.popleft()
+            self._send(answer)
+
+    def _answer(self, question: str) -> Answer:
+        try:
+            return {"question": question, "data": self._found(json.loads(question)), "failure": None}
+        except Exception as error:
+            # the page shows it in place of what it asked for
+            return {"question": question, "data": None, "failure": failure_of(error)}
+
+    def _found(self, order: Order) -> Any:
+        dashboard = self._dashboard
+        ask, name = order.get("ask"), order.get("id", "")
+        if ask == "history":
+            return [point_of(point) for point in dashboard.recorder.tracks.points(name)]
+        if ask == "csv":
+            return dashboard.history(name or None).to_csv()
+        if ask == "table":
+            return tables.table(dashboard.engine, order.get("name", ""))
+        if ask == "inspect":
+            return tables.document(dashboard.engine, order.get("kind", "container"), name)
+        if ask == "logs":
+            return self._lines(order)
+        raise InvalidArgument(f"the page asks what is not known: {ask!r}", "load the page again")
+
+    def _lines(self, order: Order) -> dict[str, Any]:
+        """Lines as [id, stream, time, text, spans], and `last`, after which to ask for what is new.
+
+        What was written just now is left to the next time: then it is known what of other containers was written before.
+        """
+        wanted, said = order.get("containers"), order.get("wish", {})
+        chosen = [one for one in self._dashboard.containers if not one.gone and (wanted is None or one.id in wanted)]
+        # times in nanoseconds are too large for a page's numbers, and so travel as text
+        given = {key: value for key, value in said.items() if key in _WISHES and value is not None}
+        until = min(float(given.pop("until", math.inf)), time.time() - SETTLED_S)
+        wish = LogWish(**given, until=until, after_ns=int(said.get("after") or 0))
+        found, since = self._dashboard.search(chosen, wish)
+        lines = [(chosen[log].id, stream, time_ns / 1e9, text, spans) for log, stream, time_ns, text, spans in found]
+        return {"lines": lines, "since": since, "last": str(int(until * 1e9))}
+
+
+def parsed(action: str) -> Mapping[str, Any]:
+    """An order of a page. Raises InvalidArgument for what is none."""
+    try:
+        order = json.loads(action)
+    except ValueError:
+        order = None
+    if not isinstance(order, dict):
+        raise InvalidArgument(f"not an order of a dashboard: {action[:80]!r}", "load the page again")
+    return order
