@@ -36,6 +36,7 @@ from labcontainers.commands import (
     system,
     terminals,
     transfer,
+    views,
     volumes,
     watch,
 )
@@ -118,6 +119,7 @@ COMMANDS = {
         *volumes.COMMANDS,
         *networks.COMMANDS,
         *system.COMMANDS,
+        *views.COMMANDS,
         Command("help", "Show this, or the flags of one command", _help, (), (Argument("command", "the command", "*", "command"),)),
     )
 }
@@ -181,6 +183,7 @@ _OF_CONTAINERS = frozenset(
         *watch.COMMANDS,
         *files.COMMANDS,
         *rollback.COMMANDS,
+        *views.COMMANDS,
     )
     if command.name != "events"
 )

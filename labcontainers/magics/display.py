@@ -33,6 +33,8 @@ SHOWN = {
     ("labcontainers.containers.stepping", "Stepper"): "show_stepper",
     ("labcontainers.images.exploration", "Exploration"): "show_exploration",
     ("labcontainers.containers.attaching.terminal", "Terminal"): "show_terminal",
+    ("labcontainers.containers.usage.process_tree", "ProcessTree"): "show_processes",
+    ("labcontainers.containers.usage.control_group", "ControlGroup"): "show_cgroup",
 }
 
 
