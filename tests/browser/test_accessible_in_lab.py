@@ -27,7 +27,7 @@ script = "echo ready; echo failed >&2; printf '\\033[31mred \\033[32mgreen \\033
 web = engine.containers.run("lab/base", ["sh", "-c", script], name="web", network="none", detach=True)
 old = engine.containers.run("lab/base", ["sh", "-c", "echo gone >&2; exit 3"], name="old", network="none", detach=True)
 old.wait()"""
-BUILD = """%%dockerfile -t accessible
+BUILD = """%%dockerfile --no-cache -t accessible
 FROM lab/base AS one
 RUN echo one > /one
 FROM lab/base
@@ -66,9 +66,9 @@ WIDGETS = {
     "build": Widget(BUILD, ".labc-build", ".labc-result", ".labc-step-head:not([aria-disabled])"),
     "failed build": Widget(FAILING_BUILD, ".labc-build", ".labc-result .labc-note-box"),
     "transfer": Widget("%container save -o image.tar accessible\n%container load -i image.tar", ".labc-transfer", ".labc-badge"),
-    "layer explorer": Widget("engine.images.get('accessible')", ".labx", ".labx-layer"),
+    "layer explorer": Widget("%container image explore accessible", ".labx", ".labx-layer"),
     "terminal": Widget("%container terminal web", ".labc-terminal", ".xterm-rows"),
-    "glass box": Widget("%container explain web", ".labg", ".labg-row", ".labg-row:nth-of-type(9)"),
+    "glass box": Widget("%container explain web", ".labg", ".labg-row", ".labg-row[data-operation='8']"),
     "namespaces": Widget("%container explain old", ".labg", ".labg-row", "[data-shares=true]"),
     "step box": Widget("%container run --step --name slow --network none lab/base true", ".labg", ".labg-look-part"),
     "processes": Widget("%container processes web", ".labv-processes", "tbody tr"),
@@ -90,12 +90,10 @@ def look(page: NotebookPage, cell: int, widget: Widget) -> list[str]:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_serious_in_any_widget(dark: bool, lab: Server, open_notebook: Open) -> None:
-    page = open_notebook(lab, [RUN], dark=dark)
+    page = open_notebook(lab, [RUN, *(widget.cell for widget in WIDGETS.values())], dark=dark)
     page.page.add_script_tag(path=AXE)
-    found: dict[str, list[str]] = {}
-    for name, widget in WIDGETS.items():
-        cell = page.add_and_run(widget.cell)
-        found[name] = look(page, cell, widget)
+    page.run_all()
+    found = {name: look(page, cell, widget) for cell, (name, widget) in enumerate(WIDGETS.items(), 1)}
     assert not any(found.values()), "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
 
 

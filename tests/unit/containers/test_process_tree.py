@@ -1,4 +1,4 @@
-"""The tree of processes, from a /proc that was made up: order, both pids, users, shares of the CPU, ports, and what may not be looked at."""
+"""The tree of processes, from a /proc that was made up: order, both pids, users, shares of the CPU, ports, and what may not be seen."""
 
 from __future__ import annotations
 
