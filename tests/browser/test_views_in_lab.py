@@ -60,14 +60,14 @@ def test_processes_are_a_live_tree_with_threads_and_ports(lab: Server, open_note
     server = line(root, "python -c")
     expect(server).to_contain_text("8080/tcp")
     expect(server.locator(".labv-pid")).to_have_text(re.compile(r"^\d+ → \d+$"))
-    expect(line(root, "while").locator(".labv-cpu")).not_to_contain_text(" 0.0 %")
-    expect(line(root, "while").locator(".labv-state").last).to_have_text("running")
+    expect(line(root, "sh -c while").locator(".labv-cpu")).not_to_contain_text(" 0.0 %")
+    expect(line(root, "sh -c while").locator(".labv-state").last).to_have_text("running")
     picture(page, root, "process-view-light")
     server.get_by_role("button", name="4 threads").click()
     expect(root.locator("tr[data-thread]")).to_have_count(4)
     page.output_of("web.exec(['sleep', '777'], detach=True)")
     expect(line(root, "sleep 777")).to_be_visible()
-    page.output_of("web.exec(['pkill', '-f', 'sleep 777'])")
+    page.output_of("import os; [os.kill(row.pid, 9) for row in web.processes() if row.command == 'sleep 777']")
     expect(line(root, "sleep 777")).to_have_count(0)
     root.get_by_role("searchbox", name="Search processes").fill("8080")
     expect(root.locator("tbody tr:not([data-thread])")).to_have_count(2)
@@ -164,7 +164,7 @@ def test_notebook_7_shows_both_views(notebook: Server, open_notebook: Open) -> N
     page = open_notebook(notebook, [LOAD, RUN, "%container processes web", "%container cgroup web"])
     page.run_all()
     expect(page.locator(".labv .labc-badge")).to_have_text(["live", "live"])
-    expect(line(page.locator(".labv-processes"), "while")).to_contain_text("running")
+    expect(line(page.locator(".labv-processes"), "sh -c while")).to_contain_text("running")
 
 
 def test_who_shares_which_namespaces_is_a_view_of_the_glass_box(lab: Server, open_notebook: Open) -> None:
@@ -177,7 +177,7 @@ def test_who_shares_which_namespaces_is_a_view_of_the_glass_box(lab: Server, ope
     expect(root.locator(".labg-walk")).to_be_hidden()
     page.output_of("current_engine().containers.run('lab/base', ['sleep', '100'], name='friend', network='container:web', detach=True)")
     root.get_by_role("button", name="Look again").click()
-    friend = root.locator(".labg-sharing tr", has_text="friend")
+    friend = root.locator(".labg-sharing tr[data-kind=container]", has_text="friend")
     expect(friend).to_be_visible()
     column = "row => [...row.closest('table').querySelectorAll('thead th')].findIndex((head) => head.textContent === 'net')"
     net = web.evaluate(column)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from labcontainers.markup import NO_FORMULAS, TABLE
+from labcontainers.markup import NO_FORMULAS, TABLE, preformatted
 
 _BAR_LETTERS = 20
-_LONGEST = 60
+_LONGEST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,30 +127,25 @@ class ControlGroup(Sequence[GroupFile]):
         if self.pressure:
             lines.append(f"  pressure of the {self.pressure_of} over 10, 60 and 300 s")
             lines += [f"    {one.resource:<6}  {_pressure_text(one)}" for one in self.pressure]
-        width = max((len(file.name) for file in self.files), default=0)
-        lines += [f"  {file.name:<{width}}  {_short(file)}" for file in self.files]
+        width = max((len(name) for name, _ in self._texts()), default=0)
+        lines += [f"  {name:<{width}}  {value}".rstrip() for name, value in self._texts()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        cell = 'style="text-align:left;padding:1px 14px 1px 0;vertical-align:top"'
-        gauges = "".join(
-            f"<tr><td {cell}>{html.escape(gauge.name)}</td><td {cell}>{_bar(gauge)}</td><td {cell}>{html.escape(gauge.text)}</td></tr>"
-            for gauge in self.gauges
-        )
-        pressure = "".join(
-            f"<tr><td {cell}>pressure: {html.escape(one.resource)}</td><td {cell}></td><td {cell}>{_pressure_text(one)}</td></tr>"
-            for one in self.pressure
-        )
-        files = "".join(
-            f"<tr><td {cell}>{html.escape(file.name)}</td><td {cell}>{html.escape(_short(file))}</td>"
-            f"<td {cell}>{html.escape(file.note)}</td><td {cell}>{html.escape(file.source)}</td></tr>"
-            for file in self.files
-        )
+        cell = 'style="text-align:left;padding:1px 14px 1px 0"'
+        rows = [(gauge.name, _bar(gauge), gauge.text) for gauge in self.gauges]
+        rows += [(f"pressure: {one.resource}", "", _pressure_text(one)) for one in self.pressure]
+        body = "".join("<tr>" + "".join(f"<td {cell}>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows)
         reason = f"<div style='opacity:.8'>{html.escape(self.reason)}</div>" if self.reason else ""
-        return (
-            f"<div {NO_FORMULAS}><b>{html.escape(self.summary())}</b>{reason}{TABLE}{gauges}{pressure}</table>"
-            f'<div style="max-height:28em;overflow:auto;margin-top:6px">{TABLE}{files}</table></div></div>'
-        )
+        texts = self._texts()
+        name, value = (max((len(text[column]) for text in texts), default=0) for column in (0, 1))
+        notes = (f"{file.note} ({file.source})" for file in self.files)
+        files = [f"{one:<{name}}  {other:<{value}}  {note}" for (one, other), note in zip(texts, notes, strict=True)]
+        return f"<div {NO_FORMULAS}><b>{html.escape(self.summary())}</b>{reason}{TABLE}{body}</table>{preformatted(files)}</div>"
+
+    def _texts(self) -> list[tuple[str, str]]:
+        """Name and value of each file."""
+        return [(file.name, _short(file)) for file in self.files]
 
 
 def _bar(gauge: Gauge) -> str:

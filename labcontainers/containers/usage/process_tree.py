@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from labcontainers.markup import NO_FORMULAS, TABLE
+from labcontainers.markup import NO_FORMULAS, preformatted
 from labcontainers.units import format_memory
 
 UNKNOWN = "?"
 _TITLES = ("PID", "INSIDE", "USER", "STATE", "CPU %", "RSS", "THREADS", "OTHER NAMESPACES", "PORTS", "COMMAND")
 _LONGEST = 100
+_MOST_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +102,23 @@ class ProcessTree(Sequence[ProcessRow]):
         threads = sum(row.thread_count for row in self.rows)
         return f"{self.name}: {_count(len(self.rows), 'process', 'processes')}, {_count(threads, 'thread', 'threads')}"
 
-    def __repr__(self) -> str:
-        table = [_TITLES, *(_cells(row, "  " * row.depth) for row in self.rows)]
+    def _table(self) -> list[str]:
+        """Lines of text; of very many processes the first."""
+        table = [_TITLES, *(_cells(row) for row in self.rows[:_MOST_ROWS])]
         widths = [max(len(cells[column]) for cells in table) for column in range(len(_TITLES) - 1)]
         lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)), cells[-1]]) for cells in table]
-        return "\n".join([self._summary(), *(line.rstrip() for line in lines), *self.notes])
+        left = len(self.rows) - _MOST_ROWS
+        return [*(line.rstrip() for line in lines), *([f"… {left} more; to_dict() has all"] if left > 0 else [])]
+
+    def __repr__(self) -> str:
+        return "\n".join([self._summary(), *self._table(), *self.notes])
 
     def _repr_html_(self) -> str:
-        cell = 'style="text-align:left;padding:2px 12px 2px 0;white-space:pre;vertical-align:top"'
-        head = "".join(f"<th {cell}>{html.escape(title if len(title) < 6 else title.capitalize())}</th>" for title in _TITLES)
-        body = ""
-        for row in self.rows:
-            texts = _cells(row, "")
-            body += "<tr>" + "".join(f"<td {cell}>{html.escape(text)}</td>" for text in texts[:-1])
-            body += f'<td style="text-align:left;padding:2px 0 2px {1.2 * row.depth:g}em">{html.escape(texts[-1])}</td></tr>'
         notes = "".join(f"<div style='opacity:.8'>{html.escape(note)}</div>" for note in self.notes)
-        table = f"{TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return f'<div {NO_FORMULAS} style="max-height:34em;overflow:auto"><b>{html.escape(self._summary())}</b>{table}{notes}</div>'
+        return f"<div {NO_FORMULAS}><b>{html.escape(self._summary())}</b>{preformatted(self._table())}{notes}</div>"
 
 
-def _cells(row: ProcessRow, indent: str) -> tuple[str, ...]:
+def _cells(row: ProcessRow) -> tuple[str, ...]:
     command = row.command if len(row.command) <= _LONGEST else f"{row.command[: _LONGEST - 1]}…"
     return (
         str(row.pid),
@@ -132,7 +130,7 @@ def _cells(row: ProcessRow, indent: str) -> tuple[str, ...]:
         str(row.thread_count),
         _listed(row.namespaces),
         _listed(row.ports),
-        indent + command,
+        "  " * row.depth + command,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,12 @@ def test_of_a_container_that_has_ended_no_process_is_there(machine: Machine) -> 
     assert len(tree) == 0
     assert "0 processes" in repr(tree)
     assert tree.again() is tree
+
+
+def test_forms_of_very_many_processes_stay_small(machine: Machine) -> None:
+    machine.add(900, 5, "init", inside=[1])
+    row = machine.tree(900)[0]
+    tree = ProcessTree("web", tuple(replace(row, command="x" * 500) for _ in range(1000)))
+    assert "… 900 more" in repr(tree)
+    assert len(tree._repr_html_()) < 50_000
+    assert len(tree.to_dict()["processes"]) == 1000
