@@ -50,5 +50,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "prune": ("prune -f --filter until=24h",),
     "system df": ("system df -v",),
     "system prune": ("system prune -f",),
+    "processes": ("processes web",),
+    "cgroup": ("cgroup web",),
     "help": ("help run",),
 }

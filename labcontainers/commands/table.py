@@ -38,6 +38,7 @@ from labcontainers.commands import (
     system,
     terminals,
     transfer,
+    views,
     volumes,
     watch,
 )
@@ -122,6 +123,7 @@ COMMANDS = {
         *networks.COMMANDS,
         *dashboards.COMMANDS,
         *system.COMMANDS,
+        *views.COMMANDS,
         Command("help", "Show this, or the flags of one command", _help, (), (Argument("command", "the command", "*", "command"),)),
     )
 }
@@ -185,6 +187,7 @@ _OF_CONTAINERS = frozenset(
         *watch.COMMANDS,
         *files.COMMANDS,
         *rollback.COMMANDS,
+        *views.COMMANDS,
     )
 )
 

@@ -10,7 +10,7 @@ import html
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal, overload
 
@@ -26,11 +26,12 @@ from labcontainers.containers.explain.explanation import Explanation, explain
 from labcontainers.containers.files.verbs import FileVerbs
 from labcontainers.containers.inspect.document import Surroundings, inspect_document
 from labcontainers.containers.inspect.options import exposed_ports
+from labcontainers.containers.isolation.sharing import current_map
 from labcontainers.containers.isolation.verbs import IsolationVerbs
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.logs import LogQuery, LogReader, Logs
 from labcontainers.containers.options.flags import about
-from labcontainers.containers.options.forms import shown, split_command
+from labcontainers.containers.options.forms import shown
 from labcontainers.containers.options.logs import NO_LOG
 from labcontainers.containers.options.namespaces import owner_of
 from labcontainers.containers.options.process import signal_number
@@ -43,14 +44,14 @@ from labcontainers.containers.trees import Trees, trees_of
 from labcontainers.containers.upkeep import read_results, wait_healthy
 from labcontainers.containers.usage.meter import Meter
 from labcontainers.containers.usage.stats import StatsSample
-from labcontainers.containers.usage.top import Processes, processes
+from labcontainers.containers.usage.verbs import UsageVerbs
 from labcontainers.errors import Conflict, InvalidArgument, NotFound, Unsupported
 from labcontainers.markup import TABLE
 from labcontainers.networks.ports import PortBinding
 from labcontainers.units import parse_moment_s
 
 
-class Container(FileVerbs, Interactive, SessionVerbs, IsolationVerbs):
+class Container(FileVerbs, Interactive, SessionVerbs, UsageVerbs, IsolationVerbs):
     """One container; two handles of the same container are equal. Every method raises NotFound once it is removed."""
 
     def __init__(self, lifecycle: Lifecycle, record: Record) -> None:
@@ -244,15 +245,6 @@ class Container(FileVerbs, Interactive, SessionVerbs, IsolationVerbs):
         """Read the record again: name and options may have been changed elsewhere."""
         self._record = self._lifecycle.get(self.id)
 
-    def top(self, ps_args: str | Sequence[str] = ()) -> Processes:
-        """Its processes with this machine's pids; `ps_args` as for ps(1). Raises Conflict when it does not run."""
-        state = self.state
-        if not state.running:
-            raise Conflict(f"container {self.name} is not running", "start it first")
-        found = processes(state.pid, split_command(ps_args))
-        self._lifecycle.tell(self._record, "top")
-        return found
-
     def sizes(self) -> tuple[int, int]:
         """Bytes of the writable layer on disk, and of that and the image's layers: Docker's SizeRw and SizeRootFs. Raises NotFound."""
         return self._lifecycle.sizes(self._record)
@@ -348,7 +340,9 @@ class Container(FileVerbs, Interactive, SessionVerbs, IsolationVerbs):
             state = json.loads((self._record.directory / "state.json").read_bytes())
         except FileNotFoundError:
             state = {}
-        return explain(self.name, read_start(self._record.directory), state, docker_run_of(self._record), made=self._record.made)
+        explanation = explain(self.name, read_start(self._record.directory), state, docker_run_of(self._record), made=self._record.made)
+        explanation.sharing = lambda: current_map(self._lifecycle)
+        return explanation
 
     def autopsy(self) -> Autopsy:
         """Why it died: its exit code in words, memory, times, the last lines of its log, and what to try next."""

@@ -34,6 +34,8 @@ SHOWN = {
     ("labcontainers.images.exploration", "Exploration"): "show_exploration",
     ("labcontainers.containers.attaching.terminal", "Terminal"): "show_terminal",
     ("labcontainers.engine.dashboard.dashboard", "Dashboard"): "show_dashboard",
+    ("labcontainers.containers.usage.process_tree", "ProcessTree"): "show_processes",
+    ("labcontainers.containers.usage.control_group", "ControlGroup"): "show_cgroup",
 }
 
 

@@ -31,8 +31,8 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
             %container exec {server.name} ps
             %container logs --tail 5 web
 
-        Commands: run create exec attach terminal start stop restart kill pause unpause rm wait rename update
-        ps inspect explain autopsy compare namespaces top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
+        Commands: run create exec attach terminal start stop restart kill pause unpause rm wait rename update ps inspect explain autopsy
+        compare namespaces processes cgroup top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
         images image rmi tag history build dockerfile builder buildx bootstrap pull push login logout search save load import manifest
         volume network dashboard system version info doctor help
 

@@ -1,4 +1,4 @@
-"""What a cell shows: cards, builds and transfers, layers, the glass box, terminals, the dashboard. The light door, which loads that late.
+"""What a cell shows: cards, builds and transfers, layers, the glass box, terminals, views, the dashboard. The light door, which loads that late.
 
 It must not start, stop or build anything by itself: it shows, and passes on what a reader clicks.
 """
@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labcontainers.widgets.card import show_container
+    from labcontainers.widgets.cgroup_view import show_cgroup
     from labcontainers.widgets.dashboard.owner import show_dashboard
     from labcontainers.widgets.glass_box import show_explanation
     from labcontainers.widgets.layer_explorer import show_exploration, show_image
+    from labcontainers.widgets.process_view import show_processes
     from labcontainers.widgets.progress import BuildProgress, build_progress
     from labcontainers.widgets.step_box import show_stepper
     from labcontainers.widgets.terminal import show_terminal
     from labcontainers.widgets.transfer import TransferProgress, transfer_progress
 
 __all__ = [
-    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_container", "show_dashboard",
-    "show_explanation", "show_exploration", "show_image", "show_stepper", "show_terminal", "transfer_progress",
+    "BuildProgress", "TransferProgress", "available", "build_progress", "close_all", "show_cgroup", "show_container", "show_dashboard",
+    "show_explanation", "show_exploration", "show_image", "show_processes", "show_stepper", "show_terminal", "transfer_progress",
 ]  # fmt: skip
 
 _HOMES = {
@@ -36,6 +38,8 @@ _HOMES = {
     "TransferProgress": "transfer",
     "transfer_progress": "transfer",
     "show_dashboard": "dashboard.owner",
+    "show_processes": "process_view",
+    "show_cgroup": "cgroup_view",
 }
 
 

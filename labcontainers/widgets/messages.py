@@ -305,6 +305,25 @@ class Explained(TypedDict):
     operations: list[ExplainedOperation]
 
 
+class SharingSubject(TypedDict):
+    """Processes that have all their namespaces in common; `cells` has for each kind the inode (0: not known) and a number from 1 for each
+    namespace that is not the host's, which is 0."""
+
+    name: str
+    kind: str
+    pids: list[int]
+    cells: list[tuple[int, int]]
+
+
+class Sharing(TypedDict):
+    """Which processes share which namespaces, at `time`."""
+
+    time: float
+    kinds: list[str]
+    subjects: list[SharingSubject]
+    unseen: int
+
+
 class LookGroup(TypedDict):
     """A part of what a half-made process looks like: rows of name, value, and whether it is its own."""
 
@@ -320,6 +339,20 @@ class StepState(TypedDict):
     pid: int
     look: list[LookGroup]
     failure: Failure | None
+
+
+class ViewState(TypedDict):
+    """Whether what is looked at is there: `status` is "live", "ended" or "removed"; `failure` is what kept it from being read."""
+
+    status: str
+    failure: Failure | None
+
+
+class ViewBatch(TypedDict):
+    """Parts of a view by name: those that are new or others than before, and the names of those that are no more."""
+
+    changed: dict[str, Any]
+    gone: list[str]
 
 
 def code(hash: str, text: str) -> Message:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from labcontainers.widgets.watchers import SILENCE_S
 
-WINDOW_BYTES = 1 << 18
+# a message is on its way to a page and back for a tenth of a second and more; so much is on the way that the page never waits
+WINDOW_BYTES = 1 << 21
 _PIECES_WAITING = 64
 
 

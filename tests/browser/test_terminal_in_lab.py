@@ -27,6 +27,19 @@ COMMANDS = "print(*(row[-1] for row in current_engine().containers.get('web').to
 COUNTED = """from labcontainers.widgets.plumbing import OPEN
 terminal = OPEN._all()[-1].owner
 print(terminal._scrollback.total, *(page.taken for page in terminal.pages._pages.values()))"""
+# what comes to the page for terminals, as bytes, in order
+GATHER = """() => {
+  const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+  window.gathered = [];
+  kernel.anyMessage.connect((_, { msg, direction }) => {
+    if (direction === "recv" && msg.content?.data?.content?.data?.output) window.gathered.push(msg.buffers[0]);
+  });
+}"""
+DIGEST = """async () => {
+  const all = new Uint8Array(await new Blob(window.gathered).arrayBuffer());
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", all));
+  return [all.length, Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")];
+}"""
 SHOTS = os.environ.get("SHOTS", "")
 
 
@@ -157,6 +170,21 @@ def test_flood_arrives_whole_and_the_page_stays_responsive(lab: Server, open_not
     page.page.keyboard.press("Control+c")
     screen.run("clear; echo after-$((2+2))")
     screen.wait_for("^after-4$")
+
+
+def test_every_byte_of_a_flood_comes_to_the_page_as_it_was_sent(lab: Server, open_notebook: Open) -> None:
+    make = "print(web.exec(['sh', '-c', 'head -c 12000000 /dev/urandom | base64 > /tmp/flood; sha256sum /tmp/flood']).stdout)"
+    flood = "shell = web.terminal(['sh', '-c', 'stty -opost -echo; read go; cat /tmp/flood; sleep 1000'])\nshell"
+    page = open_notebook(lab, [LOAD, RUN, make, flood])
+    page.run_all()
+    screen = screen_of(page)
+    expect(screen.badge).to_have_text("running")
+    page.page.evaluate(GATHER)
+    screen.type("\r")
+    size, digest = page.output_of("print(*web.exec(['sh', '-c', 'wc -c </tmp/flood; sha256sum </tmp/flood']).stdout.split())").split()[:2]
+    until(lambda: page.output_of(COUNTED).split()[0] == page.output_of(COUNTED).split()[1], "all was taken", 120)
+    until(lambda: page.page.evaluate(DIGEST)[0] >= int(size), "all has come to the page")
+    assert page.page.evaluate(DIGEST) == [int(size), digest]
 
 
 def test_page_loaded_again_shows_the_screen_and_types_on(lab: Server, open_notebook: Open) -> None:

@@ -27,6 +27,11 @@ export class RowsHandle {
     this.element.addEventListener("keydown", (event) => this.key(event), { signal });
   }
 
+  /** Say how many lines there are now. */
+  show(): void {
+    setAttribute(this.element, "aria-valuenow", this.rows());
+  }
+
   private drag(begin: PointerEvent): void {
     const { element } = this;
     const rows = this.rows();

@@ -361,6 +361,7 @@ export class TerminalView implements Sink {
     setAttribute(this.reader, "aria-pressed", String(choices.reader));
     this.showNote(channel.silent ? silence : noteOf(state));
     this.showHint();
+    this.handle.show();
   }
 
   private showNote(note: { tone: string; text: string; hint: string } | null): void {

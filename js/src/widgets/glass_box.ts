@@ -3,8 +3,9 @@
 import { Channel, type Model } from "./channel.ts";
 import { h, icon, keepKeys, perFrame, setAttribute, setText } from "./dom.ts";
 import { GlassList } from "./glass_list.ts";
-import type { Explained, GlassParts, GlassReplay, StepState } from "./glass_messages.ts";
+import type { Explained, GlassParts, GlassReplay, Sharing, StepState } from "./glass_messages.ts";
 import { GlassPicture } from "./glass_picture.ts";
+import { GlassSharing } from "./glass_sharing.ts";
 import { GlassSteps } from "./glass_steps.ts";
 import { doneOf, formatMicroseconds, Timeline } from "./glass_timeline.ts";
 import type { First } from "./messages.ts";
@@ -16,6 +17,9 @@ export class GlassStore {
   timeline = new Timeline([], []);
   explained: Explained | null = null;
   step: StepState | null = null;
+  sharing: Sharing | null = null;
+  /** Whether the namespaces are looked at, and not the walk. */
+  shares = false;
   text = "";
   readonly stages = new Set<string>();
   readonly channel: Channel<GlassParts, GlassReplay>;
@@ -28,8 +32,9 @@ export class GlassStore {
     this.update(data);
   }
 
-  update({ explained, step }: GlassParts): void {
+  update({ explained, step, sharing }: GlassParts): void {
     if (step !== undefined) this.step = step;
+    if (sharing !== undefined) this.sharing = sharing;
     if (!explained) return;
     // who walks on his own stays where he is
     const { position, atEnd } = this.timeline;
@@ -68,6 +73,9 @@ export class GlassView {
   private readonly picture: GlassPicture;
   private readonly list: GlassList;
   private readonly steps: GlassSteps;
+  private readonly sharing: GlassSharing;
+  private readonly walk = h("div", { class: "labg-walk" });
+  private readonly views = h("div", { class: "labc-actions labg-views", role: "group", "aria-label": "What is shown" });
   private readonly draw: () => void;
   private timer: ReturnType<typeof setInterval> | undefined;
 
@@ -82,6 +90,11 @@ export class GlassView {
     this.picture = new GlassPicture(goTo, titles, signal);
     this.list = new GlassList(goTo, signal);
     this.steps = new GlassSteps((action) => store.channel.act(action), signal);
+    this.sharing = new GlassSharing(
+      () => store.explained?.name ?? "",
+      () => store.channel.act("sharing"),
+      signal,
+    );
     this.build();
     el.replaceChildren(this.root);
     el.classList.add("labc-host");
@@ -146,18 +159,30 @@ export class GlassView {
       "header",
       { class: "labc-head" },
       h("div", { class: "labc-head-text" }, h("div", { class: "labc-line" }, this.name, this.badge), this.about),
+      this.views,
       this.steps.buttons,
     );
+    for (const [text, shares] of [
+      ["The making", false],
+      ["Namespaces", true],
+    ] as const) {
+      const choice = h(
+        "button",
+        { type: "button", class: "labc-button labc-quiet", "data-shares": String(shares) },
+        text,
+      );
+      choice.addEventListener("click", () => this.turn(shares), { signal });
+      this.views.append(choice);
+    }
     const left = h("div", { class: "labg-left" }, this.picture.element, this.now);
-    this.root.append(
-      head,
-      this.steps.notes,
+    this.walk.append(
       controls,
       h("div", { class: "labg-body" }, left, h("div", { class: "labg-right" }, this.list.element)),
       this.bar,
       this.steps.look,
       this.scripts,
     );
+    this.root.append(head, this.steps.notes, this.walk, this.sharing.element);
     this.root.addEventListener("keydown", (event) => this.pressed(event), { signal });
   }
 
@@ -166,6 +191,13 @@ export class GlassView {
   private go(work: () => void): void {
     this.stop();
     work();
+    this.show();
+  }
+
+  /** Show who shares which namespaces, or the walk. */
+  private turn(shares: boolean): void {
+    this.stop();
+    this.store.shares = shares;
     this.show();
   }
 
@@ -199,7 +231,7 @@ export class GlassView {
   private pressed(event: KeyboardEvent): void {
     const { target } = event;
     if (event.altKey || event.ctrlKey || event.metaKey || target === this.search || target === this.slider) return;
-    if (target instanceof Element && target.closest("pre, summary")) return;
+    if (target instanceof Element && target.closest("pre, summary, .labg-sharing, .labg-views")) return;
     const { timeline } = this.store;
     const works: Record<string, () => void> = {
       ArrowRight: () => timeline.move(1),
@@ -222,8 +254,15 @@ export class GlassView {
   // --- what is shown
 
   private show(): void {
-    const { explained, step, timeline } = this.store;
+    const { explained, step, timeline, sharing } = this.store;
     if (!explained) return;
+    const shares = this.store.shares && sharing !== null;
+    this.views.hidden = sharing === null;
+    this.walk.hidden = shares;
+    this.sharing.element.hidden = !shares;
+    for (const choice of this.views.children)
+      setAttribute(choice, "aria-pressed", String(choice.getAttribute("data-shares") === String(shares)));
+    if (sharing && shares) this.sharing.show(sharing);
     const { operations } = timeline;
     setText(this.name, explained.name);
     setAttribute(this.root, "aria-label", `How ${explained.name} is made`);

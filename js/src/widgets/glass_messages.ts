@@ -52,9 +52,25 @@ export interface StepState {
   failure: Failure | null;
 }
 
+/** Processes that have all their namespaces in common; each cell is an inode (0: not known) and a number for what is not the host's. */
+export interface SharingSubject {
+  name: string;
+  kind: "host" | "container" | "process";
+  pids: number[];
+  cells: [number, number][];
+}
+
+export interface Sharing {
+  time: number;
+  kinds: string[];
+  subjects: SharingSubject[];
+  unseen: number;
+}
+
 export interface GlassParts {
   explained?: Explained;
   step?: StepState | null;
+  sharing?: Sharing | null;
 }
 
 export interface GlassReplay extends GlassParts {

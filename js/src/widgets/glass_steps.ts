@@ -7,7 +7,12 @@ import { failureNote } from "./progress_frame.ts";
 export class GlassSteps {
   readonly buttons = h("div", { class: "labc-actions labg-actions", hidden: true });
   readonly notes = h("div", { class: "labc-notes labg-notes", role: "status" });
-  readonly look = h("div", { class: "labg-look" });
+  readonly look = h("div", {
+    class: "labg-look",
+    role: "region",
+    "aria-label": "What the process has so far",
+    tabindex: 0,
+  });
   private readonly all: HTMLButtonElement[] = [];
 
   constructor(act: (action: string) => void, signal: AbortSignal) {

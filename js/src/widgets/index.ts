@@ -3,8 +3,10 @@
 import glassStyle from "../style/glass_box.css";
 import layerStyle from "../style/layer_explorer.css";
 import transferStyle from "../style/transfer.css";
+import viewStyle from "../style/views.css";
 import style from "../style/widgets.css";
 import { CardStore } from "./card.ts";
+import { CgroupsView } from "./cgroup_view.ts";
 import type { Model } from "./channel.ts";
 import { useStyle } from "./dom.ts";
 import { GlassStore, GlassView } from "./glass_box.ts";
@@ -12,7 +14,10 @@ import type { GlassReplay } from "./glass_messages.ts";
 import { LayerView } from "./layer_explorer.ts";
 import type { LayerReplay } from "./layer_messages.ts";
 import { LayerStore } from "./layer_store.ts";
+import type { ViewReplay } from "./live_messages.ts";
+import { LiveStore } from "./live_store.ts";
 import type { CardReplay, First, FromKernel } from "./messages.ts";
+import { ProcessesView } from "./process_view.ts";
 import { type BuildReplay, BuildStore } from "./progress.ts";
 import { type TransferReplay, TransferStore } from "./transfer.ts";
 
@@ -37,6 +42,11 @@ function open(model: WidgetModel, first: unknown): [{ take(message: FromKernel<n
     const store = new TransferStore(model, first as First<TransferReplay> | null);
     return [store.channel, (el, signal) => store.mount(el, signal)];
   }
+  if (role === "processes" || role === "cgroup") {
+    const store = new LiveStore(model, first as First<ViewReplay> | null);
+    const View = role === "cgroup" ? CgroupsView : ProcessesView;
+    return [store.channel, (el, signal) => new View(store, el, signal)];
+  }
   const store =
     role === "progress"
       ? new BuildStore(model, first as First<BuildReplay> | null)
@@ -52,7 +62,7 @@ export function attach(model: WidgetModel, first: unknown) {
       channel.take(message as FromKernel<never, never>);
     },
     mount(el: HTMLElement, signal: AbortSignal): void {
-      useStyle("labcontainers-style", style + layerStyle + transferStyle + glassStyle);
+      useStyle("labcontainers-style", style + layerStyle + transferStyle + glassStyle + viewStyle);
       mount(el, signal);
     },
   };

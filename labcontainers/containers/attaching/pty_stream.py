@@ -17,7 +17,8 @@ from labcontainers.errors import Conflict, LabError
 from labcontainers.kernel.interrupts import LOOK_AGAIN_S, begin_thread
 
 BATCH_S = 0.025
-BATCH_BYTES = 1 << 16
+# a page takes few large messages much faster than many small ones
+BATCH_BYTES = 1 << 18
 # more than one key, and little enough that a closing attachment is met soon
 INPUT_BYTES = 4096
 INPUT_KEPT_BYTES = 1 << 20

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labcontainers.containers.explain.operations import describe, man_page
 from labcontainers.containers.explain.shell_script import script
 from labcontainers.containers.planning.stages import PAUSE, note_of, stage_of
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_duration
+
+if TYPE_CHECKING:
+    from labcontainers.containers.isolation.namespace_map import NamespaceMap
 
 # Ids and digests are told by their first digits, as everywhere.
 _ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
@@ -77,8 +80,11 @@ class Operation:
 class Explanation(Sequence[Operation]):
     """All operations in order; prints as a table.
 
-    `docker` is the `docker run` that asks for the same container, `shell` a script that makes it by hand.
+    `docker` is the `docker run` that asks for the same container, `shell` a script that makes it by hand. `sharing`, where somebody has
+    set it, tells which processes of the machine share which namespaces now.
     """
+
+    sharing: Callable[[], NamespaceMap] | None = None
 
     def __init__(self, name: str, operations: Sequence[Operation], docker: str = "", shell: str = "") -> None:
         self.name = name

@@ -17,6 +17,8 @@ from labcontainers.kernel import capabilities
 
 # In the order in which they are told; the files of /proc/PID/ns. `time` is of Linux 5.6.
 KINDS = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time")
+# Ranges of ids: (inside, outside, count).
+IdMap = tuple[tuple[int, int, int], ...]
 _INODE = re.compile(r"\[(\d+)\]")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 _SECCOMP = {"0": "off", "1": "strict", "2": "filter"}
@@ -115,6 +117,11 @@ def read_namespaces(pid: int, proc: str = "/proc") -> dict[str, int | None]:
 def processes(proc: str = "/proc") -> Iterator[int]:
     """The pids of all processes, in order."""
     yield from sorted(int(name) for name in os.listdir(proc) if name.isdigit())
+
+
+def read_id_map(pid: int, proc: str = "/proc") -> IdMap | None:
+    """How the user ids of a process' user namespace are this machine's; None where that cannot be read."""
+    return _id_map(_text(f"{proc}/{pid}/uid_map"))
 
 
 def command_of(pid: int, proc: str = "/proc") -> str:

@@ -9,11 +9,16 @@ import pytest
 from labcontainers.containers.explain.explanation import Explanation, Operation, explain
 from labcontainers.containers.explain.operations import MAN
 from labcontainers.containers.explain.parts import parts_of
+from labcontainers.containers.isolation.namespace_map import NamespaceMap, Subject
 from labcontainers.containers.planning.stages import NAMES, NOTED, PAUSE, STAGED, stage_of
+from labcontainers.errors import Unavailable
 from labcontainers.kernel import syscalls
 from labcontainers.widgets.glass_box import LONGEST, GlassBox
 from tests.unit.containers.test_explanation import EARLIER, TIMES
 from tests.unit.widgets.surfaces import RecordingSurface
+
+HOST = Subject("host", "host", (1,), {"pid": 1, "net": 2})
+WEB = Subject("web", "container", (9,), {"pid": 5, "net": 2})
 
 
 def explanation() -> Explanation:
@@ -87,3 +92,27 @@ def test_limits_read_as_people_say_them() -> None:
     assert parts_of("limit", {"path": "/sys/fs/cgroup/x/memory.max", "value": "67108864"}) == ["memory.max = 64MiB"]
     assert parts_of("limit", {"path": "/sys/fs/cgroup/x/pids.max", "value": "12"}) == ["pids.max = 12"]
     assert parts_of("network_offer", {}) == []
+
+
+def test_who_shares_which_namespaces_is_there_and_can_be_looked_at_again() -> None:
+    looks = [NamespaceMap([HOST]), NamespaceMap([HOST, WEB], unseen=3)]
+    found = explanation()
+    found.sharing = lambda: looks.pop(0)
+    box, surface = GlassBox(found, clock=lambda: 7.0), RecordingSurface()
+    box.show_on(surface)
+    assert len(json.loads(json.dumps(box.everything()))["sharing"]["subjects"]) == 1
+    box.act("sharing")
+    sharing = surface.last("sharing")
+    assert (sharing["time"], sharing["kinds"], sharing["unseen"]) == (7.0, ["pid", "net"], 3)
+    assert sharing["subjects"][1] == {"name": "web", "kind": "container", "pids": [9], "cells": [(5, 1), (2, 0)]}
+    assert box.everything()["sharing"] == sharing
+
+
+def test_what_was_known_stays_where_nobody_can_look_any_more() -> None:
+    def look() -> NamespaceMap:
+        raise Unavailable("the engine is closed", "make another one")
+
+    found = explanation()
+    assert GlassBox(found).everything()["sharing"] is None
+    found.sharing = look
+    assert GlassBox(found).everything()["sharing"] is None

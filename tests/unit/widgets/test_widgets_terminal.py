@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from labcontainers.containers.attaching.attach import Attached, Piece
+from labcontainers.containers.attaching.pty_stream import BATCH_BYTES
 from labcontainers.errors import Conflict
 from labcontainers.widgets import bundle
 from labcontainers.widgets.terminal import ContainerTerminal
@@ -173,17 +174,18 @@ def test_output_comes_numbered_and_whole(table: Table) -> None:
 
 def test_reading_stops_while_a_page_has_not_taken_a_window(table: Table) -> None:
     played = table.begin()
-    for _ in range(40):
+    pieces = WINDOW_BYTES // 16384 + 64
+    for _ in range(pieces):
         played.says(b"y\n" * 8192)
     until(lambda: len(table.surface.output()) >= WINDOW_BYTES, "the window is full")
-    most = WINDOW_BYTES + (1 << 17)
+    most = WINDOW_BYTES + BATCH_BYTES + (1 << 16)
     assert played.read_bytes <= most
     table.terminal.take("p", len(table.surface.output()))
     until(lambda: len(table.surface.output()) > most, "it goes on")
 
     def take() -> bool:
         table.terminal.take("p", len(table.surface.output()))
-        return len(table.surface.output()) == 40 * 16384
+        return len(table.surface.output()) == pieces * 16384
 
     until(take, "nothing is lost")
 
