@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks import kernels, report
+from benchmarks.bootstraps import compare_bootstraps
 from benchmarks.builds import compare_builds
 from benchmarks.commits import compare_commits
 from benchmarks.contexts import scans
 from benchmarks.daemon import docker_environment
 from benchmarks.many import compare_many
+from benchmarks.many_files import many_files
 from benchmarks.peers import Docker, Peer, present
 from benchmarks.transfers import compare_transfers
 from labcontainers import Engine
@@ -166,6 +168,9 @@ def main() -> int:
         print(extension(arguments.kernels), flush=True)
         print(base_images(folder, arguments.kernels), flush=True)
         print(scans(folder, arguments.kernels), flush=True)
+        if not arguments.quick:
+            print(many_files(folder / "many-files"), flush=True)
+            print(compare_bootstraps(folder / "bootstraps", 3), flush=True)
         if not arguments.quick:
             print("\n" + "\n".join(transfers), flush=True)
     finally:

@@ -9,7 +9,6 @@ many rows and blocks there are, and where the records begin.
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import struct
 import threading
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from labcontainers.errors import Failed
+from labcontainers.kernel.file_maps import map_file
 
 BLOCK = 512
 _RECORD = struct.Struct("<IIIIQQ")
@@ -132,7 +132,7 @@ class RowFile:
             length = os.fstat(file.fileno()).st_size
             if length < _FOOTER.size:
                 raise _damaged("it is too short")
-            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._data = map_file(file.fileno(), length)
         self._count: int
         magic, self._count, blocks, self._records = _FOOTER.unpack_from(self._data, length - _FOOTER.size)
         self._begins = self._records + (self._count + 1) * _RECORD.size

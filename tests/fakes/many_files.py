@@ -94,7 +94,12 @@ class ManyFiles:
         image: Any = SimpleNamespace(id="0", name="many", size_bytes=0, layers=(layer,), wasted=waste, others=list)
         answers: list[Any] = []
         heard = threading.Event()
-        surface: Any = SimpleNamespace(update=lambda data: (answers.extend(data.get("answers", ())), heard.set()))
+
+        def update(data: Any) -> None:
+            answers.extend(data.get("answers", ()))
+            heard.set()
+
+        surface: Any = SimpleNamespace(update=update)
         explorer = LayerExplorer(image)
         explorer.show_on(surface)
         for question in (
