@@ -14,12 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks import kernels, report
+from benchmarks.bootstraps import compare_bootstraps
 from benchmarks.builds import compare_builds
 from benchmarks.commits import compare_commits
 from benchmarks.contexts import scans
 from benchmarks.daemon import docker_environment
 from benchmarks.dashboards import dashboards
 from benchmarks.many import compare_many
+from benchmarks.many_files import many_files
 from benchmarks.notebook import with_many_images
 from benchmarks.peers import Docker, Peer, present
 from benchmarks.transfers import compare_transfers
@@ -170,6 +172,9 @@ def main() -> int:
         print(base_images(folder, arguments.kernels), flush=True)
         print(scans(folder, arguments.kernels), flush=True)
         print(with_many_images(folder), flush=True)
+        if not arguments.quick:
+            print(many_files(folder / "many-files"), flush=True)
+            print(compare_bootstraps(folder / "bootstraps", 3), flush=True)
         if not arguments.quick:
             print("\n" + "\n".join(transfers), flush=True)
     finally:

@@ -75,6 +75,12 @@ def lacks_a_capability() -> bool:
     return bool(capabilities.of_this_kernel() - capabilities.of_this_process())
 
 
+def has_ids_for_others() -> bool:
+    """Whether root can give subordinate ids to somebody else, and show files in memory with them."""
+    release = tuple(map(int, platform.release().split("-")[0].split(".")[:2]))
+    return is_root() and release >= (6, 6) and shutil.which("newuidmap") is not None
+
+
 def can_boot() -> bool:
     """Whether Debian's kernel can be had and booted under software emulation."""
     tools = ("qemu-system-x86_64", "apt-get", "dpkg-deb", "mke2fs", "busybox")
@@ -104,6 +110,7 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "a Docker": (lambda: "DOCKER_HOST" in os.environ, "needs a Docker in DOCKER_HOST that the tests may use"),
     "docker-registry": (lambda: shutil.which("docker-registry", path=SYSTEM_PATH) is not None, "needs Debian's docker-registry"),
     "x86_64": (lambda: platform.machine() == "x86_64", "needs an x86_64 machine"),
+    "ids for others": (has_ids_for_others, "needs root, newuidmap, and Linux 6.6 for idmapped mounts of files in memory"),
     "disk": (has_disk, "needs temporary files on a block device, not in memory nor on an overlay"),
     "a capability less": (lacks_a_capability, "needs a process that lacks a capability"),
     "no AppArmor": (lambda: not os.path.exists("/sys/module/apparmor/parameters/enabled"), "needs a host without AppArmor"),
@@ -113,7 +120,7 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
 # another run of the same tests has these, or another kind of machine: here they are no loss
 OF_ANOTHER_USER = {
     "root", "ordinary user", "subids", "single id", "cgroups", "network", "cgroups v1", "disk", "x86_64", "a capability less",
-    "no AppArmor", "a Docker", "crane", "node", "a name",
+    "no AppArmor", "a Docker", "crane", "node", "a name", "ids for others",
 }  # fmt: skip
 
 

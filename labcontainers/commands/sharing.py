@@ -17,11 +17,17 @@ def share(call: Invocation) -> Any:
         raise InvalidArgument("image share: --store is missing", "name the folder of the shared image store")
     if call.prune and not call.remove:
         raise InvalidArgument("--prune: it goes with --remove alone", "add --remove, with names or without")
-    if not call.images and not call.prune:
+    users = [user for text in call.for_user for user in text.split(",")]
+    if not all(users):
+        raise InvalidArgument("--for-user: an empty name", "name a user of this machine, or several with a comma between")
+    if not call.images and not call.prune and not users:
         raise InvalidArgument("image share: no image is named", "name at least one image")
     place = call.folder / Path(call.store).expanduser()
     images = call.engine.images
-    shared = images.unshare(call.images, place, prune=call.prune) if call.remove else images.share(call.images, place)
+    if call.remove:
+        shared = images.unshare(call.images, place, prune=call.prune, users=users)
+    else:
+        shared = images.share(call.images, place, users=users)
     return Text(repr(shared)) if call.live else shared
 
 
@@ -32,6 +38,7 @@ COMMANDS = (
         share,
         (
             Flag(("--store",), "folder of the shared store; made if it is not there", metavar="DIR", completes="path"),
+            Flag(("--for-user",), "show the store to these users with their own ids; repeatable, for root", "list", "USER,…"),
             Flag(("--remove",), "take names out of the shared store instead", "switch"),
             Flag(("--prune",), "with --remove: delete what no image of the shared store needs, also under who uses it", "switch"),
         ),

@@ -82,12 +82,19 @@ _OF_GROUPS_LATER = ("prune", "df", "dial-stdio")
 
 
 def _help(call: Invocation) -> Text:
-    return Text(find(call.command)[0].help_text(call.program) if call.command else _overview(call.program))
+    if not call.command:
+        return Text(_overview(call.program, {name: command.help for name, command in COMMANDS.items()}))
+    group = call.command[0]
+    if len(call.command) == 1 and group in _GROUPS and group not in _BY_NAME:
+        # the first word of those that mean the same
+        named = {find((group, word))[0].name: word for word in reversed(_words_after(group))}
+        return Text(_overview(f"{call.program} {group}", {word: COMMANDS[name].help for name, word in reversed(named.items())}))
+    return Text(find(call.command)[0].help_text(call.program))
 
 
-def _overview(program: str) -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"Usage:  {program} COMMAND [OPTIONS] …", "", *(f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items())]
+def _overview(program: str, helps: Mapping[str, str]) -> str:
+    width = max(map(len, helps))
+    lines = [f"Usage:  {program} COMMAND [OPTIONS] …", "", *(f"  {name:<{width}}  {told}" for name, told in helps.items())]
     return "\n".join([*lines, "", f"`{program} COMMAND --help` tells more of one."])
 
 
@@ -154,6 +161,8 @@ def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     found = _BY_NAME.get(name)
     if found is not None:
         return found, rest
+    if name in _GROUPS and rest and rest[0] in ("-h", "--help"):
+        return COMMANDS["help"], [name]
     if name in _GROUPS:
         raise InvalidArgument(f"{name}: say what to do", f"write {name} followed by one of {', '.join(words_of(name))}")
     missing = later.COMMANDS.get(name) or later.COMMANDS.get(name.rpartition(" ")[2])
@@ -164,10 +173,14 @@ def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     raise InvalidArgument(f"unknown command {name!r}", _nearest(name))
 
 
+def _words_after(group: str) -> Sequence[str]:
+    return [*words_of(group), *(sorted(_OF_CONTAINERS.difference(words_of(group))) if group == "container" else ())]
+
+
 def _nearest(name: str) -> str:
     """A hint with the command that is most like `name`, which may be two words: those of a group are compared with each other."""
     group, blank, word = name.rpartition(" ")
-    known = dict.fromkeys((*words_of(group), *(_OF_CONTAINERS if group == "container" else ())) if blank else (*_BY_NAME, *_GROUPS))
+    known = dict.fromkeys(_words_after(group) if blank else (*_BY_NAME, *_GROUPS))
     near = difflib.get_close_matches(word, known, n=1)
     if near:
         return f"did you mean {group}{blank}{near[0]}?"

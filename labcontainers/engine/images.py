@@ -189,23 +189,25 @@ class Images(Building):
         """What is wrong with the shared image stores that are to be read (`image_stores`); empty when nothing is."""
         return self._catalog.problems()
 
-    def share(self, names: str | Sequence[str], store: str | Path) -> Shared:
+    def share(self, names: str | Sequence[str], store: str | Path, *, users: str | Sequence[str] = ()) -> Shared:
         """Put images into the shared image store at this path, made if it is not there, for all who read it (`image_stores`); blocks.
 
-        A name without a tag means all its tags. Raises NotFound, Denied, Conflict, InvalidArgument.
+        A name without a tag means all its tags. To `users`, who need subordinate ids, root shows the store with their own ids until the
+        machine ends, so that they need no copy of anything in it. Raises NotFound, Denied, Conflict, InvalidArgument, Unsupported.
         """
         from labcontainers.images.shared.sharing import share
 
-        return share(names_of(names), _folder(store), self._store, self._catalog, self._lifecycle.launcher)
+        return share(names_of(names), _folder(store), self._store, self._catalog, self._lifecycle.launcher, names_of(users))
 
-    def unshare(self, names: str | Sequence[str], store: str | Path, *, prune: bool = False) -> Shared:
+    def unshare(self, names: str | Sequence[str], store: str | Path, *, prune: bool = False, users: str | Sequence[str] = ()) -> Shared:
         """Take names out of a shared image store; by digest or id, images with all their names. Raises NotFound, Denied, Conflict.
 
-        What they need stays for those who use it. With `prune` all goes that no image of the store needs, also under their feet.
+        What they need stays for those who use it. With `prune` all goes that no image of the store needs, also under their feet. To `users`
+        the store is shown no more with their ids.
         """
         from labcontainers.images.shared.sharing import unshare
 
-        return unshare(names_of(names), _folder(store), self._lifecycle.launcher, prune=prune)
+        return unshare(names_of(names), _folder(store), self._lifecycle.launcher, prune=prune, users=names_of(users))
 
     # --- packages
 

@@ -1,22 +1,24 @@
-"""The rows that images.tree_listing wrote, kept as they are in memory, and what is to be known of all of them at once.
+"""The rows that images.tree_listing wrote, found by number and by path, and what is to be known of many of them at once.
 
-It must not know what the rows are shown as. A row is parsed when it is asked for: a layer may have a hundred thousand.
+It must not know what the rows are shown as. They stay in their file, and a row is parsed when it is asked for: a layer may have a million.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
-from array import array
+import os
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from labcontainers.errors import Failed
+from labcontainers.images.row_file import RowFile
 
-_GZIP = 31
-_CHANGES = ("added", "modified", "removed")
+_DECODER = json.JSONDecoder()
+# a row is a list
+_BEFORE_PATH = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,104 +69,76 @@ class LayerFile:
 
 
 class FileTable:
-    """Rows in the order of a walk: what a directory holds follows it. Immutable, so safe for any thread."""
+    """Rows in the order of a walk: what a directory holds follows it. Immutable, so safe for any thread; it has memory for a few rows."""
 
-    def __init__(self, compressed: bytes) -> None:
-        """Raises Failed when these are not rows."""
-        try:
-            self._data = zlib.decompress(compressed, _GZIP) if compressed else b""
-            self._measure()
-        except (zlib.error, ValueError, IndexError, TypeError, AttributeError) as error:
-            raise Failed(f"the listing of files is damaged: {error}", "remove the folder `listings` of the store") from None
-
-    def _measure(self) -> None:
-        """One pass: where each row begins, where what it holds ends, and sums from the first row on."""
-        begins, ends = array("Q"), array("Q")
-        sizes, gone, changes = array("Q"), array("Q"), [array("Q") for _ in _CHANGES]
-        open_ones: list[tuple[int, str]] = []
-        roots: list[int] = []
-        place = 0
-        for index, line in enumerate(self._data.splitlines(keepends=True)):
-            row = json.loads(line)
-            path, change = row[0], row[8]
-            while open_ones and not path.startswith(open_ones[-1][1]):
-                ends[open_ones.pop()[0]] = index
-            if not open_ones:
-                roots.append(index)
-            begins.append(place)
-            ends.append(index + 1)
-            sizes.append(0 if change == "removed" else row[5])
-            gone.append(row[5] if change == "removed" else 0)
-            for kind, counted in zip(_CHANGES, changes, strict=True):
-                counted.append(change == kind)
-            if row[1] == "directory":
-                open_ones.append((index, path + "/"))
-            place += len(line)
-        for index, _ in open_ones:
-            ends[index] = len(begins)
-        self._begins, self._ends, self._roots = begins, ends, roots
-        self._sizes, self._gone = (array("Q", accumulate(counted, initial=0)) for counted in (sizes, gone))
-        self._changes = [array("Q", accumulate(counted, initial=0)) for counted in changes]
+    def __init__(self, path: Path) -> None:
+        """The file may lose its name afterwards. Raises Failed when these are not rows, FileNotFoundError."""
+        self._rows = RowFile(path)
 
     def __len__(self) -> int:
-        return len(self._begins)
-
-    def _row(self, index: int) -> list[Any]:
-        begin = self._begins[index]
-        row: list[Any] = json.loads(self._data[begin : self._data.index(b"\n", begin)])
-        return row
+        return len(self._rows)
 
     def path(self, index: int) -> str:
         """The path of one row."""
-        path: str = self._row(index)[0]
+        path: str = _DECODER.raw_decode(self._rows.line(index).decode("ascii"), _BEFORE_PATH)[0]
         return path
 
     def file(self, index: int) -> LayerFile:
-        """One row."""
-        path, kind, mode, uid, gid, size, mtime_ns, link, change, attributes, replaced, differs, device = self._row(index)
-        xattrs = {name: bytes.fromhex(value) for name, value in attributes.items()}
+        """One row; raises Failed when it is damaged."""
+        try:
+            row = json.loads(self._rows.line(index))
+            path, kind, mode, uid, gid, size, mtime_ns, link, change, attributes, replaced, differs, device = row
+            xattrs = {name: bytes.fromhex(value) for name, value in attributes.items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise Failed(f"the listing of files is damaged: {error}", "remove the folder `listings` of the store") from None
         return LayerFile(path, kind, mode, uid, gid, size, mtime_ns / 1e9, link, change, xattrs, replaced, tuple(differs), device)
+
+    def change(self, index: int) -> str:
+        """What became of one row, without reading it."""
+        before, after = self._rows.sums(index), self._rows.sums(index + 1)
+        if before.added != after.added:
+            return "added"
+        if before.modified != after.modified:
+            return "modified"
+        return "removed" if before.removed != after.removed else "unchanged"
 
     def find(self, path: str) -> int:
         """The row of a path; -1 when there is none."""
-        if path == "/":
-            return -1
-        place = -1
-        parts = path.strip("/").split("/")
-        for depth in range(len(parts)):
-            wanted = "/" + "/".join(parts[: depth + 1])
-            place = next((index for index in self.children(place) if self.path(index) == wanted), -1)
-            if place < 0:
-                return -1
-        return place
+        wanted = _order(path)
+        index = bisect_left(range(len(self)), wanted, key=lambda index: _order(self.path(index)))
+        return index if wanted and index < len(self) and _order(self.path(index)) == wanted else -1
 
     def children(self, index: int) -> Iterator[int]:
         """The rows of what a directory holds; of the top for -1."""
-        if index < 0:
-            yield from self._roots
-            return
-        place, end = index + 1, self._ends[index]
+        place, end = (0, len(self)) if index < 0 else (index + 1, self._rows.end(index))
         while place < end:
             yield place
-            place = self._ends[place]
+            place = self._rows.end(place)
 
     def within(self, index: int) -> range:
         """All rows below a directory; all there are for -1."""
-        return range(len(self)) if index < 0 else range(index + 1, self._ends[index])
+        return range(len(self)) if index < 0 else range(index + 1, self._rows.end(index))
 
     def size_bytes(self, index: int) -> int:
         """The content of a row and of all that it holds, without what was removed; of all there is for -1."""
-        return self._between(self._sizes, index)
+        first, end = self._span(index)
+        return self._rows.sums(end).size_bytes - self._rows.sums(first).size_bytes
 
     def removed_bytes(self, index: int) -> int:
         """What was removed of a row and of all that it holds; of all there is for -1."""
-        return self._between(self._gone, index)
+        first, end = self._span(index)
+        return self._rows.sums(end).removed_bytes - self._rows.sums(first).removed_bytes
 
-    def _between(self, sums: array[int], index: int) -> int:
-        return sums[-1] if index < 0 else sums[self._ends[index]] - sums[index]
+    def _span(self, index: int) -> tuple[int, int]:
+        return (0, len(self)) if index < 0 else (index, self._rows.end(index))
 
     def changes(self, index: int) -> tuple[int, int, int]:
         """How many were added, modified and removed below a row, itself not counted; of all for -1."""
-        first, end = (0, len(self)) if index < 0 else (index + 1, self._ends[index])
-        added, modified, removed = (counted[end] - counted[first] for counted in self._changes)
-        return added, modified, removed
+        within = self.within(index)
+        before, after = self._rows.sums(within.start), self._rows.sums(within.stop)
+        return after.added - before.added, after.modified - before.modified, after.removed - before.removed
+
+
+def _order(path: str) -> list[bytes]:
+    """By what rows are in order: the parts of the path, each by its bytes."""
+    return os.fsencode(path).strip(b"/").split(b"/") if path.strip("/") else []

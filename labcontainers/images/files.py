@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, overload
@@ -135,7 +136,7 @@ class Files(Sequence[LayerFile]):
             if change not in MARKS:
                 raise InvalidArgument(f"changed: no such change: {change!r}", f"changes are {', '.join(MARKS)}")
         wanted = changes or tuple(change for change in MARKS if change != "unchanged")
-        return self._where(lambda index: self.table.file(index).change in wanted)
+        return self._where(lambda index: self.table.change(index) in wanted)
 
     def below(self, folder: str) -> Files:
         """All that a directory holds, at any depth; raises NotFound."""
@@ -143,10 +144,13 @@ class Files(Sequence[LayerFile]):
         if place < 0 and folder.strip("/"):
             raise NotFound(f"no such directory in {self.title or 'this layer'}: {shown_path(folder)}", "files.tree() shows what there is")
         within = self.table.within(place)
+        if self._chosen == range(len(self.table)):
+            return Files(self.table, within, self.title)
         return self._where(lambda index: index in within)
 
     def _where(self, wanted: Callable[[int], bool]) -> Files:
-        return Files(self.table, [index for index in self._chosen if wanted(index)], self.title)
+        # four bytes for each of what may be a million
+        return Files(self.table, array("I", filter(wanted, self._chosen)), self.title)
 
     # --- as other values
 
@@ -172,7 +176,7 @@ class Files(Sequence[LayerFile]):
         lines: list[str] = []
         above: list[str] = []
         left_out = 0
-        for file in self:
+        for place, file in enumerate(self):
             parts = file.path.strip("/").split("/")
             if depth is not None and len(parts) > depth:
                 continue
@@ -180,6 +184,9 @@ class Files(Sequence[LayerFile]):
             while common < min(len(above), len(parts) - 1) and above[common] == parts[common]:
                 common += 1
             if most is not None and len(lines) >= most:
+                if depth is None:
+                    left_out = len(self) - place
+                    break
                 left_out += 1
                 continue
             lines += [f"  {'  ' * level}{shown_path(parts[level])}/" for level in range(common, len(parts) - 1)]

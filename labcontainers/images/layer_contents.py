@@ -29,7 +29,7 @@ from labcontainers.store.layout import Store
 Made = TypeVar("Made")
 Arguments = Mapping[str, Any]
 
-_VERSION = "1"
+_VERSION = "2"
 _WASTED = "wasted"
 _PACKAGES = "packages"
 _IN_MEMORY = 8
@@ -75,7 +75,7 @@ class LayerContents:
 
         def compare() -> FileTable:
             with self._written("images.tree_listing:compare", {**sides, "content": content}, [old, new]) as path:
-                return FileTable(path.read_bytes())
+                return FileTable(path)
 
         return self._in_memory(f"{chain_id(old)} {chain_id(new)} {content}", compare)
 
@@ -84,7 +84,8 @@ class LayerContents:
         if not diff_ids:
             return []
         arguments = {"trees": self._trees(diff_ids)}
-        return self._on_disk(chain_id(diff_ids), _PACKAGES, "images.package_files:list_package_files", arguments, read_lines)
+        function = "images.package_files:list_package_files"
+        return self._on_disk(chain_id(diff_ids), _PACKAGES, function, arguments, lambda path: read_lines(path.read_bytes()))
 
     # --- where layers are
 
@@ -118,16 +119,16 @@ class LayerContents:
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
-    def _on_disk(self, chain: str, kind: str, function: str, arguments: Arguments, read: Callable[[bytes], Made]) -> Made:
+    def _on_disk(self, chain: str, kind: str, function: str, arguments: Arguments, read: Callable[[Path], Made]) -> Made:
         """What was kept of a chain, or is written now."""
         place = self._folder / ".".join(filter(None, ("-".join(parse_digest(chain)), kind, _VERSION)))
         with contextlib.suppress(FileNotFoundError, Failed):
-            return read(place.read_bytes())
+            return read(place)
         with self._written(function, arguments, []) as path:
             # Had the layer been removed meanwhile, this might lack what was gone already.
             if not self._store.snapshots.has(chain):
                 raise NotFound(f"layer {chain} was removed while it was read", "pull or build the image again")
-            made = read(path.read_bytes())
+            made = read(path)
             os.rename(path, place)
         self._sweep()
         return made
@@ -147,22 +148,23 @@ class LayerContents:
             path.unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Take away what tells of layers that are gone, and what was left by processes that were killed."""
+        """Take away what tells of layers that are gone, what has an earlier form, and what was left by processes that were killed."""
         now = time.time()
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if path.name.startswith("."):
                     stale = now - path.lstat().st_mtime > _STALE_S
                 else:
-                    stale = not self._store.snapshots.has(path.name.partition(".")[0].replace("-", ":"))
+                    chain = path.name.partition(".")[0].replace("-", ":")
+                    stale = not path.name.endswith(f".{_VERSION}") or not self._store.snapshots.has(chain)
                 if stale:
                     path.unlink()
 
 
-def _wasted_rows(compressed: bytes) -> WastedRows:
+def _wasted_rows(path: Path) -> WastedRows:
     """Raises Failed when these are not rows."""
     try:
-        *rows, totals = [json.loads(line) for line in zlib.decompress(compressed, _GZIP).splitlines()]
+        *rows, totals = [json.loads(line) for line in zlib.decompress(path.read_bytes(), _GZIP).splitlines()]
         return WastedRows(totals["total_bytes"], totals["wasted_bytes"], [(path, lies) for path, lies in rows])
     except (zlib.error, ValueError, TypeError, KeyError) as error:
         raise Failed(f"the listing of wasted files is damaged: {error}", "remove the folder `listings` of the store") from None

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from labcontainers.errors import Failed
 from labcontainers.store.tar_writer import Attributes, attributes_of
+from labcontainers.store.tree_names import sorted_names
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -121,8 +122,7 @@ class Merged:
 
     def nodes(self) -> Iterator[Node]:
         """All that is seen, in the order of the bytes of the names."""
-        names = {name for fd, _ in self.parts for name in os.listdir(fd)}
-        for name in sorted(names, key=os.fsencode):
+        for name in sorted_names([fd for fd, _ in self.parts]):
             node = self.find(name)
             if node is not None:
                 yield node

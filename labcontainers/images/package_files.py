@@ -11,8 +11,8 @@ import stat
 from collections.abc import Sequence
 from typing import Any
 
+from labcontainers.images.line_file import LineWriter
 from labcontainers.images.merged_tree import FILE, Merged, Node, allow_many_descriptors, walk
-from labcontainers.images.tree_listing import LineWriter
 from labcontainers.kernel.scoped_paths import BENEATH, open_in
 
 DPKG, DPKG_PARTS, APK = "var/lib/dpkg/status", "var/lib/dpkg/status.d", ("lib/apk/db/installed", "usr/lib/apk/db/installed")

@@ -3,23 +3,22 @@
 It must not know the store: it gets paths, and writes a new file. It has memory for one directory at a time, and for hard links.
 
 A line is [path, kind, mode, uid, gid, bytes, mtime in nanoseconds, link, change, attributes, bytes replaced, what differs, device].
-A directory comes before what it holds, names in the order of their bytes. The file is compressed as gzip has it.
+A directory comes before what it holds, names in the order of their bytes. The file is images.row_file's.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from labcontainers.images.merged_tree import Merged, Node, allow_many_descriptors, node_at, open_directory, same_content, walk
+from labcontainers.images.row_file import RowWriter
 from labcontainers.store.tar_writer import attributes_of
+from labcontainers.store.tree_names import sorted_names
 
 ADDED, MODIFIED, REMOVED, UNCHANGED = "added", "modified", "removed", "unchanged"
 # When the bytes of files of one size are compared; as needed is where their times differ, or nothing else does: who only changed modes
@@ -35,36 +34,14 @@ _KINDS = {
     stat.S_IFBLK: "block device",
     stat.S_IFSOCK: "socket",
 }
-_GZIP = 31
 _PREFIX = "SCHILY.xattr."
-
-
-class LineWriter:
-    """Lines of JSON into a new, compressed file."""
-
-    def __init__(self, path: str) -> None:
-        self._file = open(path, "xb")  # noqa: SIM115  # it is closed with this
-        self._compress = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
-
-    def __enter__(self) -> LineWriter:
-        return self
-
-    def line(self, value: Any) -> None:
-        # ASCII alone: bytes of names that are no UTF-8 stay as lone surrogates
-        self._file.write(self._compress.compress(json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"))
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            self._file.write(self._compress.flush())
-        finally:
-            self._file.close()
 
 
 class FileRows:
     """Writes a row for each file; a directory that nothing happened to only when something in it is told."""
 
-    def __init__(self, lines: LineWriter) -> None:
-        self._lines = lines
+    def __init__(self, rows: RowWriter) -> None:
+        self._rows = rows
         self._links: dict[tuple[int, int], str] = {}
         self._waiting: list[tuple[str, Node]] = []
 
@@ -98,12 +75,12 @@ class FileRows:
         if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
             device = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
         attributes = {key.decode().removeprefix(_PREFIX): value.hex() for key, value in node.attributes().records.items()}
-        self._lines.line(
-            [
-                path, kind, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, content if size is None else size,
-                status.st_mtime_ns, link, change, attributes, replaced_bytes, list(differs), device,
-            ]
-        )  # fmt: skip
+        told = content if size is None else size
+        row = [
+            path, kind, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, told,
+            status.st_mtime_ns, link, change, attributes, replaced_bytes, list(differs), device,
+        ]  # fmt: skip
+        self._rows.row(row, path=path, is_directory=kind == "directory", change=change, size_bytes=told)
 
 
 def differences(new: Node, old: Node, content: str) -> list[str]:
@@ -194,8 +171,7 @@ class _Level:
     names: Iterator[str] = field(default_factory=lambda: iter(()))
 
     def begin(self) -> None:
-        names = {*os.listdir(self.fd), *(name for fd, _ in self.below.parts if self.hidden for name in os.listdir(fd))}
-        self.names = iter(sorted(names, key=os.fsencode))
+        self.names = sorted_names([self.fd, *(fd for fd, _ in self.below.parts if self.hidden)])
 
     def close(self) -> None:
         os.close(self.fd)
@@ -205,8 +181,8 @@ class _Level:
 def list_layer(tree: str, lower: list[str], output: str) -> None:
     """Every file of a layer's tree against what the trees below it (top first) are together; what it removes is told as removed."""
     allow_many_descriptors()
-    with LineWriter(output) as lines:
-        _LayerWalk(FileRows(lines), len(lower)).run(tree, lower)
+    with RowWriter(output) as rows:
+        _LayerWalk(FileRows(rows), len(lower)).run(tree, lower)
 
 
 class _LayerWalk:
@@ -262,8 +238,7 @@ class _Pair:
     names: Iterator[str] = field(default_factory=lambda: iter(()))
 
     def begin(self) -> None:
-        names = {name for side in (self.old, self.new) for fd, _ in side.parts for name in os.listdir(fd)}
-        self.names = iter(sorted(names, key=os.fsencode))
+        self.names = sorted_names([fd for side in (self.old, self.new) for fd, _ in side.parts])
 
     def close(self) -> None:
         self.old.close()
@@ -276,8 +251,8 @@ def compare(old: list[str], new: list[str], content: bool, output: str) -> None:
     Files of one size count as equal when their times are, or with `content` when they hold the same.
     """
     allow_many_descriptors()
-    with LineWriter(output) as lines:
-        _Comparison(FileRows(lines), INSTEAD_OF_TIMES if content else NEVER).run(old, new)
+    with RowWriter(output) as rows:
+        _Comparison(FileRows(rows), INSTEAD_OF_TIMES if content else NEVER).run(old, new)
 
 
 class _Comparison:

@@ -1,4 +1,4 @@
-"""The canonical tar of a layer's tree, or of an image's whole root, as a worker writes it; it must not know what becomes of it."""
+"""What a worker writes to a pipe, such as the canonical tar of a layer's tree; it must not know what becomes of it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ _PIPE_BYTES = 1 << 20
 @contextlib.contextmanager
 def tree_stream(launcher: LauncherProcess, tree: Path) -> Iterator[tuple[FileIO, Errand]]:
     """The pipe to read, and the worker, whose result after the end is what store.trees.stream_tar() returns; the worker ends with this."""
-    with _worker_stream(launcher, "labcontainers.store.trees:stream_tar", tree=str(tree)) as found:
+    with worker_stream(launcher, "labcontainers.store.trees:stream_tar", tree=str(tree)) as found:
         yield found
 
 
 @contextlib.contextmanager
 def root_stream(launcher: LauncherProcess, trees: Sequence[Path]) -> Iterator[tuple[FileIO, Errand]]:
     """As tree_stream(), of the whole root that these trees, top first, make (images.root_tar.stream_root)."""
-    with _worker_stream(launcher, "labcontainers.images.root_tar:stream_root", trees=[str(tree) for tree in trees]) as found:
+    with worker_stream(launcher, "labcontainers.images.root_tar:stream_root", trees=[str(tree) for tree in trees]) as found:
         yield found
 
 
 @contextlib.contextmanager
-def _worker_stream(launcher: LauncherProcess, function: str, **arguments: object) -> Iterator[tuple[FileIO, Errand]]:
+def worker_stream(launcher: LauncherProcess, function: str, **arguments: object) -> Iterator[tuple[FileIO, Errand]]:
+    """As tree_stream(), of `function`, which gets the descriptor of the pipe before the arguments, and closes it."""
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     with FileIO(ours, "rb") as pipe:
         try:

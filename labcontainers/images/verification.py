@@ -31,7 +31,7 @@ class Verification:
 
     def __repr__(self) -> str:
         if not self.problems:
-            return f"{self.image}: {self.layers} layers, all as their digests say"
+            return f"{self.image}: {self.layers} layer{'s' if self.layers != 1 else ''}, all as their digests say"
         return "\n".join(f"{self.image}: {problem}" for problem in self.problems)
 
 

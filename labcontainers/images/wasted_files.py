@@ -1,6 +1,6 @@
 """What a worker finds in an image's layers that nobody sees any more: files which a later layer removes or overwrites.
 
-It must not know the store: it gets paths, and writes a new file (images.tree_listing.LineWriter), a line for each such path:
+It must not know the store: it gets paths, and writes a new file (images.line_file.LineWriter), a line for each such path:
 [path, [[layer, bytes, what became of it, by which layer], …]], and last {"total_bytes": …, "wasted_bytes": …}. Layers count from the
 bottom up, from 0.
 """
@@ -11,9 +11,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from labcontainers.images.line_file import LineWriter
 from labcontainers.images.merged_tree import Node, allow_many_descriptors, node_at, open_directory
-from labcontainers.images.tree_listing import LineWriter
 from labcontainers.store.tar_writer import attributes_of
+from labcontainers.store.tree_names import sorted_names
 
 # What became of a file, and the layer that did it.
 Hider = tuple[str, int]
@@ -44,7 +45,7 @@ class _Level:
     names: Iterator[str] = field(default_factory=lambda: iter(()))
 
     def begin(self) -> None:
-        self.names = iter(sorted({name for part in self.parts for name in os.listdir(part.fd)}, key=os.fsencode))
+        self.names = sorted_names([part.fd for part in self.parts])
 
     def close(self) -> None:
         while self.parts:

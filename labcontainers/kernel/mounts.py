@@ -35,6 +35,7 @@ MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_IDMAP = 0x00100000
 
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
@@ -77,9 +78,13 @@ def pivot_root(new_root: str, put_old: str) -> None:
     syscalls.call("pivot_root", os.fsencode(new_root), os.fsencode(put_old))
 
 
-def set_attributes(fd: int, attributes: int, *, clear: int = 0, propagation: int = 0, recursive: bool = False) -> None:
-    """mount_setattr(2) on the mount at `fd` (Linux 5.12); raises OSError."""
-    packed = struct.pack("=QQQQ", attributes, clear, propagation, 0)
+def set_attributes(
+    fd: int, attributes: int, *, clear: int = 0, propagation: int = 0, recursive: bool = False, user_namespace: int | None = None
+) -> None:
+    """mount_setattr(2) on the mount at `fd` (Linux 5.12); with the ids of an open user namespace, if one is given. Raises OSError."""
+    if user_namespace is not None:
+        attributes |= MOUNT_ATTR_IDMAP
+    packed = struct.pack("=QQQQ", attributes, clear, propagation, user_namespace or 0)
     syscalls.call("mount_setattr", fd, b"", AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0), packed, len(packed))
 
 

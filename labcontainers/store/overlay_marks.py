@@ -51,6 +51,14 @@ class Marks:
             raise Unsupported(f"the store's file system cannot hold the mark that {os.fsdecode(path)!r} needs", _HINT) from None
 
 
+def mark_for_users(tree: str) -> None:
+    """Let the opaque directories of root's tree be that also where overlay is mounted with `userxattr`; raises Unsupported, OSError."""
+    of_root, of_users = (Marks(userxattr=userxattr) for userxattr in (False, True))
+    for path, _, _, fd in os.fwalk(os.fsencode(tree)):
+        if of_root.is_opaque(fd):
+            of_users.make_opaque(fd, path)
+
+
 def is_whiteout(fd: int, name: bytes, status: os.stat_result) -> bool:
     """Whether what has this name in an open directory, and this status, only says that something is gone."""
     if stat.S_ISCHR(status.st_mode):

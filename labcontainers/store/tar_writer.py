@@ -14,12 +14,15 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from labcontainers.errors import Failed, InvalidArgument
 
 _BLOCK = 512
 _RECORD = 20 * _BLOCK
 _CHUNK = 1 << 20
+# entries of one directory that are held whole
+_HELD = 10_000
 _LARGEST_ID = 0o7777777
 _LARGEST_NUMBER = 0o77777777777
 _LONGEST_NAME = 100
@@ -34,7 +37,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class TarWriter:
-    """Streams the canonical tar of one tree to `take`, with memory for one directory at a time and for hard links."""
+    """Streams the canonical tar of one tree to `take`, with memory for the names of one directory at a time and for hard links."""
 
     def __init__(self, take: Callable[[bytes | memoryview], object]) -> None:
         self._take = take
@@ -68,7 +71,7 @@ class TarWriter:
         try:
             if attributes_of(fd, b"/").opaque:
                 self._marker(_OPAQUE)
-            open_ones[-1] = (fd, b"", iter(_entries(fd, b"")))
+            open_ones[-1] = (fd, b"", _entries(fd, b""))
             while open_ones:
                 fd, prefix, entries = open_ones[-1]
                 for entry in entries:
@@ -81,7 +84,7 @@ class TarWriter:
                             self._marker(path + _OPAQUE)
                         inner = os.open(entry.name, _DIRECTORY, dir_fd=fd)
                         open_ones.append((inner, path, nothing))
-                        open_ones[-1] = (inner, path, iter(_entries(inner, path)))
+                        open_ones[-1] = (inner, path, _entries(inner, path))
                         break
                     else:
                         self._leaf(prefix + entry.name, entry.status, (fd, entry.name), entry.attributes.records)
@@ -226,16 +229,25 @@ class _Entry:
     is_gone: bool
 
     @property
-    def order(self) -> tuple[bool, bytes]:
+    def order(self) -> bytes:
         """Whiteouts first, then by the bytes that the tar has for the name: those of directories end with a slash."""
-        return (not self.is_gone, self.name + b"/" if stat.S_ISDIR(self.status.st_mode) else self.name)
+        name = self.name + b"/" if stat.S_ISDIR(self.status.st_mode) else self.name
+        return (b"\0" if self.is_gone else b"\1") + name
 
 
-def _entries(fd: int, prefix: bytes) -> list[_Entry]:
-    """What is in an open directory, in the order of the tar."""
-    found = [_entry(fd, os.fsencode(name), prefix) for name in os.listdir(fd)]
-    found.sort(key=lambda entry: entry.order)
-    return found
+def _entries(fd: int, prefix: bytes) -> Iterator[_Entry]:
+    """What is in an open directory, in the order of the tar. Where that is very much, names alone are held, and looked at twice."""
+    with os.scandir(fd) as names:
+        found = (_entry(fd, os.fsencode(item.name), prefix) for item in names)
+        entries = list(islice(found, _HELD))
+        orders = [entry.order for entry in found]
+    if not orders:
+        entries.sort(key=lambda entry: entry.order)
+        return iter(entries)
+    orders += [entry.order for entry in entries]
+    del entries
+    orders.sort()
+    return (_entry(fd, order[1:].removesuffix(b"/"), prefix) for order in orders)
 
 
 def _entry(fd: int, name: bytes, prefix: bytes) -> _Entry:

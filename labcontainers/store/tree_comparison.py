@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from typing import Any
 
 from labcontainers.store.tar_writer import attributes_of
+from labcontainers.store.tree_names import sorted_names
 from labcontainers.store.tree_times import settle_times
 from labcontainers.store.trees import measure
 
@@ -43,7 +43,7 @@ def compare(first: str, second: str) -> list[Difference]:
     found: list[Difference] = []
     links: tuple[dict[int, str], dict[int, str]] = ({}, {})
     way = [("", os.open(first, _DIRECTORY), os.open(second, _DIRECTORY), iter(("",)))]
-    way[0] = ("", way[0][1], way[0][2], _names(way[0][1], way[0][2]))
+    way[0] = ("", way[0][1], way[0][2], sorted_names((way[0][1], way[0][2])))
     try:
         while way:
             prefix, one, other, names = way[-1]
@@ -62,16 +62,12 @@ def compare(first: str, second: str) -> list[Difference]:
             found += _differences(path, name, (one, other), (states[0], states[1]), links)
             if stat.S_ISDIR(states[0].st_mode) and stat.S_ISDIR(states[1].st_mode):
                 inner = os.open(name, _DIRECTORY, dir_fd=one), os.open(name, _DIRECTORY, dir_fd=other)
-                way.append((path, *inner, _names(*inner)))
+                way.append((path, *inner, sorted_names(inner)))
     finally:
         for _, one, other, _ in way:
             os.close(one)
             os.close(other)
     return found
-
-
-def _names(one: int, other: int) -> Iterator[str]:
-    return iter(sorted({*os.listdir(one), *os.listdir(other)}, key=os.fsencode))
 
 
 def _look(fd: int, name: str) -> os.stat_result | None:

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from labcontainers.errors import InvalidArgument
@@ -274,8 +273,12 @@ def _folder(table: FileTable, row: int, start: int) -> tuple[list[FileRow], int]
     """What a directory holds, from number `start` on, and how much it holds altogether."""
     if not -1 <= row < len(table):
         raise InvalidArgument(f"the listing has no row {row}", "load the page again")
-    places = list(table.children(row))
-    return [_row(table, place, table.file(place).name) for place in places[max(0, start) :][:ROWS]], len(places)
+    rows, first = [], max(0, start)
+    total = 0
+    for total, place in enumerate(table.children(row), 1):
+        if first < total <= first + ROWS:
+            rows.append(_row(table, place, table.file(place).name))
+    return rows, total
 
 
 def _search(table: FileTable, text: str, changes: Iterable[str]) -> tuple[list[FileRow], int]:
@@ -286,8 +289,13 @@ def _search(table: FileTable, text: str, changes: Iterable[str]) -> tuple[list[F
     else:
         plain = text.casefold()
         places = (place for place in range(len(table)) if plain in table.path(place).casefold())
-    found = [place for place in places if not wanted or table.file(place).change in wanted]
-    return [_row(table, place, table.path(place)) for place in islice(found, ROWS)], len(found)
+    rows, total = [], 0
+    for place in places:
+        if not wanted or table.change(place) in wanted:
+            total += 1
+            if total <= ROWS:
+                rows.append(_row(table, place, table.path(place)))
+    return rows, total
 
 
 def _row(table: FileTable, place: int, name: str) -> FileRow:

@@ -7,57 +7,63 @@ that every directory above one is changed as well, as in moby's archive.ChangesD
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from labcontainers.containers.files.root_view import mount_layers
 from labcontainers.kernel import mounts, syscalls
 from labcontainers.store.tar_writer import attributes_of
+from labcontainers.store.tree_names import sorted_names
 from labcontainers.store.trees import usage
 
 MODIFIED, ADDED, DELETED = 0, 1, 2
+_BUFFER = 1 << 16
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-@dataclass(slots=True)
-class Found:
-    """`changes` as (path, kind), and the `stubs`: empty files and folders that the runtime made only to mount on."""
-
-    changes: list[tuple[str, int]] = field(default_factory=list)
-    stubs: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class _Level:
     """A directory on the way: its descriptors above (the top one first) and below (-1: there is none).
 
-    `begin` is where its own changes begin in the list.
+    `kind` is what became of it, None for nothing so far; it is `told` once a change of it, or of something in it, is.
     """
 
     path: str
     uppers: tuple[int, ...]
     lower: int
     names: Iterator[str]
-    begin: int
     kind: int | None
+    told: bool = False
 
 
-def changes(uppers: list[str], lower: list[str], mount: str, userxattr: bool, mount_points: list[str]) -> list[tuple[str, int]]:
-    """(path, kind) of every change that the trees `uppers` make in `lower`, both top first.
+def stream_changes(fd: int, **compared: Any) -> None:
+    """Write every change (`compared` as for weigh()) to the descriptor `fd` of a pipe, which is closed: a line of JSON, [path, kind].
 
     Parents come before what they hold, and names by their bytes.
     """
+    with open(fd, "w", encoding="ascii", buffering=_BUFFER) as file, _compared(**compared) as found:
+        for change in found:
+            file.write(json.dumps(change) + "\n")
+
+
+def weigh(**compared: Any) -> dict[str, int]:
+    """How many changes the trees `uppers` make in those of `lower`, both top first, and how many bytes they have on disk."""
+    size_bytes = sum(usage(upper)["bytes"] for upper in compared["uppers"])
+    with _compared(**compared) as found:
+        return {"changes": sum(1 for _ in found), "size_bytes": size_bytes}
+
+
+@contextlib.contextmanager
+def _compared(
+    uppers: list[str], lower: list[str], mount: str, userxattr: bool, mount_points: list[str]
+) -> Iterator[Iterator[tuple[str, int]]]:
+    """The changes that the trees `uppers` make in those of `lower`, both top first."""
     with lower_root(lower, mount, userxattr=userxattr) as lower_fd:
-        return find_changes(uppers, lower_fd, mount_points).changes
-
-
-def weigh(uppers: list[str], lower: list[str], mount: str, userxattr: bool, mount_points: list[str]) -> dict[str, int]:
-    """How many changes() there are, and how many bytes the trees `uppers` have on disk."""
-    size_bytes = sum(usage(upper)["bytes"] for upper in uppers)
-    return {"changes": len(changes(uppers, lower, mount, userxattr, mount_points)), "size_bytes": size_bytes}
+        yield Comparison(mount_points).changes(uppers, lower_fd)
 
 
 @contextlib.contextmanager
@@ -77,78 +83,91 @@ def lower_root(lower: Sequence[str], mount: str, *, userxattr: bool) -> Iterator
         os.close(fd)
 
 
-def find_changes(uppers: Sequence[str], lower_fd: int, mount_points: Sequence[str]) -> Found:
-    """What differs between what is open as `lower_fd` and that with `uppers`, top first, above it; all may be changing meanwhile."""
-    with contextlib.ExitStack() as opened:
-        fds = []
-        for upper in uppers:
-            fds.append(os.open(upper, _DIRECTORY))
-            opened.callback(os.close, fds[-1])
-        below = os.dup(lower_fd) if lower_fd >= 0 else -1
-        opened.pop_all()
-    return _Comparison(mount_points).run(tuple(fds), below)
+class Comparison:
+    """One walk; without recursion, since whoever filled the tree chose its depth, and with memory for the directories on the way alone.
 
-
-class _Comparison:
-    """One walk; without recursion, since whoever filled the tree chose its depth."""
+    When it is over, `stubs` are the paths of empty files and folders that the runtime made only to mount on: they are no changes.
+    """
 
     def __init__(self, mount_points: Sequence[str]) -> None:
         self._points = {"/" + point.strip("/") for point in mount_points}
         self._above = {point[:index] for point in self._points for index, letter in enumerate(point) if letter == "/" and index}
-        self._found = Found()
         self._levels: list[_Level] = []
+        self.stubs: set[str] = set()
 
-    def run(self, uppers: tuple[int, ...], lower: int) -> Found:
+    def changes(self, uppers: Sequence[str], lower_fd: int) -> Iterator[tuple[str, int]]:
+        """(path, kind) of what differs between what is open as `lower_fd` and that with `uppers`, top first, above it.
+
+        All may be changing meanwhile. Parents come before what they hold.
+        """
         try:
-            self._enter("/", uppers, lower, None, opaque=False)
+            with contextlib.ExitStack() as opened:
+                fds = []
+                for upper in uppers:
+                    fds.append(os.open(upper, _DIRECTORY))
+                    opened.callback(os.close, fds[-1])
+                below = os.dup(lower_fd) if lower_fd >= 0 else -1
+                opened.pop_all()
+            self._enter("/", tuple(fds), below, None, opaque=False)
             while self._levels:
                 level = self._levels[-1]
                 for name in level.names:
-                    # What has just gone is no change any more.
-                    with contextlib.suppress(FileNotFoundError):
-                        if self._compare(level, name):
-                            break
+                    try:
+                        inner, change = self._compare(level, name)
+                    except FileNotFoundError:
+                        # What has just gone is no change any more.
+                        continue
+                    if change is not None:
+                        yield from self._waiting()
+                        yield change
+                    if inner:
+                        break
                 else:
-                    self._leave()
+                    yield from self._leave()
         finally:
             for level in self._levels:
                 _close((*level.uppers, level.lower))
-        return self._found
+
+    def _waiting(self) -> Iterator[tuple[str, int]]:
+        """The directories on the way that were not told yet: something in them is changed, and so they are."""
+        for level in self._levels[1:]:
+            if not level.told:
+                level.told = True
+                yield level.path, MODIFIED if level.kind is None else level.kind
 
     def _enter(self, path: str, uppers: tuple[int, ...], lower: int, kind: int | None, *, opaque: bool) -> None:
-        level = _Level(path, uppers, lower, iter(()), len(self._found.changes), kind)
-        self._levels.append(level)
-        names = {name for fd in (*uppers, *((lower,) if opaque and lower >= 0 else ())) for name in os.listdir(fd)}
-        level.names = iter(sorted(names, key=os.fsencode))
+        try:
+            names = sorted_names((*uppers, *((lower,) if opaque and lower >= 0 else ())))
+        except BaseException:
+            _close((*uppers, lower))
+            raise
+        self._levels.append(_Level(path, uppers, lower, names, kind))
 
-    def _leave(self) -> None:
-        level = self._levels.pop()
+    def _leave(self) -> Iterator[tuple[str, int]]:
+        level = self._levels[-1]
+        if level.kind is not None and not level.told:
+            if level.kind == ADDED and level.path in self._above:
+                # The runtime made it for a mount point that is in it.
+                self.stubs.add(level.path)
+            else:
+                yield from self._waiting()
+        self._levels.pop()
         _close((*level.uppers, level.lower))
-        changed = len(self._found.changes) > level.begin
-        if level.kind == ADDED and level.path in self._above and not changed:
-            # The runtime made it for a mount point that is in it.
-            self._found.stubs.add(level.path)
-            return
-        if level.path != "/" and (changed or level.kind is not None):
-            self._found.changes.insert(level.begin, (level.path, MODIFIED if level.kind is None else level.kind))
 
-    def _compare(self, level: _Level, name: str) -> bool:
-        """Take one name into account; whether it is a directory that is to be gone through next."""
+    def _compare(self, level: _Level, name: str) -> tuple[bool, tuple[str, int] | None]:
+        """Take one name into account: whether it is a directory that is to be gone through next, and what became of anything else."""
         path = f"{level.path.rstrip('/')}/{name}"
         below = _status(level.lower, name)
         upper, status = _topmost(level.uppers, name)
         if status is None or _is_whiteout(upper, name, status):
-            if below is not None:
-                self._found.changes.append((path, DELETED))
-            return False
-        if not stat.S_ISDIR(status.st_mode):
-            if below is None and path in self._points and stat.S_ISREG(status.st_mode) and status.st_size == 0:
-                self._found.stubs.add(path)
-                return False
-            if below is None or _differs(upper, level.lower, name, status, below):
-                self._found.changes.append((path, ADDED if below is None else MODIFIED))
-            return False
-        return self._compare_directory(level, name, path, status, below)
+            return False, (path, DELETED) if below is not None else None
+        if stat.S_ISDIR(status.st_mode):
+            return self._compare_directory(level, name, path, status, below), None
+        if below is None and path in self._points and stat.S_ISREG(status.st_mode) and status.st_size == 0:
+            self.stubs.add(path)
+        elif below is None or _differs(upper, level.lower, name, status, below):
+            return False, (path, ADDED if below is None else MODIFIED)
+        return False, None
 
     def _compare_directory(self, level: _Level, name: str, path: str, status: os.stat_result, below: os.stat_result | None) -> bool:
         uppers, opaque = _directories(level.uppers, name)
@@ -158,7 +177,7 @@ class _Comparison:
         if below is None:
             kind: int | None = ADDED
             if path in self._points and not any(map(os.listdir, uppers)):
-                self._found.stubs.add(path)
+                self.stubs.add(path)
                 _close(uppers)
                 return False
         elif stat.S_ISDIR(below.st_mode):

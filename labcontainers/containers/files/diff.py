@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Sequence
+from io import BufferedReader
 from typing import Any
 
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.register import Record
 from labcontainers.containers.state import read_start
 from labcontainers.containers.trees import trees_of
+from labcontainers.images.tree_stream import worker_stream
 
 _LETTERS = "CAD"
 # Operations of a plan that make what they mount on where it is missing.
@@ -54,5 +57,8 @@ def diff(lifecycle: Lifecycle, record: Record) -> Changes:
 
 def compare(lifecycle: Lifecycle, record: Record, uppers: Sequence[str], lower: Sequence[str]) -> Changes:
     """What layers of the container change in those below them, both top first."""
-    found = lifecycle.launcher.call("labcontainers.containers.files.changes:changes", **layers_of(lifecycle, record, uppers, lower))
-    return Changes({"Path": path, "Kind": kind} for path, kind in found)
+    function = "labcontainers.containers.files.changes:stream_changes"
+    with worker_stream(lifecycle.launcher, function, **layers_of(lifecycle, record, uppers, lower)) as (pipe, errand):
+        found = Changes({"Path": path, "Kind": kind} for path, kind in map(json.loads, BufferedReader(pipe)))
+        errand.result()
+    return found

@@ -12,7 +12,8 @@ import os
 import stat
 from typing import Any
 
-from labcontainers.containers.files.changes import find_changes, lower_root
+from labcontainers.containers.files.changes import Comparison, lower_root
+from labcontainers.store.tree_names import sorted_names
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -31,17 +32,19 @@ def copy_layer(
     Of one that is `frozen`, which nobody writes to any more, the files get a second name instead.
     """
     with lower_root(lower, mount, userxattr=userxattr) as lower_fd:
-        found = find_changes(uppers, lower_fd, mount_points)
-    if found.changes:
-        _copy_tree(uppers[0], target, found.stubs, frozen=frozen)
-    return {"changed": bool(found.changes)}
+        comparison = Comparison(mount_points)
+        changed = sum(1 for _ in comparison.changes(uppers, lower_fd)) > 0
+    if changed:
+        _copy_tree(uppers[0], target, comparison.stubs, frozen=frozen)
+    return {"changed": changed}
 
 
 def _copy_tree(source: str, target: str, without: set[str], *, frozen: bool) -> None:
     """Without recursion, since whoever filled the tree chose its depth."""
     linked: dict[tuple[int, int], bytes] = {}
     top_to = os.open(target, _DIRECTORY)
-    open_ones = [(os.open(source, _DIRECTORY), os.dup(top_to), "/", iter(sorted(os.listdir(source))))]
+    top = os.open(source, _DIRECTORY)
+    open_ones = [(top, os.dup(top_to), "/", sorted_names([top]))]
     try:
         while open_ones:
             fd, to, folder, names = open_ones[-1]
@@ -57,7 +60,7 @@ def _copy_tree(source: str, target: str, without: set[str], *, frozen: bool) -> 
                 if stat.S_ISDIR(status.st_mode):
                     os.mkdir(name, 0o700, dir_fd=to)
                     inner, inner_to = os.open(name, _DIRECTORY, dir_fd=fd), os.open(name, _DIRECTORY, dir_fd=to)
-                    open_ones.append((inner, inner_to, path, iter(sorted(os.listdir(inner)))))
+                    open_ones.append((inner, inner_to, path, sorted_names([inner])))
                     break
                 if not (frozen and _link_one(fd, to, name, status)):
                     _copy_one(fd, to, name, path, status, linked, top_to)

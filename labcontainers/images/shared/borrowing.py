@@ -148,12 +148,12 @@ class SharedImages:
     def _bring(self, image: SharedImage) -> None:
         documents = image.documents()
         manifest, diff_ids = Manifest.from_bytes(documents.manifest), ImageConfig.from_bytes(documents.config).diff_ids
-        here = image.store.ids == self.ids
+        trees = image.store.trees(self.ids)
         sources = []
         for position, (layer, (chain, facts)) in enumerate(zip(manifest.layers, image.chains(diff_ids), strict=True)):
-            tree = image.store.tree(chain) if here else None
+            tree = image.store.tree(chain, trees) if trees is not None else None
             # above a layer whose tree is lost all are unpacked, since a layer can only be put on one that is there
-            here = tree is not None
+            trees = trees if tree is not None else None
             if tree is not None and not self._store.snapshots.has(chain):
                 self._store.snapshots.link(tree, diff_ids[:position], diff_ids[position], facts.size_bytes, unpacked=facts.unpacked)
             sources.append(self._source(image.store, layer, diff_ids[position], facts, linked=tree is not None))

@@ -1,9 +1,10 @@
 """A shared image store as its readers see it: a folder that is only added to, perhaps on a read-only mount.
 
 It is an OCI image layout (`oci-layout`, `index.json`, `blobs/sha256/…`) with unpacked trees beside it (`trees/HEX/fs`, by chain id) and
-`labcontainers.json`, which says with which ids the trees were written. Readers take no locks, since `index.json` is replaced as a whole
-and names only what is there already. Documents are believed by their digests alone. Trees are believed as their owner's: everything must
-belong to root or to the reader, and nobody else may write there. It must not know the reader's own store.
+`labcontainers.json`, which says with which ids the trees were written; `for/UID` may show them with those of a user. Readers take no
+locks, since `index.json` is replaced as a whole and names only what is there already. Documents are believed by their digests alone.
+Trees are believed as their owner's: everything must belong to root or to the reader, and nobody else may write there. It must not know
+the reader's own store.
 
 Source: OCI image spec, image-layout.md.
 """
@@ -34,6 +35,8 @@ from labcontainers.runtime.process import LauncherProcess
 
 MARK = "labcontainers.json"
 TREES = "trees"
+# where the trees are shown with the ids of single users (images.shared.lending)
+LENT = "for"
 VERSION = 1
 # The annotation of a descriptor: for each layer from the bottom up its size as tar, and 1 where the tree does not give the tar again.
 LAYERS = "io.labcontainers.layers"
@@ -287,9 +290,24 @@ class SharedStore:
             raise DigestMismatch(f"{descriptor.digest} of the image store {self.path} is damaged", "let its owner share the image again")
         return data
 
-    def tree(self, chain: str) -> Path | None:
-        """Where the tree of a chain is, or None; raises Denied for one that others may have written."""
-        folder = self.path / TREES / parse_digest(chain)[1]
+    def trees(self, ids: Ids) -> Path | None:
+        """Where the trees are seen with these ids, which are those of the reader; None where they are not."""
+        if ids == self.ids:
+            return self.path / TREES
+        lent = self.path / LENT
+        shown = lent / str(os.geteuid())
+        try:
+            for place in (lent, shown, lent / f"{shown.name}.json"):
+                self._trust(place)
+            told = Ids.from_json(self._json(f"{LENT}/{shown.name}.json"))
+            # where nothing is mounted it is root's
+            return shown if told == ids and os.lstat(shown).st_uid == os.geteuid() else None
+        except (LabError, OSError):
+            return None
+
+    def tree(self, chain: str, trees: Path) -> Path | None:
+        """Where the tree of a chain is in trees(), or None; raises Denied for one that others may have written."""
+        folder = trees / parse_digest(chain)[1]
         try:
             self._trust(folder)
             # its owner and mode are those that the image gives to its root directory, and nobody else can come to it

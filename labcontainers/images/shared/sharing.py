@@ -22,7 +22,8 @@ from labcontainers.images.archive.layout import NAME
 from labcontainers.images.archive.saving import Wanted, choose_images
 from labcontainers.images.catalog import Catalog
 from labcontainers.images.layer_flow import Unpacking
-from labcontainers.images.shared.reading import LAYERS, MARK, TREES, VERSION, Ids, LayerFacts, SharedImage, SharedStore, matches
+from labcontainers.images.shared.lending import lend, take_back
+from labcontainers.images.shared.reading import LAYERS, LENT, MARK, TREES, VERSION, Ids, LayerFacts, SharedImage, SharedStore, matches
 from labcontainers.kernel import syscalls
 from labcontainers.oci.descriptor import Descriptor
 from labcontainers.oci.digest import chain_id, parse_digest
@@ -46,43 +47,52 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What was put into a shared store, or taken out of it; as text one line for each name."""
+    """What was put into a shared store, or taken out of it, and to whom it is shown with their ids; as text one line for each name."""
 
     store: Path
     names: tuple[str, ...]
     removed: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         lines = [f"Shared: {name}" for name in self.names] + [f"Untagged: {name}" for name in self.removed]
+        lines += [f"Shown to {user}" for user in self.shown] + [f"No longer shown to {user}" for user in self.hidden]
         return "\n".join(lines or ["Nothing to do"])
 
 
-def share(names: Sequence[str], place: Path, store: Store, catalog: Catalog, launcher: LauncherProcess) -> Shared:
+def share(
+    names: Sequence[str], place: Path, store: Store, catalog: Catalog, launcher: LauncherProcess, users: Sequence[str] = ()
+) -> Shared:
     """Put images, with all that they need, into the shared store at `place`, which is made if it is not there; blocks.
 
-    A name without a tag means all tags. Names move from other images of the shared store. Raises NotFound, Denied, Conflict for a store
-    that was written with other ids, InvalidArgument for a folder that holds something else.
+    A name without a tag means all tags. Names move from other images of the shared store. To `users` root shows the store with their ids
+    (images.shared.lending). Raises NotFound, Denied, Conflict for a store that was written with other ids, InvalidArgument for a folder
+    that holds something else, Unsupported for users to whom it cannot be shown.
     """
-    wanted = choose_images(names, catalog, verb="image share")
+    wanted = choose_images(names, catalog, verb="image share") if names or not users else []
     with store.making(), _writing(place, launcher, make=True) as writer:
         for one in wanted:
             writer.add(one, store)
         writer.publish()
+        lend(users, writer.shared, launcher, _write)
     told = [name.familiar for one in wanted for name in one.names] or [one.image.short_id for one in wanted]
-    return Shared(place, tuple(told))
+    return Shared(place, tuple(told), shown=tuple(users))
 
 
-def unshare(names: Sequence[str], place: Path, launcher: LauncherProcess, *, prune: bool = False) -> Shared:
+def unshare(names: Sequence[str], place: Path, launcher: LauncherProcess, *, prune: bool = False, users: Sequence[str] = ()) -> Shared:
     """Take names, or by digest or id whole images, out of the shared store at `place`; raises as share() does.
 
     What they need stays, since users may have containers of them, unless `prune` says that all goes that no image of the store needs.
+    To `users` the store is shown no more with their ids.
     """
     with _writing(place, launcher, make=False) as writer:
+        take_back(users, writer.shared, launcher)
         gone = [name for text in names for name in writer.forget(text)]
         writer.publish()
         if prune:
             writer.prune()
-    return Shared(place, (), tuple(gone))
+    return Shared(place, (), tuple(gone), hidden=tuple(users))
 
 
 @contextlib.contextmanager
@@ -171,7 +181,7 @@ class _Writer:
     """Holds the index as it will be, and adds what it needs. Only while the lock of the store is held."""
 
     def __init__(self, shared: SharedStore, launcher: LauncherProcess) -> None:
-        self._shared = shared
+        self.shared = shared
         self._path = shared.path
         self._launcher = launcher
         self._entries = list(shared.descriptors())
@@ -258,6 +268,8 @@ class _Writer:
             (new / "fs").mkdir()
             (new / "fs").chmod(0o755)
             size = self._unpack(self._blob(layer.digest), new / "fs", diff_ids, store)
+            if (self._path / LENT).is_dir():
+                self._launcher.call("labcontainers.store.overlay_marks:mark_for_users", tree=str(new / "fs"))
             found = self._launcher.call("labcontainers.store.trees:measure", tree=str(new / "fs"))["diff_id"]
             row = store.records.find_layer(chain)
             told = LayerFacts(size, found != diff_ids[-1] or row is None or bool(row.unpacked))
@@ -306,7 +318,7 @@ class _Writer:
     def forget(self, text: str) -> list[str]:
         """Take a name out of the index, or by digest or id an image; the familiar names that are gone. Raises NotFound."""
         reference = None if text.startswith("sha256:") else parse_reference(text)
-        found = [image for image in self._shared.images() if matches(image, text, reference)]
+        found = [image for image in self.shared.images() if matches(image, text, reference)]
         if not found:
             raise NotFound(
                 f"--remove: no such image in {self._path}: {text}", f"with LABCONTAINERS_IMAGE_STORES={self._path} `images` lists them"
@@ -324,7 +336,7 @@ class _Writer:
     def prune(self) -> None:
         """Remove the blobs and trees that no image of the index needs. Who has a container of an image that is gone loses its files."""
         blobs, chains = set(), set()
-        for image in self._shared.images():
+        for image in self.shared.images():
             manifest = Manifest.from_bytes(image.documents().manifest)
             blobs |= {image.digest, manifest.config.digest, *(layer.digest for layer in manifest.layers)}
             chains |= {chain for chain, _ in image.chains(_diff_ids(image))}

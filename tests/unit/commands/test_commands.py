@@ -42,6 +42,9 @@ FOUND = [
     ("remove x", "rm", ["x"]),
     ("image pull x", "pull", ["x"]),
     ("manifest rm x", "manifest rm", ["x"]),
+    ("volume --help", "help", ["volume"]),
+    ("image -h", "help", ["image"]),
+    ("build --help", "build", ["--help"]),
 ]
 NOT_FOUND = [
     ("trust", Unsupported, "signatures are not verified"),
@@ -100,9 +103,16 @@ def test_help_makes_no_engine() -> None:
     def make() -> Any:
         raise AssertionError("an engine was made")
 
-    for words in (["help"], ["help", "run"], ["run", "--help"], ["ps", "--help"]):
+    for words in (["help"], ["help", "run"], ["run", "--help"], ["ps", "--help"], ["help", "image"], ["volume", "-h"]):
         assert execute(make, understand(words)).startswith("Usage:  labcontainers ")
         assert execute(make, understand(words), program="%container").startswith("Usage:  %container ")
+
+
+def test_help_of_a_group_tells_each_of_its_commands_once() -> None:
+    text = str(execute(lambda: pytest.fail("an engine was made"), understand(["image", "--help"])))
+    assert text.startswith("Usage:  labcontainers image COMMAND")
+    assert "  ls       List images\n" in text
+    assert text.count("List images") == 1
 
 
 @pytest.mark.parametrize("words", [["run", "--x", "lab/base"], ["help", "nosuch"], ["ps", "-x"]])
