@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from labcontainers.errors import Denied, DigestMismatch, NotFound, Unavailable
+from labcontainers.kernel.placement import spread
 from labcontainers.store import layer_line, mount_points
 from labcontainers.store.blobs import Blobs
 from labcontainers.store.downloads import Downloads
@@ -70,6 +71,7 @@ class Store:
             for directory in paths.directories:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             mount_points.lay(paths.mount_points)
+            spread(paths.tmp)  # trees are born there
         except OSError as error:
             raise Denied(f"cannot make the store at {paths.root}: {(error.strerror or '').lower()}", "set LABCONTAINERS_ROOT") from error
         if not os.access(paths.root, os.W_OK | os.X_OK):
