@@ -1,4 +1,4 @@
-"""A layer that is pushed for the first time goes to the registry while it is compressed; whatever comes between, it arrives once and whole."""
+"""A layer that is pushed for the first time goes to the registry while it is compressed; whatever happens, it arrives once and whole."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_it_is_sent_in_pieces_before_its_digest_is_known(engine: Engine, server:
     assert requests(server)[:4] == ["POST", "PATCH", "PATCH", "PUT"]
     heads = [number for number, asked in enumerate(server.asked) if asked.method == "HEAD"]
     assert heads[0] > next(number for number, asked in enumerate(server.asked) if asked.method == "PATCH")
-    assert [word for word in dict.fromkeys(progress.status for progress in told)] == ["Preparing", "Pushed"]
+    assert list(dict.fromkeys(progress.status for progress in told)) == ["Preparing", "Pushed"]
     assert not server.uploads
     assert comes_back(engine, name)
 
