@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -188,19 +189,23 @@ class Podman(Command):
         self.image, self.archive = f"{registry}/bench/podman:1", str(folder / "podman.tar")
         # another engine's settings, which need not be there
         self.environment = {name: value for name, value in os.environ.items() if name != "DOCKER_CONFIG"}
-        self.program, self.new = self._at("own"), self._at("new-none")
+        # which must have short names
+        self.run = Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
+        self.program = self._at("own")
+        self.stores = [self.program]
         self.call(*self.program, "import", "-q", str(rootfs), self.image)
 
     def _at(self, name: str) -> tuple[str, ...]:
-        return ("podman", "--root", str(self.folder / name / "root"), "--runroot", str(self.folder / name / "run"))
+        return ("podman", "--root", str(self.folder / name), "--runroot", str(self.run / name))
 
     def _elsewhere(self) -> tuple[str, ...]:
         """The command with a store that is empty, and not where the last one was."""
-        self.call(*self.new, "system", "reset", "-f")
-        self.new = self._at(f"new-{secrets.token_hex(8)}")
+        if len(self.stores) > 1:
+            self.call(*self.stores[-1], "rmi", "-a", "-f")
+        self.stores.append(self._at(secrets.token_hex(8)))
         # that what a store needs once is there
-        self.call(*self.new, "images", "-q")
-        return self.new
+        self.call(*self.stores[-1], "images", "-q")
+        return self.stores[-1]
 
     def push(self) -> Action:
         return self.action((*self.program, "push", "-q", "--tls-verify=false", self.image))
@@ -218,8 +223,9 @@ class Podman(Command):
         return self.action((*self._elsewhere(), "load", "-q", "-i", self.archive))
 
     def close(self) -> None:
-        self.call(*self.new, "system", "reset", "-f")
-        self.call(*self.program, "system", "reset", "-f")
+        for store in self.stores:
+            self.call(*store, "system", "reset", "-f")
+        shutil.rmtree(self.run, ignore_errors=True)
 
 
 def movers(engine: Engine, docker: Mapping[str, str] | None, rootfs: Path, registry: str, folder: Path) -> list[Mover]:

@@ -106,3 +106,17 @@ def test_a_tree_that_was_damaged_is_not_pushed(engine: Engine, server: RegistryS
     assert not server.manifests
     assert not server.uploads
     engine.images.remove(name)
+
+
+def test_who_stops_a_push_leaves_nothing_half_made(engine: Engine, server: RegistryServer, name: str) -> None:
+    def stop(progress: LayerProgress) -> None:
+        if progress.current > 15_000_000:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        engine.images.push(name, on_progress=stop)
+    assert not server.uploads
+    assert not server.manifests
+    assert engine.store.leftovers() == []
+    engine.images.push(name)
+    assert comes_back(engine, name)
