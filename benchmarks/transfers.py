@@ -1,7 +1,11 @@
 """Images between a registry on loopback, archives and each engine's own store: push, pull with unpacking, save and load, side by side.
 
-It must not know how a registry works: Debian's `docker-registry` is started for the run. The image is a root file system of one layer
-that is made of this machine's own files, so that it can be had anywhere; each engine gets it as an archive.
+It must not know how a registry works: Debian's `docker-registry` is started for the run. The image is made of this machine's own
+files, so that it can be had anywhere. Each engine makes one of its own, which it pushes, saves and loads; what is pulled is the same
+image for all, of one layer and of ten.
+
+On ext4 without a journal a file costs the more, the more files were deleted beside it in the last minutes. So that nobody pays for the
+round before, podman, skopeo and umoci unpack into a new folder each time, which the file system is told to put elsewhere.
 """
 
 from __future__ import annotations
@@ -16,9 +20,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from benchmarks import report
+from benchmarks.layered import make_archive
+from benchmarks.movers import Action, Mover, movers
+from benchmarks.processor import Meter, metered
 from labcontainers import Engine
 from scripts.lesson import remove_tree
 
@@ -26,182 +32,7 @@ from scripts.lesson import remove_tree
 _FOLDERS = ("/usr/share/doc", "/usr/share/perl", "/usr/share/zoneinfo", "/usr/lib/python3", "/usr/lib/python3.11", "/usr/bin")
 _MOST_BYTES = 170_000_000
 _START_S = 20.0
-
-
-class Mover(Protocol):
-    """An engine under measurement; each verb gives the seconds it took, with sync(2) at its end, so that all have written the same."""
-
-    name: str
-
-    def push(self) -> float: ...
-    def pull(self) -> float:
-        """Fetch and unpack the image, of which the engine has nothing."""
-        ...
-
-    def save(self) -> float: ...
-    def load(self) -> float: ...
-    def close(self) -> None: ...
-
-
-def timed(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    action()
-    os.sync()
-    return time.perf_counter() - started
-
-
-class Ours:
-    """labcontainers through its Python interface."""
-
-    name = "labcontainers"
-
-    def __init__(self, engine: Engine, rootfs: Path, registry: str, folder: Path) -> None:
-        self.engine = engine
-        self.image = f"{registry}/bench/ours:1"
-        self.archive = folder / "ours.tar"
-        engine.images.import_image(rootfs, self.image)
-
-    def push(self) -> float:
-        return timed(lambda: self.engine.images.push(self.image))
-
-    def pull(self) -> float:
-        self._forget()
-        return timed(lambda: self.engine.images.pull(self.image))
-
-    def save(self) -> float:
-        self.archive.unlink(missing_ok=True)
-        with self.archive.open("wb") as file, self.engine.images.save(self.image) as archive:
-            return timed(lambda: archive.write(file))
-
-    def load(self) -> float:
-        self._forget()
-        return timed(lambda: self.engine.images.load(self.archive))
-
-    def _forget(self) -> None:
-        self.engine.images.remove(self.image, force=True)
-        os.sync()
-
-    def close(self) -> None:
-        self._forget()
-
-
-class Command:
-    """A peer by its command line."""
-
-    environment: Mapping[str, str] = os.environ
-
-    def call(self, *words: str, quiet: bool = True) -> None:
-        subprocess.run(words, env=dict(self.environment), check=True, stdin=subprocess.DEVNULL, capture_output=quiet)
-
-    def timed(self, *commands: tuple[str, ...]) -> float:
-        def all_of_them() -> None:
-            for words in commands:
-                self.call(*words)
-
-        os.sync()
-        return timed(all_of_them)
-
-
-class Docker(Command):
-    """The docker command line and the daemon that it reaches."""
-
-    name = "docker"
-
-    def __init__(self, environment: Mapping[str, str], rootfs: Path, registry: str, folder: Path) -> None:
-        self.environment = environment
-        self.image, self.archive = f"{registry}/bench/docker:1", str(folder / "docker.tar")
-        self.call("docker", "import", str(rootfs), self.image)
-
-    def push(self) -> float:
-        return self.timed(("docker", "push", "-q", self.image))
-
-    def pull(self) -> float:
-        self.call("docker", "rmi", "-f", self.image)
-        return self.timed(("docker", "pull", "-q", self.image))
-
-    def save(self) -> float:
-        return self.timed(("docker", "save", "-o", self.archive, self.image))
-
-    def load(self) -> float:
-        self.call("docker", "rmi", "-f", self.image)
-        return self.timed(("docker", "load", "-q", "-i", self.archive))
-
-    def close(self) -> None:
-        self.call("docker", "rmi", "-f", self.image)
-
-
-class Skopeo(Command):
-    """skopeo between registry and OCI layout, and umoci to unpack it."""
-
-    name = "skopeo+umoci"
-
-    def __init__(self, rootfs: Path, registry: str, folder: Path) -> None:
-        self.folder = folder / "skopeo"
-        self.folder.mkdir()
-        self.image, self.layout, self.bundle = f"docker://{registry}/bench/skopeo:1", self.folder / "oci", self.folder / "bundle"
-        self.archive = self.folder / "archive.tar"
-        self.call("umoci", "init", "--layout", str(self.layout))
-        self.call("umoci", "new", "--image", f"{self.layout}:1")
-        self.call("umoci", "raw", "add-layer", "--image", f"{self.layout}:1", str(rootfs))
-
-    def _copy(self, source: str, target: str) -> tuple[str, ...]:
-        return ("skopeo", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false", source, target)
-
-    def push(self) -> float:
-        return self.timed(self._copy(f"oci:{self.layout}:1", self.image))
-
-    def pull(self) -> float:
-        self._forget()
-        unpack = ("umoci", "unpack", "--image", f"{self.layout}:1", str(self.bundle))
-        return self.timed(self._copy(self.image, f"oci:{self.layout}:1"), unpack)
-
-    def save(self) -> float:
-        self.archive.unlink(missing_ok=True)
-        return self.timed(self._copy(f"oci:{self.layout}:1", f"oci-archive:{self.archive}:1"))
-
-    def load(self) -> float:
-        self._forget()
-        unpack = ("umoci", "unpack", "--image", f"{self.layout}:1", str(self.bundle))
-        return self.timed(self._copy(f"oci-archive:{self.archive}:1", f"oci:{self.layout}:1"), unpack)
-
-    def _forget(self) -> None:
-        shutil.rmtree(self.layout, ignore_errors=True)
-        shutil.rmtree(self.bundle, ignore_errors=True)
-
-    def close(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class Podman(Command):
-    """podman with a store of its own."""
-
-    name = "podman"
-
-    def __init__(self, rootfs: Path, registry: str, folder: Path) -> None:
-        self.folder = folder / "podman"
-        self.image, self.archive = f"{registry}/bench/podman:1", str(folder / "podman.tar")
-        # another engine's settings, which need not be there
-        self.environment = {name: value for name, value in os.environ.items() if name != "DOCKER_CONFIG"}
-        self.program = ("podman", "--root", str(self.folder / "root"), "--runroot", str(self.folder / "run"))
-        self.call(*self.program, "import", "-q", str(rootfs), self.image)
-
-    def push(self) -> float:
-        return self.timed((*self.program, "push", "-q", "--tls-verify=false", self.image))
-
-    def pull(self) -> float:
-        self.call(*self.program, "rmi", "-f", self.image)
-        return self.timed((*self.program, "pull", "-q", "--tls-verify=false", self.image))
-
-    def save(self) -> float:
-        Path(self.archive).unlink(missing_ok=True)
-        return self.timed((*self.program, "save", "-q", "-o", self.archive, self.image))
-
-    def load(self) -> float:
-        self.call(*self.program, "rmi", "-f", self.image)
-        return self.timed((*self.program, "load", "-q", "-i", self.archive))
-
-    def close(self) -> None:
-        self.call(*self.program, "system", "reset", "-f")
+_LAYERS = (1, 10)
 
 
 def make_rootfs(path: Path) -> int:
@@ -219,7 +50,7 @@ def make_rootfs(path: Path) -> int:
 
 
 @contextmanager
-def running_registry(folder: Path) -> Iterator[str | None]:
+def running_registry(folder: Path, meter: Meter | None) -> Iterator[str | None]:
     """HOST:PORT of a registry on loopback that keeps its content in `folder`; None where docker-registry is not installed."""
     program = shutil.which("docker-registry")
     if program is None:
@@ -235,6 +66,8 @@ def running_registry(folder: Path) -> Iterator[str | None]:
     (folder / "config.yml").write_text(settings)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+    if meter is not None:
+        meter.leave_out(process.pid)
     try:
         end = time.monotonic() + _START_S
         while not _answers(address) and time.monotonic() < end:
@@ -251,21 +84,19 @@ def _answers(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-def movers(engine: Engine, docker: Mapping[str, str] | None, rootfs: Path, registry: str, folder: Path) -> list[Mover]:
-    """Those that are installed and work here."""
-    made: list[Mover] = [Ours(engine, rootfs, registry, folder)]
-    candidates: list[tuple[bool, Callable[[], Mover]]] = [
-        (docker is not None, lambda: Docker(docker or {}, rootfs, registry, folder)),
-        (shutil.which("skopeo") is not None and shutil.which("umoci") is not None, lambda: Skopeo(rootfs, registry, folder)),
-        (shutil.which("podman") is not None, lambda: Podman(rootfs, registry, folder)),
-    ]
-    for there, make in candidates:
-        if there:
-            try:
-                made.append(make())
-            except (OSError, subprocess.CalledProcessError) as error:
-                print(f"{error}: {getattr(error, 'stderr', b'')!r}", file=sys.stderr)
-    return made
+def offer(engine: Engine, rootfs: Path, registry: str, folder: Path) -> dict[int, str]:
+    """Push the images that all pull; their names by the number of their layers."""
+    names = {}
+    for count in _LAYERS:
+        archive = folder / f"layers-{count}.tar"
+        make_archive(rootfs, count, archive)
+        names[count] = f"{registry}/bench/layers-{count}:1"
+        for image in engine.images.load(archive):
+            engine.images.tag(image.id, names[count])
+            engine.images.push(names[count])
+            engine.images.remove(image.id, force=True)
+        archive.unlink()
+    return names
 
 
 def compare_transfers(engine: Engine, docker: Mapping[str, str] | None, folder: Path, rounds: int) -> list[str]:
@@ -273,43 +104,87 @@ def compare_transfers(engine: Engine, docker: Mapping[str, str] | None, folder: 
     place = folder / "transfers"
     place.mkdir()
     try:
-        with running_registry(place / "registry") as registry:
+        with metered() as meter, running_registry(place / "registry", meter) as registry:
             if registry is None:
                 return ["- docker-registry is not installed: pull and push are not measured."]
             rootfs = place / "rootfs.tar"
             size_bytes = make_rootfs(rootfs)
             found = movers(engine, docker, rootfs, registry, place)
             names = [mover.name for mover in found]
-            content = place / "registry" / "data"
-            first = measured(found, "push", 0)
-            # what was pushed is forgotten by the registry, but not what a push has made of the layer
-            again = measured(found, "push", rounds, before=lambda: shutil.rmtree(content, ignore_errors=True))
-            measured(found, "push", 0)
-            rows = [first, again, *(measured(found, verb, rounds) for verb in ("pull", "save", "load"))]
+            rows = _rows(Measuring(found, meter), place / "registry" / "data", lambda: offer(engine, rootfs, registry, place), rounds)
             for mover in found:
                 mover.close()
     finally:
         remove_tree(place)
-    titles = ("the first push, with the making of the layer", "push to an empty registry", "pull and unpack", "save", "load and unpack")
     return [
-        f"An image of one layer of {report.megabytes(size_bytes)}, a registry on loopback, each followed by sync(2):",
+        f"An image of {report.megabytes(size_bytes)}, a registry on loopback, each followed by sync(2):",
         "",
         report.heading(names),
-        *(report.row(title, samples, names) for title, samples in zip(titles, rows, strict=True)),
+        *(report.row(title, samples, names) for title, samples in rows),
     ]
 
 
-def measured(found: list[Mover], verb: str, rounds: int, *, before: Callable[[], object] = lambda: None) -> dict[str, list[float]]:
-    """Durations of a verb after one unmeasured round, one of each engine in turn; of no rounds, that of the first."""
-    samples: dict[str, list[float]] = {mover.name: [] for mover in found}
-    for number in range(rounds + 1):
-        for mover in found:
-            before()
-            try:
-                duration_s = getattr(mover, verb)()
-            except (OSError, subprocess.CalledProcessError) as error:
-                print(f"{mover.name}: {verb}: {error}: {getattr(error, 'stderr', b'')!r}", file=sys.stderr)
-                continue
-            if number or not rounds:
-                samples[mover.name].append(duration_s)
-    return {name: values for name, values in samples.items() if values}
+Rows = list[tuple[str, dict[str, list[float]]]]
+
+
+def _rows(measuring: Measuring, content: Path, offered: Callable[[], dict[int, str]], rounds: int) -> Rows:
+    """What is measured, by its title: seconds of each engine, then processor seconds."""
+    rows: Rows = []
+
+    def add(title: str, verb: str, *words: str, rounds: int = rounds, before: Callable[[], object] = lambda: None) -> None:
+        durations, processor = measuring.measured(verb, words, rounds, before)
+        rows.append((title, durations))
+        if processor:
+            rows.append(("its processor time", processor))
+
+    add("the first push, with the making of the layer", "first_push", rounds=0)
+    # what was pushed is forgotten by the registry, but not what a push has made of the layer
+    add("push to an empty registry", "push", before=lambda: shutil.rmtree(content, ignore_errors=True))
+    images = offered()
+    for count, image in images.items():
+        add(f"pull and unpack, {count} layer{'s' if count > 1 else ''}", "pull", image)
+    add("save", "save")
+    add("load and unpack", "load")
+    return rows
+
+
+class Measuring:
+    """Asks engines for the same, one after the other."""
+
+    def __init__(self, found: list[Mover], meter: Meter | None) -> None:
+        self._found = found
+        self._meter = meter
+
+    def measured(
+        self, verb: str, words: tuple[str, ...], rounds: int, before: Callable[[], object]
+    ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+        """Seconds and processor seconds of a verb after one unmeasured round, one of each engine in turn; of no rounds, of the first.
+
+        Of docker's daemon no processor time is known.
+        """
+        durations: dict[str, list[float]] = {mover.name: [] for mover in self._found}
+        processor: dict[str, list[float]] = {mover.name: [] for mover in self._found if self._meter is not None and mover.name != "docker"}
+        for number in range(rounds + 1):
+            for mover in self._found:
+                before()
+                try:
+                    duration_s, processor_s = self._once(getattr(mover, verb)(*words))
+                except (OSError, subprocess.CalledProcessError) as error:
+                    print(f"{mover.name}: {verb}: {error}: {getattr(error, 'stderr', b'')!r}", file=sys.stderr)
+                    continue
+                if number or not rounds:
+                    durations[mover.name].append(duration_s)
+                    processor.get(mover.name, []).append(processor_s)
+        return {name: values for name, values in durations.items() if values}, {
+            name: values for name, values in processor.items() if values
+        }
+
+    def _once(self, action: Action) -> tuple[float, float]:
+        """With sync(2) at its end, so that all have written the same."""
+        os.sync()
+        used_s = self._meter.seconds() if self._meter is not None else 0.0
+        started = time.perf_counter()
+        action()
+        os.sync()
+        duration_s = time.perf_counter() - started
+        return duration_s, (self._meter.seconds() - used_s if self._meter is not None else 0.0)

@@ -14,6 +14,7 @@ from labcontainers.oci.descriptor import Descriptor
 from labcontainers.oci.digest import chain_id
 from labcontainers.oci.manifest import MEDIA_TYPE_LAYER_GZIP
 from labcontainers.runtime.process import LauncherProcess
+from labcontainers.store.blobs import BlobWriter
 from labcontainers.store.layout import Store
 from labcontainers.store.records import LayerBlobRow
 
@@ -21,21 +22,32 @@ _CHUNK = 1 << 20
 
 
 def stored_layer(
-    diff_ids: Sequence[str], store: Store, launcher: LauncherProcess, on_bytes: Callable[[int], None] = lambda count: None
+    diff_ids: Sequence[str],
+    store: Store,
+    launcher: LauncherProcess,
+    on_bytes: Callable[[int], None] = lambda count: None,
+    on_stored: Callable[[BlobWriter], None] = lambda writer: None,
 ) -> Descriptor:
     """The stored bytes of the last of these layers, from the bottom up; made now if there are none. Blocks.
 
-    `on_bytes` is told how much of the tar is done. Raises NotFound, and DigestMismatch for a tree that was damaged.
+    `on_bytes` is told how much of the tar is done, `on_stored` where more of what is made of it is. What they raise ends it. Raises
+    NotFound, and DigestMismatch for a tree that was damaged.
     """
     diff_id = diff_ids[-1]
     row = store.records.find_layer_blob(diff_id)
     if row is None or not store.blobs.has(row.digest):
-        row = _compress(diff_ids, store, launcher, on_bytes)
+        row = _compress(diff_ids, store, launcher, on_bytes, on_stored)
         store.records.put_layer_blob(row)
     return Descriptor(row.media_type, row.digest, row.size_bytes)
 
 
-def _compress(diff_ids: Sequence[str], store: Store, launcher: LauncherProcess, on_bytes: Callable[[int], None]) -> LayerBlobRow:
+def _compress(
+    diff_ids: Sequence[str],
+    store: Store,
+    launcher: LauncherProcess,
+    on_bytes: Callable[[int], None],
+    on_stored: Callable[[BlobWriter], None],
+) -> LayerBlobRow:
     from labcontainers.store.compression import GzipWriter
 
     store.snapshots.lower_paths(diff_ids)  # raises NotFound
@@ -47,6 +59,7 @@ def _compress(diff_ids: Sequence[str], store: Store, launcher: LauncherProcess, 
             blob.write(writer.feed(buffer[:count]))
             done += count
             on_bytes(done)
+            on_stored(blob)
         blob.write(writer.finish())
         _check(errand.result()["diff_id"], diff_ids[-1])
         digest, size_bytes = blob.commit()

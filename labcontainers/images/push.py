@@ -13,11 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from labcontainers.errors import InvalidArgument, NotFound
+from labcontainers.images.ahead import Ahead
 from labcontainers.images.attestations import Attach, Attached
 from labcontainers.images.catalog import Catalog
 from labcontainers.images.host_root import refuse
 from labcontainers.images.image import Image
 from labcontainers.images.layer_bytes import stored_layer
+from labcontainers.images.layer_source import Stop
 from labcontainers.images.transfer import LayerProgress, OnProgress, nobody
 from labcontainers.oci.descriptor import Descriptor
 from labcontainers.oci.digest import sha256, short
@@ -76,14 +78,7 @@ class Pusher:
             raise NotFound(f"an image does not exist locally with the tag: {reference.repository}", f"tag one so: tag IMAGE {name}")
         refuse(image, "push")
         registry = self._connect(reference)
-        layers = self._layers(image, on_progress)
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lab-push") as pool:
-            sources = self._elsewhere(reference)
-
-            def send(layer: Descriptor, diff_id: str) -> None:
-                self._send(registry, reference, layer, sources.get(layer.digest, ()), _teller(diff_id, layer.size, on_progress))
-
-            list(pool.map(send, layers, image.diff_ids))
+        layers = self._send_all(registry, reference, image, on_progress)
         config = self._store.blobs.read(image.id)
         registry.upload_blob(reference.path, image.id, len(config), lambda: iter([config]))
         manifest = self._manifest(image, layers)
@@ -110,18 +105,45 @@ class Pusher:
             raise NotFound(f"an image does not exist locally with the tag: {reference.repository}", "`images` lists all images")
         return [self.push(tag.canonical, on_progress=on_progress) for tag in wanted]
 
-    def _layers(self, image: Image, on_progress: OnProgress) -> Sequence[Descriptor]:
-        """The stored bytes of each layer, made where there are none yet."""
+    def _send_all(self, registry: Registry, reference: Reference, image: Image, on_progress: OnProgress) -> Sequence[Descriptor]:
+        """Let the registry have all layers: several at once, and those that have to be made meanwhile."""
         listed = Manifest.from_bytes(self._store.blobs.read(image.manifest_digest)).layers
-        found = []
-        for count, descriptor in enumerate(listed, 1):
-            if self._store.blobs.has(descriptor.digest):
-                found.append(descriptor)
-                continue
+        sources = self._elsewhere(reference)
+        stop = Stop()
 
-            tell = _teller(image.diff_ids[count - 1], descriptor.size, on_progress)
-            found.append(stored_layer(image.diff_ids[:count], self._store, self._launcher, partial(tell, "Preparing")))
-        return found
+        def bring(count: int, layer: Descriptor) -> Descriptor:
+            diff_ids, sent = image.diff_ids[:count], False
+            stop.check()
+            if not self._store.blobs.has(layer.digest):
+                tell = _teller(diff_ids[-1], layer.size, on_progress)
+                layer, sent = self._make(registry, reference, diff_ids, stop, tell)
+            tell = _teller(diff_ids[-1], layer.size, on_progress)
+            if sent:
+                tell("Pushed", layer.size)
+            else:
+                self._send(registry, reference, layer, sources.get(layer.digest, ()), tell)
+            return layer
+
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lab-push") as pool:
+            try:
+                coming = [pool.submit(bring, count, layer) for count, layer in enumerate(listed, 1)]
+                return [future.result() for future in coming]
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _make(self, registry: Registry, reference: Reference, diff_ids: Sequence[str], stop: Stop, tell: Tell) -> tuple[Descriptor, bool]:
+        """Make the stored bytes of the last of these layers, if there are none yet; whether they were sent meanwhile."""
+
+        def told(done: int) -> None:
+            stop.check()
+            tell("Preparing", done)
+
+        with Ahead(registry, reference.path) as ahead:
+            layer = stored_layer(diff_ids, self._store, self._launcher, told, ahead.grown)
+            sent = ahead.begun and not registry.has_blob(reference.path, layer.digest) and ahead.finish(layer.digest, layer.size)
+        return layer, sent
 
     def _manifest(self, image: Image, layers: Sequence[Descriptor]) -> bytes:
         """As it is, unless layers have other bytes now."""

@@ -213,6 +213,16 @@ class Registry:
         if not self.has_blob(repository, digest):
             uploads.Upload(self._main, repository, digest, size, read, _push(repository), on_bytes).run(chunk_bytes)
 
+    def upload_growing(
+        self, repository: str, read: uploads.Read, grown: Callable[[int], tuple[int, str]], *, on_bytes: uploads.OnBytes | None = None
+    ) -> None:
+        """Send a blob while it is made, of which neither digest nor size are known: see Upload.run_growing().
+
+        `read` gives what there is as a file, each time from the beginning. Raises what the registry says; upload_blob() may help then.
+        """
+        check_repository(self.domain, repository)
+        uploads.Upload(self._main, repository, "", -1, read, _push(repository), on_bytes).run_growing(grown)
+
     # --- what there is
 
     def list_tags(self, repository: str) -> list[str]:

@@ -17,6 +17,8 @@ from labcontainers.registry.response import Broken, Response
 
 _CHUNK = 1 << 20
 _PORTION = 1 << 18
+# As much of a blob that is being made is worth a request.
+_GROWN = 16 << 20
 _ATTEMPTS = 5
 _RANGE = re.compile(r"(?:bytes[= ])?0-(\d{1,19})")
 _OCTETS = {"Content-Type": "application/octet-stream"}
@@ -37,7 +39,7 @@ class Upload:
         self._endpoint = endpoint
         self._start = f"v2/{repository}/blobs/uploads/"
         self._blob = f"v2/{repository}/blobs/{digest}"
-        self._what = f"blob {digest} of {repository}"
+        self._what = f"blob {digest} of {repository}" if digest else f"a new blob of {repository}"
         self._digest = digest
         self._size = size
         self._read = read
@@ -70,6 +72,23 @@ class Upload:
             except BaseException:
                 self.cancel()
                 raise
+
+    def run_growing(self, grown: Callable[[int], tuple[int, str]]) -> None:
+        """Send it while it is made, in pieces; the digest and the size that were said do not count.
+
+        `grown(count)` waits until there are `count` bytes or all of them, and gives how many there are and, once that is all, the digest.
+        What goes wrong is raised at once, and the registry told to forget it: all of it may be sent by run() then.
+        """
+        self._begin()
+        sent = 0
+        try:
+            while not (have := grown(sent + max(_GROWN, self._at_least)))[1]:
+                sent = self._patch(sent, have[0] - sent)
+            self._size, self._digest = have
+            self._send_from(sent, 0)
+        except BaseException:
+            self.cancel()
+            raise
 
     def _send_from(self, sent: int, chunk_bytes: int) -> None:
         if not chunk_bytes and not sent:

@@ -141,6 +141,19 @@ class BlobWriter:
         self._file.write(data)
         self._size += len(data)
 
+    @property
+    def size(self) -> int:
+        """How many bytes were written."""
+        return self._size
+
+    def flush(self) -> None:
+        """Let who reads it have all that was written."""
+        self._file.flush()
+
+    def reader(self) -> BinaryIO:
+        """The file from its beginning, for who follows it as it grows; it can be read whatever becomes of its name."""
+        return open(f"/proc/self/fd/{self._file.fileno()}", "rb")
+
     def commit(self, expected: str | None = None) -> tuple[str, int]:
         """Make it durable under its digest; (digest, size in bytes). Raises DigestMismatch unless it is `expected`."""
         digest = "sha256:" + self._hash.hexdigest()

@@ -1,4 +1,4 @@
-"""What a cell shows: cards, builds, transfers, layers, the glass box, terminals, views, the dashboard. The light door, which loads that late.
+"""What a cell shows: cards, builds, transfers, layers, the glass box, terminals, views, the dashboard. The door, which loads that late.
 
 It must not start, stop or build anything by itself: it shows, and passes on what a reader clicks.
 """

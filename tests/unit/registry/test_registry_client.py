@@ -306,6 +306,35 @@ class TestUploads:
         ranges = [asked.headers["content-range"] for asked in server.requests("PATCH")]
         assert ranges == ["0-299999", "300000-599999", "600000-899999", "900000-1048575"]
 
+    def test_goes_while_it_is_made(self, server: RegistryServer, client: Registry, tmp_path: Any) -> None:
+        data = DATA * 40
+        steps = iter([(17 << 20, ""), (34 << 20, ""), (len(data), sha256(data))])
+
+        def grown(count: int) -> tuple[int, str]:
+            size, digest = next(steps)
+            assert size >= count or digest
+            (tmp_path / "f").write_bytes(data[:size])
+            return size, digest
+
+        client.upload_growing("a/b", lambda: (tmp_path / "f").open("rb"), grown)
+        assert server.blobs["a/b", sha256(data)] == data
+        assert [asked.method for asked in server.requests(path="uploads")] == ["POST", "PATCH", "PATCH", "PATCH", "PUT"]
+
+    def test_that_is_small_when_it_is_made_goes_in_one_request(self, server: RegistryServer, client: Registry, tmp_path: Any) -> None:
+        (tmp_path / "f").write_bytes(DATA)
+        client.upload_growing("a/b", lambda: (tmp_path / "f").open("rb"), lambda count: (len(DATA), DIGEST))
+        assert server.blobs["a/b", DIGEST] == DATA
+        assert [asked.method for asked in server.requests(path="uploads")] == ["POST", "PUT"]
+
+    def test_whose_making_fails_is_taken_back(self, server: RegistryServer, client: Registry, tmp_path: Any) -> None:
+        def grown(count: int) -> tuple[int, str]:
+            raise RuntimeError("no more")
+
+        with pytest.raises(RuntimeError, match="no more"):
+            client.upload_growing("a/b", lambda: (tmp_path / "f").open("rb"), grown)
+        assert not server.uploads
+        assert not server.blobs
+
     def test_of_nothing_and_of_one_byte_arrive(self, server: RegistryServer, client: Registry) -> None:
         client.upload_blob("a/b", sha256(b""), 0, lambda: iter(()))
         client.upload_blob("a/b", sha256(b"x"), 1, lambda: [b"x"], chunk_bytes=10)

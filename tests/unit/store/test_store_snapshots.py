@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from labcontainers.errors import Conflict, Failed, InvalidArgument, NotFound
+from labcontainers.kernel import inode_flags
 from labcontainers.oci.digest import chain_id, sha256
 from labcontainers.store import trees
 from labcontainers.store.layout import Store
@@ -41,6 +43,16 @@ def commit(store: Store, content: str, parents: tuple[str, ...] = ()) -> Layer:
     os.utime(scratch / "fs" / "file", ns=(0, 0))
     (scratch / "work" / "rest").touch()
     return store.snapshots.commit(scratch, parents)
+
+
+def test_trees_are_made_where_the_file_system_is_told_to_spread_them(store: Store, paths: StorePaths, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    inode_flags.spread(tmp_path / "plain")
+    with contextlib.suppress(OSError):  # of a file system without flags
+        assert inode_flags.flags_of(paths.tmp) == inode_flags.flags_of(tmp_path / "plain")
+    scratch = store.snapshots.new_tree()
+    assert scratch.parent == paths.tmp
+    store.snapshots.discard(scratch)
 
 
 class TestCommit:
