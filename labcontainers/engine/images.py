@@ -20,7 +20,7 @@ from labcontainers.images.catalog import Catalog
 from labcontainers.images.history import History
 from labcontainers.images.image import Image
 from labcontainers.images.removal import PrunedImages, RemovedImage
-from labcontainers.images.selection import Filters
+from labcontainers.images.selection import Filters, list_filters, select
 from labcontainers.images.transfer import OnProgress, is_address, nobody
 from labcontainers.oci.descriptor import Platform
 from labcontainers.oci.platforms import parse_platform
@@ -68,15 +68,21 @@ class Images(Building):
 
     def get(self, name: str) -> Image:
         """By reference, id or the beginning of an id; raises NotFound."""
-        return self._catalog.get(name)
+        return self._catalog.get(name).asked_for(name)
 
     def find(self, name: str) -> Image | None:
         """By reference, id or the beginning of an id, or None."""
-        return self._catalog.find(name)
+        image = self._catalog.find(name)
+        return image.asked_for(name) if image is not None else None
 
-    def list(self, all: bool = False) -> list[Image]:
-        """Tagged images, or with `all` untagged ones too, newest first."""
-        return self._catalog.list(all)
+    def list(self, all: bool = False, *, filters: Filters | None = None) -> list[Image]:
+        """Tagged images, or with `all` untagged ones too, newest first. Those that `filters` want, as `images --filter` has them, are both.
+
+        Raises InvalidArgument for filters that are none.
+        """
+        if not filters:
+            return self._catalog.list(all)
+        return [image for image, _ in select(self._catalog.list(True), list_filters(filters), self.get)]
 
     def tag(self, name: str, reference: str) -> Image:
         """Give an image one more name."""

@@ -5,16 +5,19 @@ It must not know how it came to be; verbs go to the catalog that it came from.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from labcontainers.errors import InvalidReference
 from labcontainers.images.facts import Facts
 from labcontainers.images.history import History
 from labcontainers.markup import TABLE
 from labcontainers.oci.digest import short
 from labcontainers.oci.image_config import ImageConfig
+from labcontainers.oci.reference import parse_reference
 from labcontainers.units import format_age, format_bytes, format_time
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ class Image:
     """One image; two of the same id are equal. Its config is read when it is first asked for (NotFound, where it was removed meanwhile)."""
 
     __slots__ = (
+        "_asked_for",
         "_catalog",
         "_config",
         "_facts",
@@ -88,6 +92,7 @@ class Image:
         read_only: bool = False,
         config: ImageConfig | None = None,
     ) -> None:
+        self._asked_for = ""
         self._catalog = catalog
         self._config = config
         self._facts = facts
@@ -179,8 +184,14 @@ class Image:
 
     @property
     def name(self) -> str:
-        """Its first name, or its short id."""
-        return self.tags[0] if self.tags else self.short_id
+        """The name by which it was asked for, else its first one, or its short id."""
+        return self._asked_for if self._asked_for in self.tags else self.tags[0] if self.tags else self.short_id
+
+    def asked_for(self, name_or_id: str) -> Image:
+        """This, which is called so from now on if that is one of its names."""
+        with contextlib.suppress(InvalidReference):
+            self._asked_for = parse_reference(name_or_id).familiar
+        return self
 
     def at(self, step: int | str | None = None, *, instruction: int | None = None) -> Image:
         """It as of an earlier step, as an image without a name: a layer from 1, steps back (-1), or the beginning of a diff_id or chain_id.
@@ -266,7 +277,7 @@ class Image:
         return hash(self.id)
 
     def __repr__(self) -> str:
-        return f"<Image {self.name} ({self.short_id}) {len(self.diff_ids)} layers, {format_bytes(self.size_bytes)}>"
+        return f"<Image {self.name} ({self.short_id}) {_layers(len(self.diff_ids))}, {format_bytes(self.size_bytes)}>"
 
     def _repr_html_(self) -> str:
         left = 'style="text-align:left;padding:1px 10px 1px 0"'
@@ -282,3 +293,7 @@ class Image:
             f"<b>{names}</b> <span style='opacity:.7'>{self.short_id} · {format_bytes(self.size_bytes)} · made {age} ago{only}</span>"
             f"{TABLE}{rows}</table>"
         )
+
+
+def _layers(count: int) -> str:
+    return f"{count} layer{'s' if count != 1 else ''}"

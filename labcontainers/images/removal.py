@@ -152,7 +152,8 @@ class Removal:
                     deleted += self._remove_chain(content.diff_ids, needed.chains)
                     self._remove_blobs(content.blobs, needed)
                 self._forget_cached(set(deleted))
-        return tuple(deleted)
+        # images may have had layers in common
+        return tuple(dict.fromkeys(deleted))
 
     def sweep(self) -> tuple[str, ...]:
         """Delete layers that no image, container or build's cache needs, and blobs that nobody needs or fetches; the layers' chains."""

@@ -73,6 +73,30 @@ def test_a_wrong_word_is_named_with_the_near_one(engine: Engine, ask: Any, kind:
     assert engine.containers.list(all=True) == []
 
 
+def test_an_image_is_called_as_it_was_asked_for(engine: Engine) -> None:
+    engine.images.get("lab/base")
+    engine.images.tag("lab/base", "a/first:1")
+    assert engine.images.get("lab/base").name == "lab/base:latest"
+    assert engine.images.get("a/first:1").name == "a/first:1"
+    assert ") 1 layer, " in repr(engine.images.get("lab/base"))
+    assert engine.images.get(engine.images.get("a/first:1").short_id).name in ("a/first:1", "lab/base:latest")
+
+
+def test_images_are_listed_by_filters(engine: Engine) -> None:
+    engine.images.get("lab/base")
+    assert [image.name for image in engine.images.list(filters={"reference": "lab/*"})] == ["lab/base:latest"]
+    assert engine.images.list(filters={"dangling": True}) == []
+    with pytest.raises(InvalidArgument, match="unknown filter 'name'"):
+        engine.images.list(filters={"name": "x"})
+
+
+@pytest.mark.parametrize("verb", ["load", "import_image"])
+def test_a_file_that_is_not_there_is_told_in_a_line(engine: Engine, place: Path, verb: str) -> None:
+    with pytest.raises(NotFound, match=r"no such file or directory: .*nowhere"):
+        getattr(engine.images, verb)(place / "nowhere")
+
+
+
 def test_whatever_stands_in_an_object_its_html_is_escaped(engine: Engine) -> None:
     build = engine.images.build(dockerfile_text=f'FROM lab/base\nLABEL x="{NASTY}"\nRUN echo "{NASTY}"\nENV A="{NASTY}"\n', tag="nasty")
     container = engine.containers.run("nasty", ["sh", "-c", f'echo "{NASTY}"', NASTY], detach=True, network="none", hostname="box")

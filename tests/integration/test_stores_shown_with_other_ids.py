@@ -100,7 +100,7 @@ def test_where_it_is_not_shown_a_user_has_what_is_in_it_unpacked() -> None:
     )
     assert lines == [
         "Shared: team/tool:1", "fix: sudo labcontainers image share --store /mnt/shared --for-user 54321", "Shown to 54321",
-        "Shown to guest", "Shown to 54321", "1", "No longer shown to guest", "0", "two", "unpacked",
+        "Shown to guest", "Shown to 54321", "1", "two", "No longer shown to guest", "two", "0", "two", "unpacked",
         "can be shown to users with their own ids",
         "labcontainers: --for-user: nobody has no subordinate ids (give such ids by usermod --add-subuids and --add-subgids, or leave the "
         "user out)",

@@ -7,6 +7,7 @@ a name in the store, which is gone with this process. Nothing of an archive gets
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import tempfile
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from labcontainers.errors import InvalidArgument, NotFound
+from labcontainers.errors import Denied, InvalidArgument, NotFound
 
 # bytes, a path, a file, or an iterable of bytes
 Data = bytes | bytearray | memoryview | str | Path | IO[bytes] | Iterable[bytes]
@@ -175,7 +176,7 @@ def open_contents(data: Data, scratch: Path) -> Iterator[Contents]:
 def open_data(data: Data) -> Iterator[Stream]:
     """`data` as bytes that come one after the other; what was opened is closed, what was given open stays so."""
     if isinstance(data, str | Path):
-        with open(data, "rb", buffering=0) as file:
+        with _opened(data) as file:
             status = os.fstat(file.fileno())
             yield _OpenFile(file.fileno(), 0) if stat.S_ISREG(status.st_mode) else _Given(file)
     elif isinstance(data, bytes | bytearray | memoryview):
@@ -184,6 +185,15 @@ def open_data(data: Data) -> Iterator[Stream]:
         yield _of_file(data)
     else:
         yield _Pieces(iter(data))
+
+
+def _opened(path: str | Path) -> io.FileIO:
+    try:
+        return open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        raise NotFound(f"no such file or directory: {path}", "name another file") from None
+    except PermissionError:
+        raise Denied(f"{path} may not be read by this user", "name another file, or make it readable") from None
 
 
 def _of_file(file: Any) -> Stream:

@@ -32,15 +32,22 @@ def lend(users: Sequence[str], shared: SharedStore, launcher: LauncherProcess, w
     if shared.ids.kind != _HOST or launcher.rootless:
         raise Unsupported(f"{_FLAG}: {shared.path} cannot be shown with other ids", "root alone can, of a store that root has made")
     trees, lent = shared.path / TREES, shared.path / LENT
-    lent.mkdir(mode=0o755, exist_ok=True)
+    _make(lent)
     # those that come later are marked when they are made
     for name in os.listdir(trees):
         launcher.call("labcontainers.store.overlay_marks:mark_for_users", tree=str(trees / name / "fs"))
     for uid, ids in wanted:
         target = lent / str(uid)
-        target.mkdir(mode=0o755, exist_ok=True)
+        launcher.call("labcontainers.kernel.idmapped:hide", target=str(target))
+        _make(target)
         launcher.call("labcontainers.kernel.idmapped:show", source=str(trees), target=str(target), uids=ids.uids, gids=ids.gids)
         write(lent / f"{uid}.json", json.dumps(ids.to_json()).encode())
+
+
+def _make(folder: Path) -> None:
+    """One that all may look into, whatever the mask of new files is."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
 
 
 def take_back(users: Sequence[str], shared: SharedStore, launcher: LauncherProcess) -> None:

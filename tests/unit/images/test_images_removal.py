@@ -134,6 +134,13 @@ class TestContent:
         assert store.blobs.has(blob)
         assert not store.blobs.has(first)
 
+    def test_a_layer_of_several_images_is_told_once(self, catalog: Catalog, store: Store) -> None:
+        first = layer(store, "one")
+        images = [put(catalog, [first], "a"), put(catalog, [first, layer(store, "two", first)], "b")]
+        deleted = catalog.prune(all=True).deleted
+        assert len(deleted) == len(set(deleted)) == 4
+        assert {*(image.id for image in images), first.diff_id} < set(deleted)
+
     def test_no_prune_keeps_the_layers_until_the_next_prune(self, catalog: Catalog, store: Store) -> None:
         image = put(catalog, [layer(store, "one")], "a")
         assert catalog.remove("a", no_prune=True).deleted == (image.id,)

@@ -110,16 +110,36 @@ class TestStore:
     def test_a_tree_is_a_folder_in_a_folder_of_its_chain(self, shared: Path) -> None:
         store = SharedStore(shared)
         folder = shared / "trees" / DIFF_ID.removeprefix("sha256:")
-        assert store.tree(DIFF_ID) is None
+        assert store.tree(DIFF_ID, shared / "trees") is None
         folder.mkdir(mode=0o700)
-        assert store.tree(DIFF_ID) is None
+        assert store.tree(DIFF_ID, shared / "trees") is None
         (folder / "fs").mkdir()
-        assert store.tree(DIFF_ID) == folder / "fs"
+        assert store.tree(DIFF_ID, shared / "trees") == folder / "fs"
         folder.chmod(0o777)
         with pytest.raises(Denied, match="others may write to"):
-            store.tree(DIFF_ID)
+            store.tree(DIFF_ID, shared / "trees")
         with pytest.raises(InvalidArgument):
-            store.tree("sha256:../../etc")
+            store.tree("sha256:../../etc", shared / "trees")
+
+    def test_trees_are_where_they_are_shown_with_the_readers_ids(self, shared: Path) -> None:
+        uid = os.geteuid()
+        own = Ids("subordinate", ((0, uid, 1), (1, 100000, 65536)), ((0, uid, 1), (1, 100000, 65536)))
+        store = SharedStore(shared)
+        assert store.trees(store.ids) == shared / "trees"
+        assert store.trees(own) is None
+        shown, told = shared / "for" / str(uid), shared / "for" / f"{uid}.json"
+        shown.mkdir(parents=True)
+        for folder in (shown, shown.parent):
+            folder.chmod(0o755)
+        assert store.trees(own) is None
+        told.write_text("no JSON")
+        told.chmod(0o644)
+        assert store.trees(own) is None
+        told.write_text(json.dumps(own.to_json()))
+        assert store.trees(own) == shown
+        assert store.trees(Ids("subordinate", ((0, uid, 1), (1, 200000, 65536)), own.gids)) is None
+        told.chmod(0o666)
+        assert store.trees(own) is None
 
     def test_bytes_are_there_when_they_are_all_there(self, shared: Path) -> None:
         store = SharedStore(shared)
