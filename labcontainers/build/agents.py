@@ -96,9 +96,13 @@ def _add(program: str, key: Path, socket: Path) -> None:
     except OSError as error:
         raise InvalidArgument(f"--ssh: cannot read {key}: {(error.strerror or '').lower()}", "name a key that can be read") from error
     environment = {"PATH": os.environ.get("PATH", os.defpath), "SSH_AUTH_SOCK": str(socket), "SSH_ASKPASS_REQUIRE": "never", "LC_ALL": "C"}
-    done = subprocess.run(
-        [program, "-q", "-"], input=data, env=environment, capture_output=True, timeout=_LONGEST_S, start_new_session=True, check=False
-    )
+    command = [program, "-q", "-"]
+    try:
+        done = subprocess.run(
+            command, input=data, env=environment, capture_output=True, timeout=_LONGEST_S, start_new_session=True, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"--ssh: ssh-add did not take {key} in {_LONGEST_S} s", "add it to an agent by hand, and name its socket") from None
     if done.returncode:
         if b"passphrase" in done.stderr.lower():
             raise InvalidArgument(f"--ssh: the key {key} has a passphrase", "add it to an agent by ssh-add, and write --ssh default")

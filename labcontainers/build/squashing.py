@@ -12,6 +12,7 @@ from typing import Protocol
 from labcontainers.kernel import id_maps
 from labcontainers.oci.digest import chain_id, sha256
 from labcontainers.oci.image_config import HistoryEntry, ImageConfig
+from labcontainers.store.host_layer import HOST_ROOT, is_host
 from labcontainers.store.layout import Store
 from labcontainers.store.snapshots import Layer, TreeWorker
 
@@ -40,7 +41,7 @@ def squashed(
     scratch = store.snapshots.new_tree(config.diff_ids)
     try:
         diff_ids = config.diff_ids
-        trees = [str(store.snapshots.tree(chain_id(diff_ids[:number]))) for number in range(len(diff_ids), 0, -1)]
+        trees = [_tree(store, diff_ids[:number]) for number in range(len(diff_ids), 0, -1)]
         count = len(trees) - len(below)
         worker.call(
             "labcontainers.images.squashing:squash",
@@ -60,3 +61,8 @@ def squashed(
     history = [*config.history[:kept], *(replace(entry, empty_layer=True) for entry in config.history[kept:])]
     history.append(HistoryEntry(config.created, "", comment))
     return replace(config, diff_ids=(*below, layer.diff_id), history=tuple(history)), [*layers[: len(below)], layer]
+
+
+def _tree(store: Store, diff_ids: Sequence[str]) -> str:
+    """Where the last of these layers is."""
+    return HOST_ROOT if is_host(diff_ids[-1]) else str(store.snapshots.tree(chain_id(diff_ids)))

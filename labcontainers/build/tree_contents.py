@@ -46,14 +46,23 @@ class TreeContents:
             return chain
         asked = json.dumps([_VERSION, chain, list(patterns), how], sort_keys=True)
         key = TREE + hashlib.sha256(asked.encode("utf-8", "surrogateescape")).hexdigest()
-        row = self._store.records.find_cache(key)
-        if row is not None:
-            self._store.records.touch(key, time.time())
-            known: Content = json.loads(row.result)["content"]
+        known = self._known(key)
+        if known is not None:
             return known
         found = self._read(diff_ids, patterns, how)
         self._store.records.put_cache(key, json.dumps({"content": found}), time.time())
         return found
+
+    def _known(self, key: str) -> Content | None:
+        row = self._store.records.find_cache(key)
+        if row is None:
+            return None
+        try:
+            content: Content = json.loads(row.result)["content"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        self._store.records.touch(key, time.time())
+        return content
 
     def _read(self, diff_ids: Sequence[str], patterns: Sequence[str], how: Mapping[str, Any]) -> Content:
         # as long as the scratch is there, nobody removes the layers

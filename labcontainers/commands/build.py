@@ -16,7 +16,7 @@ from labcontainers.build.remotes.unfolding import HEAD_BYTES, may_be_archive
 from labcontainers.commands import build_caching, build_progress
 from labcontainers.commands.build_limits import LIMIT_FLAGS, limit_keywords
 from labcontainers.commands.build_outputs import FLAGS, output_keywords, outputs_of
-from labcontainers.commands.build_progress import mode_of
+from labcontainers.commands.build_progress import SILENT, mode_of
 from labcontainers.commands.builder import BUILDER, only_builder
 from labcontainers.commands.command import Command, Invocation
 from labcontainers.commands.listing import Text
@@ -32,7 +32,7 @@ _CHUNK = 1 << 20
 def build(call: Invocation) -> Any:
     """Build; a cell's body, or standard input for `-f -` and for the path `-`, is the Dockerfile, or for `-` an archive of the context."""
     only_builder(call.builder)
-    quiet = mode_of(call.arguments) == "quiet"
+    mode = mode_of(call.arguments)
     arguments = _build_arguments(call.build_arg)
     with about("--label"):
         labels = dict(pairs(call.label, "KEY=VALUE"))
@@ -69,7 +69,7 @@ def build(call: Invocation) -> Any:
         **build_caching.keywords(call),
         verify=call.verify,
         squash=call.squash,
-        on_event=(lambda event: None) if quiet else call.on_event,
+        on_event=(lambda event: None) if mode in SILENT else call.on_event,
         cancel=call.cancel,
         **limit_keywords(call),
     )
@@ -82,7 +82,7 @@ def build(call: Invocation) -> Any:
     if is_piped:
         call.on_output(2, "".join(f"warning: {warning}\n" for warning in built.warnings).encode(errors="surrogateescape"))
         return None
-    return Text(built.image.id) if quiet else built
+    return Text(built.image.id) if mode == "quiet" else built
 
 
 def _asked(call: Invocation) -> tuple[Call, bool] | None:

@@ -12,7 +12,8 @@ from labcontainers.commands.parser import Flag
 from labcontainers.commands.screen import Screen, terminal_size
 from labcontainers.errors import Conflict, InvalidArgument
 
-MODES = ("auto", "plain", "tty", "rawjson", "quiet")
+MODES = ("auto", "plain", "tty", "rawjson", "quiet", "none")
+SILENT = ("quiet", "none")
 _VARIABLE = "BUILDKIT_PROGRESS"
 FLAG = Flag(
     ("--progress",), f"how it tells what it does: {', '.join(MODES)}; by default {_VARIABLE}, else auto", metavar="MODE", choices=MODES
@@ -49,7 +50,7 @@ class BuildPrinter:
     def __init__(self, mode: str, write: Callable[[str], object], *, screen: bool) -> None:
         self.finish: Callable[[], None] = _nothing
         self._take: Callable[[BuildEvent], None]
-        if mode == "quiet":
+        if mode in SILENT:
             self._take = _ignore
         elif mode == "rawjson":
             self._take = RawProgress(write)

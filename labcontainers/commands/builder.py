@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NAME, DRIVER = "default", "labcontainers"
 # Docker's words after `builder` and `buildx` -> commands
 WORDS = {"prune": "builder prune", "du": "builder du", "build": "build"}
-BUILDX_WORDS = {**WORDS, "version": "buildx version", "ls": "buildx ls", "inspect": "buildx inspect"}
+BUILDX_WORDS = {**WORDS, "b": "build", "version": "buildx version", "ls": "buildx ls", "inspect": "buildx inspect"}
 _SPACES = ("reserved_space", "max_used_space", "min_free_space")
 
 

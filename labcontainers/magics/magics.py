@@ -167,10 +167,10 @@ def _progress_of(command: str, arguments: Mapping[str, Any]) -> Any:
     if arguments["help"] or arguments.get("quiet"):
         return None
     if command == "build":
-        from labcontainers.commands.build_progress import mode_of, only_tells
+        from labcontainers.commands.build_progress import SILENT, mode_of, only_tells
 
         mode = "quiet" if only_tells(arguments) else mode_of(arguments)
-        return None if mode == "quiet" else _BuildProgress(arguments["tag"], mode)
+        return None if mode in SILENT else _BuildProgress(arguments["tag"], mode)
     if command in ("pull", "push", "load", "import", "run", "create"):
         from labcontainers.magics.transfers import display_of
 

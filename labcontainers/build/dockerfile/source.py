@@ -6,6 +6,7 @@ It must not know any instruction.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -73,6 +74,8 @@ class Faults:
             return
         if len(self._found) == 1:
             raise self._found[0]
+        # those without a place come last
+        self._found.sort(key=lambda fault: fault.first_line if isinstance(fault, DockerfileError) else sys.maxsize)
         group = ExceptionGroup("faults of the Dockerfile", self._found)
         located = [fault for fault in self._found if isinstance(fault, DockerfileError)]
         if not located:

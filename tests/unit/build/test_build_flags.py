@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labcontainers.commands.table import understand
 from labcontainers.engine import build_flags
 from labcontainers.engine.build_flags import build_platform, stage_names
 from labcontainers.errors import InvalidArgument, Unsupported
@@ -44,3 +45,8 @@ def test_several_platforms_are_refused() -> None:
     for text in (",", "a/b/c/d"):
         with pytest.raises(InvalidArgument, match="--platform"):
             build_platform(text)
+
+
+@pytest.mark.parametrize("words", [["build"], ["image", "build"], ["builder", "build"], ["buildx", "build"], ["buildx", "b"]])
+def test_a_build_has_dockers_other_names(words: list[str]) -> None:
+    assert understand([*words, "--builder", "default", "."]).command.name == "build"

@@ -327,6 +327,11 @@ def test_added_hosts_are_part_of_each_run() -> None:
     assert plan_with("FROM base\nRUN x", hosts=("db:10.0.0.5",)).hosts == ("db:10.0.0.5",)
 
 
+def test_faults_are_told_in_the_order_of_their_lines() -> None:
+    with pytest.raises(DockerfileError, match=r"3 faults: line 2: .*COPPY.*; line 3: .*--mont.*; line 4: unterminated heredoc"):
+        read_dockerfile("FROM base\nCOPPY a b\nRUN --mont=x true\nRUN <<E\nnever\n", "Dockerfile")
+
+
 def test_all_faults_of_all_stages_are_raised_at_once() -> None:
     with pytest.raises(DockerfileError, match=r"3 faults: line 2: .*line 4: .*; Dockerfile:5: RUN --device"):
         plan("FROM base AS a\nEXPOSE x\nFROM a\nSTOPSIGNAL y\nRUN --device=x a")

@@ -320,6 +320,7 @@ def test_auto_is_a_live_view_on_a_screen_and_lines_elsewhere() -> None:
         ("plain", True, "#1 "),
         ("rawjson", True, "{"),
         ("quiet", True, ""),
+        ("none", True, ""),
     ):
         written: list[str] = []
         printer = BuildPrinter(mode, written.append, screen=screen)

@@ -43,7 +43,7 @@ OFFERED = [
     ("%container run --restart=u", {"--restart=unless-stopped"}),
     ("%container run --pull ", {"missing", "always", "never"}),
     ("%container run --log-driver ", {"local", "json-file", "none"}),
-    ("%container build --progress ", {"auto", "plain", "tty", "rawjson", "quiet"}),
+    ("%container build --progress ", {"auto", "plain", "tty", "rawjson", "quiet", "none"}),
     ("%container pull --platform linux/am", {"linux/amd64"}),
     ("%container pull --platform linux/arm", {"linux/arm64", "linux/arm/v7"}),
     ("%container kill -s HU", {"HUP"}),
