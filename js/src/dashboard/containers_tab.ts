@@ -91,7 +91,7 @@ export class ContainersTab {
     private readonly store: DashStore,
     private readonly act: Act,
     private readonly changed: () => void,
-    private readonly signal: AbortSignal,
+    signal: AbortSignal,
   ) {
     const { choices } = store;
     const sort = choices.sorts.get("containers") ?? { column: "created", down: true };
@@ -261,7 +261,7 @@ export class ContainersTab {
     for (const name of ["turn", "logs", "remove"]) {
       const button = h("button", { type: "button", class: "labc-button labc-quiet labd-icon", "data-action": name });
       button.append(icon(name === "turn" ? "stop" : name));
-      button.addEventListener("click", () => this.pressed(cell, name), { signal: this.signal });
+      button.addEventListener("click", () => this.pressed(cell, name));
       cell.append(button);
     }
   }

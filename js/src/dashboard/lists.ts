@@ -97,7 +97,6 @@ function actions<T>(
   id: (row: T) => string,
   name: (row: T) => string,
   fixed: (row: T) => boolean,
-  signal: AbortSignal,
 ): Column<T> {
   const of = new WeakMap<HTMLElement, T>();
   const button = (cell: HTMLElement, action: string, work: (row: T) => void) => {
@@ -106,14 +105,10 @@ function actions<T>(
       { type: "button", class: "labc-button labc-quiet labd-icon", "data-action": action },
       icon(action),
     );
-    made.addEventListener(
-      "click",
-      () => {
-        const row = of.get(cell);
-        if (row) work(row);
-      },
-      { signal },
-    );
+    made.addEventListener("click", () => {
+      const row = of.get(cell);
+      if (row) work(row);
+    });
     cell.append(made);
   };
   return {
@@ -187,7 +182,6 @@ export function imagesTab(store: DashStore, act: Act, signal: AbortSignal): List
           (row) => row.target,
           named,
           (row) => row.read_only,
-          signal,
         ),
       ],
     },
@@ -235,7 +229,6 @@ export function volumesTab(store: DashStore, act: Act, signal: AbortSignal): Lis
           (row) => row.name,
           (row) => row.short,
           () => false,
-          signal,
         ),
       ],
     },
@@ -266,7 +259,6 @@ export function networksTab(store: DashStore, act: Act, signal: AbortSignal): Li
           (row) => row.name,
           (row) => row.name,
           () => true,
-          signal,
         ),
       ],
     },

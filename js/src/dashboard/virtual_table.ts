@@ -1,8 +1,12 @@
-// A table of which only the rows in sight are in the document, so that its length costs nothing: sorted by its heads, walked by arrow keys.
+// A table of which only the rows in sight and near it are in the document, so that its length costs nothing: sorted by its heads, walked by arrow keys.
 
 import { h, onResize, perFrame, setAttribute, setText } from "../widgets/dom.ts";
 
-const BEYOND = 4;
+// rows beyond those in sight that are in the document, so that scrolling a little makes none, and that are kept up to date
+const BEYOND = 150;
+const NEAR = 2;
+// of those that are not in sight, so many are made at once
+const AT_ONCE = 12;
 
 export interface Column<T> {
   id: string;
@@ -36,6 +40,8 @@ export interface TableOptions<T> {
 interface Shown {
   element: HTMLElement;
   cells: HTMLElement[];
+  /** When its cells were shown last. */
+  generation: number;
 }
 
 export class VirtualTable<T> {
@@ -50,6 +56,9 @@ export class VirtualTable<T> {
   private rows: T[] = [];
   private active = "";
   private placed = false;
+  /** Counts whenever rows may say something else than before; while it is only scrolled they do not. */
+  private generation = 0;
+  private drawn = -1;
   private readonly redraw: () => void;
 
   constructor(
@@ -83,6 +92,7 @@ export class VirtualTable<T> {
       else if (this.empty.dataset.why !== kind) this.empty.replaceChildren(...why);
       this.empty.dataset.why = kind;
     }
+    this.generation += 1;
     this.redraw();
   }
 
@@ -108,6 +118,7 @@ export class VirtualTable<T> {
 
   private arrange(columns: Column<T>[]): void {
     this.columns = columns;
+    this.generation += 1;
     this.element.style.setProperty("--columns", columns.map(({ width }) => width).join(" "));
     for (const { element } of this.shown.values()) element.remove();
     this.shown.clear();
@@ -145,6 +156,7 @@ export class VirtualTable<T> {
     sort.column = id;
     this.showSort();
     this.sort();
+    this.generation += 1;
     this.redraw();
   }
 
@@ -169,8 +181,10 @@ export class VirtualTable<T> {
     this.space.style.height = `${rows.length * rowPx}px`;
     setAttribute(this.element, "aria-rowcount", rows.length + 1);
     const { scrollTop, clientHeight } = scroll;
-    const from = Math.max(0, Math.floor(scrollTop / rowPx) - BEYOND);
-    const to = Math.min(rows.length, Math.ceil((scrollTop + clientHeight) / rowPx) + BEYOND);
+    const first = Math.floor(scrollTop / rowPx);
+    const last = Math.ceil((scrollTop + clientHeight) / rowPx);
+    const from = Math.max(0, first - BEYOND);
+    const to = Math.min(rows.length, last + BEYOND);
     if (!rows.some((row) => options.key(row) === this.active)) this.active = rows[0] ? options.key(rows[0]) : "";
     const wanted = new Map<string, number>();
     for (let at = from; at < to; at++) wanted.set(options.key(rows[at] as T), at);
@@ -187,7 +201,16 @@ export class VirtualTable<T> {
       element.remove();
       this.shown.delete(key);
     }
-    for (const [key, at] of wanted) this.place(key, rows[at] as T, at);
+    const moved = this.drawn !== this.generation;
+    this.drawn = this.generation;
+    let left = AT_ONCE;
+    for (const [key, at] of wanted) {
+      const shown = this.shown.get(key);
+      const near = at >= first - NEAR && at < last + NEAR;
+      if (near ? shown?.generation !== this.generation : !shown && left-- > 0) this.place(key, rows[at] as T, at);
+      else if (moved && shown) this.move(shown.element, at);
+    }
+    if (left < 0) this.redraw();
   }
 
   private place(key: string, row: T, at: number): void {
@@ -197,10 +220,10 @@ export class VirtualTable<T> {
       this.shown.set(key, shown);
       this.space.append(shown.element);
     }
+    shown.generation = this.generation;
     const { element, cells } = shown;
     const { options } = this;
-    element.style.transform = `translateY(${at * options.rowPx}px)`;
-    setAttribute(element, "aria-rowindex", at + 2);
+    this.move(element, at);
     if (options.choose) setAttribute(element, "aria-selected", String(options.chosen?.(row) ?? false));
     element.classList.toggle("labd-odd", at % 2 === 1);
     element.classList.toggle("labd-dim", options.dim?.(row) ?? false);
@@ -208,6 +231,11 @@ export class VirtualTable<T> {
     this.columns.forEach((column, index) => {
       column.show(cells[index] as HTMLElement, row);
     });
+  }
+
+  private move(element: HTMLElement, at: number): void {
+    element.style.transform = `translateY(${at * this.options.rowPx}px)`;
+    setAttribute(element, "aria-rowindex", at + 2);
   }
 
   private make(key: string, row: T): Shown {
@@ -219,7 +247,7 @@ export class VirtualTable<T> {
     const element = h("div", { role: "row", class: "labd-tr", "data-key": key }, ...cells);
     element.classList.toggle("labd-can", Boolean(this.options.choose));
     element.style.height = `${this.options.rowPx}px`;
-    return { element, cells };
+    return { element, cells, generation: -1 };
   }
 
   private mark(element: HTMLElement, key: string): void {
@@ -277,6 +305,7 @@ export class VirtualTable<T> {
     const { rowPx } = this.options;
     const { scrollTop, clientHeight } = this.scroll;
     this.active = this.options.key(row);
+    this.generation += 1;
     if (at * rowPx < scrollTop) this.scroll.scrollTop = at * rowPx;
     else if ((at + 1) * rowPx > scrollTop + clientHeight) this.scroll.scrollTop = (at + 1) * rowPx - clientHeight;
     this.draw();

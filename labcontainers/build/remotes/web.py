@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -64,6 +63,8 @@ class WebFiles:
 
     def time_s(self, address: WebAddress) -> int | None:
         """When the server says that the file of digest() was last changed, in seconds since 1970; None where it does not."""
+        from email.utils import parsedate_to_datetime  # only here: it takes long to load
+
         said = self._modified.get(address.url, "")
         try:
             return max(0, int(parsedate_to_datetime(said).timestamp()))

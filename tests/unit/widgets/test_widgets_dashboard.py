@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from labcontainers.engine.dashboard import log_search
 from labcontainers.errors import Conflict
 from labcontainers.widgets.dashboard.owner import DashboardOwner
 from labcontainers.widgets.dashboard.snapshot import ROWS, dashboard_snapshot
@@ -236,7 +238,9 @@ def test_a_page_of_a_dashboard_that_was_closed_is_told(desk: Desk) -> None:
     assert desk.surface.last("failure")["message"] == "This dashboard was closed."
 
 
-def test_lines_that_follow_are_asked_for_after_the_last_and_none_twice(desk: Desk) -> None:
+def test_lines_that_follow_are_asked_for_after_the_last_and_none_twice(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a worker has an alarm clock, and a thread has none
+    monkeypatch.setattr(log_search, "_alarm", lambda seconds: nullcontext())
     first = desk.answer(ask="logs", containers=None, wish={"after": ""})["data"]
     again = desk.answer(ask="logs", containers=None, wish={"after": first["last"]})["data"]
     assert (first["lines"], again["lines"]) == ([], [])
