@@ -11,7 +11,7 @@ from typing import Any
 
 from labcontainers.containers.container import Container
 from labcontainers.containers.isolation.comparison import Comparison, Side
-from labcontainers.containers.isolation.namespace_map import HOST, NamespaceMap, namespace_map
+from labcontainers.containers.isolation.namespace_map import HOST
 from labcontainers.containers.isolation.process_facts import read_process
 from labcontainers.errors import Conflict
 from labcontainers.units import format_memory
@@ -30,15 +30,6 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
 def compare(first: Container | str, second: Container | str, find: Callable[[str], Container]) -> Comparison:
     """Two running containers, or one and `host`: the process that asks. Raises NotFound, and Conflict for one that does not run."""
     return Comparison(_side(first, find), _side(second, find))
-
-
-def map_of(containers: list[Container]) -> NamespaceMap:
-    """The map of all processes, in which these containers have their names."""
-    firsts = {}
-    for container in containers:
-        if pid := container.state.pid:
-            firsts[pid] = container.name
-    return namespace_map(os.getpid(), firsts)
 
 
 def _side(who: Container | str, find: Callable[[str], Container]) -> Side:

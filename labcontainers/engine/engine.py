@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from labcontainers.build.config_changes import apply_changes
 from labcontainers.containers import looking
 from labcontainers.containers.collection import Containers
+from labcontainers.containers.isolation.sharing import current_map
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.recovery import Recovery
 from labcontainers.containers.sessions.kept import Sessions
@@ -264,7 +265,7 @@ class Engine:
 
     def namespace_map(self) -> NamespaceMap:
         """Which containers and processes share which namespaces with each other and with this process."""
-        return looking.map_of(self.containers.list())
+        return current_map(self._lifecycle)
 
     def verify(self) -> list[str]:
         """What is wrong with the store; empty when nothing is."""

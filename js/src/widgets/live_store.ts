@@ -41,8 +41,7 @@ const BADGES = {
 
 const NOTES = {
   live: "",
-  ended:
-    "The container does not run any more: this is what was seen last. It goes on when the container is started again.",
+  ended: "The container does not run any more: this is what was seen last.",
   removed: "The container is gone: this is what was seen last.",
 } as const;
 
