@@ -17,7 +17,7 @@ FAKE_NPM = """#!/bin/sh
 echo "$@" >>"$NPM_LOG"
 [ "$1" = ci ] && exit
 mkdir -p ../labcontainers/widgets/static
-for name in widgets terminal loader; do echo made >../labcontainers/widgets/static/$name.js; done
+for name in widgets terminal dashboard loader; do echo made >../labcontainers/widgets/static/$name.js; done
 """
 
 
@@ -55,7 +55,7 @@ def test_a_wheel_holds_the_bundles_that_npm_made_and_nothing_of_the_sources(tmp_
     with zipfile.ZipFile(tmp_path / built.stdout.split()[-1]) as wheel:
         names = wheel.namelist()
         wheel.extractall(tmp_path / "installed")
-    bundles = {f"labcontainers/widgets/static/{name}.js" for name in ("widgets", "terminal", "loader")}
+    bundles = {f"labcontainers/widgets/static/{name}.js" for name in ("widgets", "terminal", "dashboard", "loader")}
     assert {*bundles, "labcontainers/py.typed"} <= set(names)
     assert not [name for name in names if name.startswith(("js/", "scripts/", "tests/"))]
     # What is installed has all that it needs: no Node is asked for.
