@@ -96,7 +96,6 @@ def test_a_file_that_is_not_there_is_told_in_a_line(engine: Engine, place: Path,
         getattr(engine.images, verb)(place / "nowhere")
 
 
-
 def test_whatever_stands_in_an_object_its_html_is_escaped(engine: Engine) -> None:
     build = engine.images.build(dockerfile_text=f'FROM lab/base\nLABEL x="{NASTY}"\nRUN echo "{NASTY}"\nENV A="{NASTY}"\n', tag="nasty")
     container = engine.containers.run("nasty", ["sh", "-c", f'echo "{NASTY}"', NASTY], detach=True, network="none", hostname="box")
