@@ -148,9 +148,13 @@ def run_helper(name: str, host: str) -> str:
     program = f"docker-credential-{name}"
     try:
         said = subprocess.run([program, "get"], input=host, capture_output=True, text=True, check=False, timeout=_HELPER_S)
-    except FileNotFoundError:
-        # a home directory is shared by machines: what is public can be had without it, and for the rest there is login
-        return ""
+    except (FileNotFoundError, PermissionError) as error:
+        # Where PATH has a folder that this user may not enter, a program that is nowhere is denied (execvp(3)).
+        folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+        if isinstance(error, FileNotFoundError) or not any(os.path.exists(f"{folder}/{program}") for folder in folders):
+            # a home directory is shared by machines: what is public can be had without it, and for the rest there is login
+            return ""
+        raise Unavailable(f"{program} cannot be run", f"try: {program} get") from None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         raise Unavailable(f"{program} cannot be run, or does not end", f"try: {program} get") from None
     if said.returncode == 0:

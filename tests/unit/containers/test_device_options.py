@@ -31,7 +31,7 @@ REFUSED: list[tuple[dict[str, Any], type[LabError], str]] = [
     ({"devices": ["/dev/null:/"]}, InvalidArgument, "a device cannot be at '/'"),
     ({"devices": ["/dev/no such"]}, InvalidArgument, "while adding custom device '/dev/no such': no such file or directory"),
     ({"devices": ["/etc/passwd"]}, InvalidArgument, "not a device node: '/etc/passwd'"),
-    ({"devices": ["/etc"]}, InvalidArgument, "no device below '/etc'"),
+    ({"devices": ["/usr/bin"]}, InvalidArgument, "no device below '/usr/bin'"),
     ({"devices": 5}, InvalidArgument, "--device: not a list of devices: 5"),
     ({"device_cgroup_rules": ["c 1:2"]}, InvalidArgument, "invalid device cgroup format 'c 1:2'"),
     ({"device_cgroup_rules": ["c 1:2 rwx"]}, InvalidArgument, "invalid device cgroup format"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 import threading
 from pathlib import Path
@@ -186,6 +187,19 @@ class TestHelpers:
 
     def test_one_that_is_not_on_this_machine_knows_nothing(self) -> None:
         assert run_helper("surely-not-there", "r") == ""
+
+    @pytest.mark.needs("ordinary user")
+    def test_a_folder_of_the_path_that_cannot_be_entered_hides_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0)
+        monkeypatch.setenv("PATH", f"{closed}:{os.environ['PATH']}")
+        assert run_helper("surely-not-there", "r") == ""
+
+    def test_one_that_may_not_be_run_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.install(tmp_path, monkeypatch, "#!/bin/sh\n")
+        (tmp_path / "docker-credential-test").chmod(0o600)
+        with pytest.raises(Unavailable, match="docker-credential-test cannot be run"):
+            run_helper("test", "r")
 
     def install(self, folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
         program = folder / "docker-credential-test"
