@@ -17,24 +17,36 @@ MS_NODEV = 0x4
 MS_NOEXEC = 0x8
 MS_SYNCHRONOUS = 0x10
 MS_REMOUNT = 0x20
+MS_MANDLOCK = 0x40
 MS_DIRSYNC = 0x80
+MS_NOSYMFOLLOW = 0x100
 MS_NOATIME = 0x400
 MS_NODIRATIME = 0x800
 MS_BIND = 0x1000
 MS_MOVE = 0x2000
 MS_REC = 0x4000
+MS_SILENT = 0x8000
+MS_POSIXACL = 0x10000
 MS_UNBINDABLE = 0x20000
 MS_PRIVATE = 0x40000
 MS_SLAVE = 0x80000
 MS_SHARED = 0x100000
 MS_RELATIME = 0x200000
+MS_I_VERSION = 0x800000
 MS_STRICTATIME = 0x1000000
+MS_LAZYTIME = 0x2000000
 MNT_DETACH = 2
 
 MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_NOATIME = 0x10
+MOUNT_ATTR_STRICTATIME = 0x20
+MOUNT_ATTR_ATIME = 0x70  # all bits of the choice, where 0 is relatime
+MOUNT_ATTR_NODIRATIME = 0x80
+MOUNT_ATTR_IDMAP = 0x100000
+MOUNT_ATTR_NOSYMFOLLOW = 0x200000
 
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
@@ -77,9 +89,11 @@ def pivot_root(new_root: str, put_old: str) -> None:
     syscalls.call("pivot_root", os.fsencode(new_root), os.fsencode(put_old))
 
 
-def set_attributes(fd: int, attributes: int, *, clear: int = 0, propagation: int = 0, recursive: bool = False) -> None:
-    """mount_setattr(2) on the mount at `fd` (Linux 5.12); raises OSError."""
-    packed = struct.pack("=QQQQ", attributes, clear, propagation, 0)
+def set_attributes(
+    fd: int, attributes: int, *, clear: int = 0, propagation: int = 0, recursive: bool = False, user_namespace: int = 0
+) -> None:
+    """mount_setattr(2) on the mount at `fd` (Linux 5.12); MOUNT_ATTR_IDMAP takes the ids of `user_namespace`. Raises OSError."""
+    packed = struct.pack("=QQQQ", attributes, clear, propagation, user_namespace)
     syscalls.call("mount_setattr", fd, b"", AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0), packed, len(packed))
 
 
