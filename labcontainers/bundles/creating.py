@@ -150,7 +150,8 @@ class Creation:
             if isinstance(error, OSError):
                 from labcontainers.errors import KernelFailed
 
-                raise KernelFailed((error.strerror or "").split(":")[0], error.errno or 0, str(error.filename or "")) from None
+                call = (error.strerror or "").partition(": ")
+                raise KernelFailed(call[0] if call[1] else "a system call", error.errno or 0, str(error.filename or "")) from None
             raise
 
     def _make(self) -> None:
@@ -172,6 +173,7 @@ class Creation:
             "filter": values["filter"],
             "mmap": __import__("mmap") if values["filter"] and values["filter"]["notify"] else None,
         }
+        starting.raise_limits(self.config["process"], self._log)
         os.chdir(self.config["root"]["path"])
         self.pid = spawning.spawn(wanted, self._theirs, lambda: begin(plan, self._theirs, inherited))
         self._theirs.close()
@@ -182,7 +184,7 @@ class Creation:
         values.update(pid=self.pid, start=process_state(self.pid)[1], created=int(time.time()))
         self.state.save()
         starting.await_created(self.channel, self._log, {"hooks": self._run_hooks, "terminal": self._take_terminal})
-        starting.set_limits(self.pid, self.config["process"], self._log)
+        starting.set_oom_score(self.pid, self.config["process"], self._log)
         if self._wishes.pid_file:
             write_file(self._wishes.pid_file, str(self.pid))
             os.chmod(self._wishes.pid_file, 0o644)

@@ -70,13 +70,14 @@ class Entry:
         plan = plan_exec(self.process, host, seccomp=kept is not None)
         notify = bool(kept and kept["notify"])
         inherited = {"hooks": {}, "state": {}, "listener": -1, "filter": kept, "mmap": __import__("mmap") if notify else None}
+        starting.raise_limits(self.process, self._log)
         wanted.affinity = affinity(self.process, "initial")
         self.pid = spawning.spawn(wanted, theirs, lambda: begin(plan, theirs, inherited))
         theirs.close()
         os.close(wanted.pidfd)
         try:
             starting.await_created(channel, self._log, {"terminal": self._take_terminal})
-            starting.set_limits(self.pid, self.process, self._log)
+            starting.set_oom_score(self.pid, self.process, self._log)
             if last := affinity(self.process, "final"):
                 os.sched_setaffinity(self.pid, last)
             if linux and self.pid_file:

@@ -92,14 +92,24 @@ class Groups:
             raise
 
     def _make(self, point: str, path: str) -> None:
-        at = point
-        for part in path.strip("/").split("/"):
-            at = f"{at}/{part}"
+        """Make the group with those above it, which another container that just ends may take away meanwhile."""
+        parts = path.strip("/").split("/")
+        for attempt in range(5):
             try:
-                os.mkdir(at, 0o755)
-                self.made.append(at)
-            except FileExistsError:
-                pass
+                for depth in range(1, len(parts) + 1):
+                    self._make_one("/".join([point, *parts[:depth]]))
+                return
+            except FileNotFoundError:
+                if attempt == 4:
+                    raise
+
+    def _make_one(self, directory: str) -> None:
+        try:
+            os.mkdir(directory, 0o755)
+        except FileExistsError:
+            return
+        if directory not in self.made:
+            self.made.append(directory)
 
     def _hand_on(self, point: str, path: str) -> None:
         """Version 2 gives a group the controllers that each group above it hands on."""
@@ -112,9 +122,7 @@ class Groups:
                 except OSError:
                     pass  # one that cannot be handed on is missed by whoever asks for its limits
             at = f"{at}/{part}"
-            if not os.path.isdir(at):
-                os.mkdir(at, 0o755)
-                self.made.append(at)
+            self._make_one(at)
 
     @property
     def entries(self) -> list[str]:
@@ -144,22 +152,18 @@ class Groups:
 
     def remove(self) -> None:
         """Kill what is left inside, and remove the directories that were made here; those above are kept while others use them."""
-        deadline = time.monotonic() + _REMOVE_S
         own = {one["path"] for one in self.hierarchies if one["path"]}
-        for directory in sorted(self.made, key=len, reverse=True):
-            while not files.remove(directory) if directory in own else not _remove_empty(directory):
-                if time.monotonic() > deadline or directory not in own:
-                    break
+        deadline = time.monotonic() + _REMOVE_S
+        for directory in (path for path in self.made if path in own):
+            while not files.remove(directory) and time.monotonic() < deadline:
                 self.kill()
                 time.sleep(0.002)
-
-
-def _remove_empty(directory: str) -> bool:
-    try:
-        os.rmdir(directory)
-    except OSError:
-        return False
-    return True
+        homes = [f"{one['point']}/{HOME}" for one in self.hierarchies if one["path"].startswith(f"{one['point']}/{HOME}/")]
+        for directory in [*sorted((path for path in self.made if path not in own), key=len, reverse=True), *homes]:
+            try:
+                os.rmdir(directory)
+            except OSError:
+                pass  # in use by others, or gone already
 
 
 def inherit_cpuset(point: str, path: str) -> None:

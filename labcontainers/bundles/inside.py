@@ -96,7 +96,7 @@ class BundleProcess(init.Process):
         available, _, _ = syscalls.capget()
         missing = (sets["permitted"] | sets["bounding"]) & ~available
         if missing:
-            self.channel.send({"warning": "no such capability to give", "bits": missing})
+            self.channel.send({"lacks": missing})
         permitted = sets["permitted"] & available
         inheritable = sets["inheritable"] & sets["bounding"] & available
         self._final = permitted, sets["effective"] & permitted, inheritable
@@ -191,6 +191,11 @@ class BundleProcess(init.Process):
             raise Refused("whoever created the container is gone")
         self._answers = fds
 
+    def limit(self, rows: list[list[int]]) -> None:
+        """setrlimit(2), clamped to what this process may have: at the end, since a Python needs more than some programs may."""
+        for kind, soft, hard in rows:
+            self.rlimit(kind, soft, hard)
+
     def last(self, no_new_privileges: bool, seccomp: bool) -> None:
         """Give up all capabilities but the program's own, and load the filter; without no_new_privs that takes CAP_SYS_ADMIN (seccomp(2))."""
         if no_new_privileges:
@@ -233,7 +238,7 @@ class BundleProcess(init.Process):
     def bundle_operations(self) -> dict[str, Any]:
         """Name of each operation of this module -> the function that does it."""
         names = (
-            "runtime_hooks hooks personality scheduler io_priority become enter_directory umask find_program wait_start last"
+            "runtime_hooks hooks personality scheduler io_priority become enter_directory umask find_program wait_start limit last"
         )
         return {**self.table(), **{name: getattr(self, name) for name in names.split()}}
 

@@ -10,7 +10,7 @@ from labcontainers.bundles.mount_options import PROPAGATION, MountOptions
 from labcontainers.kernel import syscalls
 from labcontainers.kernel.capability_names import NAMES
 from labcontainers.kernel.mounts import MS_REC, MS_SLAVE
-from labcontainers.oci.runtime_spec import namespace_paths
+from labcontainers.oci.runtime_spec import RLIMITS, namespace_paths
 from labcontainers.oci.shapes import fault
 
 TYPE_CHECKING = False
@@ -209,9 +209,16 @@ def _become(process: Document, host: Circumstances, seccomp: bool, hooks: list[O
         ["find_program", {"arguments": process["args"], "environment": process["env"]}],
         ["wait_start", {}],
         *hooks,
+        *([["limit", {"rows": [limit_row(limit) for limit in process["rlimits"]]}]] if process["rlimits"] else []),
         ["last", {"no_new_privileges": bool(process["noNewPrivileges"]), "seccomp": seccomp}],
         ["exec", {"arguments": process["args"], "environment": process["env"]}],
     ]
+
+
+def limit_row(limit: Document) -> list[int]:
+    """Kind, soft and hard limit as setrlimit(2) takes them, where -1 is none."""
+    soft, hard = (-1 if limit[name] >= 2**63 else limit[name] for name in ("soft", "hard"))
+    return [RLIMITS.index(limit["type"].removeprefix("RLIMIT_")), soft, hard]
 
 
 def capability_mask(names: list[str], path: str) -> int:

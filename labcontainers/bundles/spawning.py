@@ -117,7 +117,8 @@ def _run(wanted: Wanted, channel: Channel, begin: Callable[[], None]) -> None:
 
 def _usher(wanted: Wanted, theirs: Channel, channel: Channel, begin: Callable[[], None]) -> None:
     # Nobody in what is joined may trace this process, or read its descriptors (CVE-2016-9962).
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    joins = bool(wanted.joined or wanted.pidfd >= 0)
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, not joins)
     if wanted.procs:
         enter_cgroups(wanted.procs)
         wanted.procs = []
@@ -137,12 +138,13 @@ def _usher(wanted: Wanted, theirs: Channel, channel: Channel, begin: Callable[[]
         if not isinstance(theirs.receive()[0], dict):
             os._exit(1)
         _become_root()
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, not joins)
         new &= ~syscalls.CLONE_NEWUSER
     for fd, flag, name in refused:
         _joins(fd, flag, name, again=False)
     if new & syscalls.CLONE_NEWTIME:
         _new_time(wanted.offsets)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, not joins)
         new &= ~syscalls.CLONE_NEWTIME
     pid = _clone(wanted, new | syscalls.CLONE_PARENT)
     if pid == 0:
@@ -189,6 +191,8 @@ def _new_time(offsets: dict[str, str]) -> None:
     """A time namespace for the children, whose clocks are set before the first of them (time_namespaces(7))."""
     _named(lambda: syscalls.unshare(syscalls.CLONE_NEWTIME), "a new time namespace")
     if offsets:
+        # Files of /proc/self belong to the machine's root while this process is undumpable (proc(5)).
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
         fd = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
         try:
             text = "".join(f"{clock} {offset}\n" for clock, offset in offsets.items())

@@ -9,8 +9,8 @@ import os
 import resource
 
 from labcontainers.bundles.filters import Page, hand_over
+from labcontainers.bundles.plan import limit_row
 from labcontainers.kernel import syscalls
-from labcontainers.oci.runtime_spec import RLIMITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from labcontainers.bundles.states import State
     from labcontainers.oci.runtime_spec import Document
     from labcontainers.runtime.handshake import Channel
-
-_INFINITY = 2**64 - 1
-
 
 def failed(failure: Document) -> Exception:
     """The error that a process told of before it became its program, as one of this project's."""
@@ -42,8 +39,8 @@ def await_created(channel: Channel, log: Log, on: dict[str, Callable[[list[int]]
             raise failed({"operation": "create", "message": "the process died before it was ready"})
         if "error" in message:
             raise failed(message["error"])
-        if "warning" in message:
-            log.warn(_missing(message["bits"]))
+        if "lacks" in message:
+            log.warn(_missing(message["lacks"]))
         elif "created" in message:
             return
         else:
@@ -83,36 +80,31 @@ def await_program(channel: Channel, state: State, pid: int, notify: bool) -> Non
                 os.close(pidfd)
 
 
-def set_limits(pid: int, process: Document, log: Log) -> None:
-    """Resource limits and the OOM score from outside, where the rights are that raising them takes; clamped with a warning."""
+def raise_limits(process: Document, log: Log) -> None:
+    """Raise this process' own hard limits as far as the new one needs, which inherits them; it sets its own at its very end.
+
+    Who may not raise them is told by how much less it is.
+    """
     for limit in process["rlimits"]:
-        kind = RLIMITS.index(limit["type"].removeprefix("RLIMIT_"))
-        _set_limit(pid, kind, limit, log)
-    if process["oomScoreAdj"] is not None:
+        kind, _, wanted = limit_row(limit)
+        soft, most = resource.getrlimit(kind)
+        if most == resource.RLIM_INFINITY or (wanted != resource.RLIM_INFINITY and wanted <= most):
+            continue
         try:
-            fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, str(process["oomScoreAdj"]).encode())
-            finally:
-                os.close(fd)
-        except OSError as error:
-            # lowering it takes CAP_SYS_RESOURCE
-            log.warn(f"process.oomScoreAdj: {process['oomScoreAdj']} is not possible: {os.strerror(error.errno or 0).lower()}")
+            resource.setrlimit(kind, (soft, wanted))
+        except (OSError, ValueError):
+            log.warn(f"process.rlimits: {limit['type']} cannot be raised to {limit['hard']} here, so it is {most}")
 
 
-def _number(value: int) -> int:
-    return resource.RLIM_INFINITY if value >= _INFINITY else value
-
-
-def _set_limit(pid: int, kind: int, limit: Document, log: Log) -> None:
-    soft, hard = _number(limit["soft"]), _number(limit["hard"])
-    try:
-        resource.prlimit(pid, kind, (soft, hard))
+def set_oom_score(pid: int, process: Document, log: Log) -> None:
+    """From outside, where the rights are that lowering it takes."""
+    if process["oomScoreAdj"] is None:
         return
-    except (OSError, ValueError, OverflowError):
-        _, most = resource.prlimit(pid, kind)
-    if most != resource.RLIM_INFINITY:
-        hard = most if hard == resource.RLIM_INFINITY else min(hard, most)
-        soft = hard if soft == resource.RLIM_INFINITY else min(soft, hard)
-    resource.prlimit(pid, kind, (soft, hard))
-    log.warn(f"process.rlimits: {limit['type']} cannot be raised to {limit['hard']} here, so it is {hard}")
+    try:
+        fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, str(process["oomScoreAdj"]).encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        log.warn(f"process.oomScoreAdj: {process['oomScoreAdj']} is not possible here: {os.strerror(error.errno or 0).lower()}")
