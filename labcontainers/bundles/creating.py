@@ -181,7 +181,7 @@ class Creation:
             if fd >= 0:
                 os.close(fd)
         self._opened = []
-        values.update(pid=self.pid, start=process_state(self.pid)[1], created=int(time.time()))
+        values.update(pid=self.pid, start=process_state(self.pid)[1], created=time.time())
         self.state.save()
         starting.await_created(self.channel, self._log, {"hooks": self._run_hooks, "terminal": self._take_terminal})
         starting.set_oom_score(self.pid, self.config["process"], self._log)
@@ -197,13 +197,15 @@ class Creation:
         if self._wishes.cgroup_manager == "disabled":
             return Groups([])
         groups = Groups(hierarchies())
-        path = self.config["linux"]["cgroupsPath"] or self._wishes.id
+        path = self.config["linux"]["cgroupsPath"] or ""
         if ".." in path.split("/"):
             _invalid(f"linux.cgroupsPath: {path!r} has a '..'")
-        path = path if path.startswith("/") else f"/{HOME}/{path}"
         wanted = self.config["linux"]["resources"]
         try:
-            groups.create(path.rstrip("/"))
+            if path:
+                groups.create(path.rstrip("/") if path.startswith("/") else f"/{HOME}/{path}")
+            else:
+                groups.create_own(self._wishes.id)
         except OSError as error:
             if wanted is not None and (any(resources.settings(wanted)) or wanted["unified"]):
                 why = os.strerror(error.errno or 0).lower()
@@ -239,11 +241,8 @@ class Creation:
         return wanted
 
     def _circumstances(self, groups: Groups) -> Circumstances:
-        linux = self.config["linux"]
-        single = self._spaces.get("user") == "" and [row["size"] for row in linux["gidMappings"]] == [1] and os.geteuid() != 0
         return Circumstances(
             user_namespace="user" in self._spaces or not _root_of_host(),
-            single_id=single,
             cgroups=groups.hierarchies,
             taken=self._take_mounts(),
             preserve=self._wishes.preserve,
@@ -322,7 +321,8 @@ def place(wanted: spawning.Wanted, groups: Groups) -> None:
     """Say by which files the new process enters its groups; where it can, it is born in that of version 2."""
     wanted.procs = groups.entries
     unified = groups.unified
-    if unified and wanted.plain:
+    # One that was there before may have been killed once, and then some kernels (6.13 to 6.18 at least) kill whoever is born in it.
+    if unified and wanted.plain and unified in groups.made:
         wanted.unified_procs = f"{unified}/cgroup.procs"
         wanted.procs = [path for path in wanted.procs if path != wanted.unified_procs]
         wanted.unified = os.open(unified, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""How containers and what runs in them end: signals, `delete`, and waiting for a process of this command's own.
+"""How containers and what runs in them end: signals, `delete`, and waiting for a process in this command's foreground.
 
 It must not know the command line.
 """
@@ -90,35 +90,56 @@ def exit_code(status: int) -> int:
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def wait(pid: int, master: int = -1) -> int:
-    """Wait for a child of this process, pass signals on to it and show its terminal `master` meanwhile; its exit code."""
-    pidfd = syscalls.pidfd_open(pid)
+class Foreground:
+    """What this command is sent while a process runs in its foreground goes to that; what came before is kept for it."""
 
-    def pass_on(number: int, frame: object) -> None:
+    def __init__(self) -> None:
+        self._pidfd = -1
+        self._kept: list[int] = []
+        for number in range(1, signal.NSIG):
+            if number not in _KEPT and signal.getsignal(number) is not None:
+                try:
+                    signal.signal(number, self._pass_on)
+                except (OSError, ValueError, RuntimeError):
+                    continue  # the two that libc keeps to itself (nptl(7))
+
+    def _pass_on(self, number: int, frame: object) -> None:
+        if self._pidfd < 0:
+            self._kept.append(number)
+            return
         try:
-            syscalls.pidfd_send_signal(pidfd, number)
+            syscalls.pidfd_send_signal(self._pidfd, number)
         except OSError:
             pass  # it has ended
 
-    for number in range(1, signal.NSIG):
-        if number not in _KEPT and signal.getsignal(number) is not None:
-            try:
-                signal.signal(number, pass_on)
-            except (OSError, ValueError, RuntimeError):
-                continue  # the two that libc keeps to itself (nptl(7))
-    found: list[int] = []
+    def wait(self, pid: int, master: int = -1) -> int:
+        """Wait for a child of this process, and show its terminal `master` meanwhile; its exit code."""
+        self._pidfd = syscalls.pidfd_open(pid)
+        while self._kept:
+            self._pass_on(self._kept.pop(0), None)
+        found: list[int] = []
 
-    def ended() -> bool:
+        def ended() -> bool:
+            if not found:
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done:
+                    found.append(status)
+            return bool(found)
+
+        if master >= 0:
+            with Console(master) as console:
+                console.copy(ended)
         if not found:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                found.append(status)
-        return bool(found)
+            found.append(os.waitpid(pid, 0)[1])
+        return exit_code(found[0])
 
-    if master >= 0:
-        with Console(master) as console:
-            console.copy(ended)
-    if not found:
-        found.append(os.waitpid(pid, 0)[1])
-    os.close(pidfd)
-    return exit_code(found[0])
+
+def interruptible() -> None:
+    """Let signals that end a program end this one as an interrupt does, so that what is half-made is taken away."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)

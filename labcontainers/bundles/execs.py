@@ -66,7 +66,7 @@ class Entry:
         kept = values["filter"]
         wanted = self._wanted()
         place(wanted, self._state.groups)
-        host = Circumstances(single_id=_denied(self._state.pid), preserve=self.preserve)
+        host = Circumstances(preserve=self.preserve)
         plan = plan_exec(self.process, host, seccomp=kept is not None)
         notify = bool(kept and kept["notify"])
         inherited = {"hooks": {}, "state": {}, "listener": -1, "filter": kept, "mmap": __import__("mmap") if notify else None}
@@ -114,15 +114,6 @@ class Entry:
             os.close(master)
         else:
             self.master = master
-
-
-def _denied(pid: int) -> bool:
-    """Whether setgroups(2) is denied in the process' user namespace (user_namespaces(7))."""
-    try:
-        with open(f"/proc/{pid}/setgroups", "rb") as file:
-            return file.read().strip() == b"deny"
-    except OSError:
-        return False
 
 
 def _end(pid: int) -> None:

@@ -74,8 +74,14 @@ class Groups:
             for controller in one["data"].split(",")
         }
 
+    def create_own(self, name: str) -> None:
+        """As create, at a path of which nobody else has made use: containers of other roots may have the same id."""
+        points = [one["point"] for one in self.hierarchies]
+        free = (suffix for suffix in range(1 << 16) if not any(os.path.exists(_own(point, name, suffix)) for point in points))
+        self.create(_own("", name, next(free)))
+
     def create(self, path: str) -> None:
-        """Make the group `path` in every hierarchy, as far as this user may; raises OSError, and then nothing of it is left."""
+        """Make the group `path` in every hierarchy, or take what is there; raises OSError, and then nothing of it is left."""
         try:
             for one in self.hierarchies:
                 group = one["point"] + path
@@ -83,6 +89,8 @@ class Groups:
                     self._hand_on(one["point"], path)
                 self._make(one["point"], path)
                 one["path"] = group
+                if not os.access(f"{group}/cgroup.procs", os.W_OK):
+                    raise PermissionError(13, "permission denied", group)
                 if "cpuset" in one["data"].split(","):
                     inherit_cpuset(one["point"], group)
         except OSError:
@@ -164,6 +172,10 @@ class Groups:
                 os.rmdir(directory)
             except OSError:
                 pass  # in use by others, or gone already
+
+
+def _own(point: str, name: str, suffix: int) -> str:
+    return f"{point}/{HOME}/{name}" + (f".{suffix}" if suffix else "")
 
 
 def inherit_cpuset(point: str, path: str) -> None:

@@ -41,10 +41,10 @@ def _run(hook: Document, state: Document) -> str:
     told = os.memfd_create("hook", os.MFD_CLOEXEC)
     try:
         environment = dict(entry.partition("=")[::2] for entry in hook["env"])
-        # Signals and the session are those of this process; streams are what they need to be, and nothing else is passed on.
+        # A group of its own, so that all that it started can be ended with it.
         actions = [(os.POSIX_SPAWN_DUP2, given, 0), (os.POSIX_SPAWN_DUP2, told, 1), (os.POSIX_SPAWN_DUP2, told, 2)]
         try:
-            pid = os.posix_spawn(hook["path"], hook["args"] or [hook["path"]], environment, file_actions=actions)
+            pid = os.posix_spawn(hook["path"], hook["args"] or [hook["path"]], environment, file_actions=actions, setpgroup=0)
         except OSError as error:
             return f"cannot be run: {os.strerror(error.errno or 0).lower()}"
         if not _ends(pid, hook["timeout"]):
@@ -69,6 +69,6 @@ def _ends(pid: int, timeout_s: int | None) -> bool:
     ended = bool(poll.poll(timeout_s * 1000))
     os.close(pidfd)
     if not ended:
-        os.kill(pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     return ended

@@ -90,7 +90,7 @@ class BundleProcess(init.Process):
         """ioprio_set(2) of this process."""
         syscalls.call("ioprio_set", 1, 0, _IO_CLASSES[kind] << 13 | priority)
 
-    def become(self, uid: int, gid: int, groups: list[int], single_id: bool, capabilities: dict[str, int] | None = None) -> None:
+    def become(self, uid: int, gid: int, groups: list[int], capabilities: dict[str, int] | None = None) -> None:
         """Take the user's ids and capabilities, as far as this host lets anybody have them; `last` gives up what is kept till then."""
         sets = capabilities or dict.fromkeys(("bounding", "permitted", "effective", "inheritable", "ambient"), 0)
         available, _, _ = syscalls.capget()
@@ -106,10 +106,12 @@ class BundleProcess(init.Process):
         self.home = _home(uid)
         for fd in (0, 1, 2):
             init.own_stream(fd, uid, gid)
-        if single_id and groups:
-            raise Refused(f"process.user.additionalGids: no group {groups[0]} here: setgroups(2) is denied to who has one id only")
-        if not single_id:
+        try:
             os.setgroups(groups)
+        except PermissionError:
+            # denied in the user namespaces of those who may map one group alone (user_namespaces(7))
+            if groups:
+                raise Refused(f"process.user.additionalGids: no group {groups[0]} here: setgroups(2) is denied") from None
         syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)

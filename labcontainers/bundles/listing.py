@@ -39,7 +39,7 @@ def containers(root: str) -> list[Document]:
     return [{key: value for key, value in row.items() if key != "at"} for row in found]
 
 
-def _moment(seconds: int) -> str:
+def _moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 

@@ -11,8 +11,8 @@ import os
 import stat
 
 from labcontainers.kernel import mounts
-from labcontainers.kernel.mounts import MS_MOVE, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE
-from labcontainers.runtime.rootfs import RootFileSystem, check_null
+from labcontainers.kernel.mounts import MS_MOVE, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_SLAVE
+from labcontainers.runtime.rootfs import Refused, RootFileSystem, check_null
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class BundleRoot(RootFileSystem):
     def bundle_root(self, propagation: int) -> None:
         """Take the current directory as the root, which need not be reached by a path that the container's root may walk."""
         mounts.mount("", "/", "", propagation)
-        self._make_parent_private()
+        if propagation & MS_SHARED:
+            self._make_parent_private()
         place = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         tree = mounts.open_tree(".", recursive=True)
         mounts.move_mount(tree, place)
@@ -102,9 +103,9 @@ class BundleRoot(RootFileSystem):
     def _mount(self, source: str, fd: int, target: str, fstype: str, flags: int, data: str) -> None:
         try:
             mounts.mount_at(source, fd, fstype, flags, data)
-        except PermissionError:
-            if fstype not in _KERNEL_TYPES:
-                raise
+        except OSError as error:
+            if error.errno != errno.EPERM or fstype not in _KERNEL_TYPES:
+                raise Refused(f"cannot mount {fstype} at {target}: {os.strerror(error.errno or 0).lower()}") from None
             tree = mounts.open_tree({"proc": "/proc", "sysfs": "/sys", "mqueue": "/dev/mqueue"}[fstype], recursive=True)
             wanted = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)  # these four have the same bits in both calls
             mounts.set_attributes(tree, wanted, recursive=True)

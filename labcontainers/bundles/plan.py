@@ -9,7 +9,7 @@ from __future__ import annotations
 from labcontainers.bundles.mount_options import PROPAGATION, MountOptions
 from labcontainers.kernel import syscalls
 from labcontainers.kernel.capability_names import NAMES
-from labcontainers.kernel.mounts import MS_REC, MS_SLAVE
+from labcontainers.kernel.mounts import MS_PRIVATE, MS_REC, MS_SLAVE
 from labcontainers.oci.runtime_spec import RLIMITS, namespace_paths
 from labcontainers.oci.shapes import fault
 
@@ -48,13 +48,12 @@ _KINDS = {"c": "c", "u": "c", "b": "b", "p": "p"}
 class Circumstances:
     """What of a host changes a plan: whether the ids of a user namespace are used, its groups, and the wishes of the command line."""
 
-    __slots__ = ("cgroups", "keyring", "pivot", "preserve", "single_id", "taken", "user_namespace")
+    __slots__ = ("cgroups", "keyring", "pivot", "preserve", "taken", "user_namespace")
 
     def __init__(
         self,
         *,
         user_namespace: bool = False,
-        single_id: bool = False,
         cgroups: list[dict[str, str]] | None = None,
         taken: dict[int, int] | None = None,
         preserve: int = 0,
@@ -63,7 +62,6 @@ class Circumstances:
     ) -> None:
         """`cgroups` are the hierarchies (groups.Hierarchy.to_json); `taken` are detached mounts by number of the mount."""
         self.user_namespace = user_namespace
-        self.single_id = single_id
         self.cgroups = cgroups or []
         self.taken = taken or {}
         self.preserve = preserve
@@ -83,7 +81,7 @@ def plan_container(config: Document, host: Circumstances) -> list[Operation]:
         *([["domainname", {"name": config["domainname"]}]] if config["domainname"] else []),
         # Written by the host's /proc, which the image cannot have put something else in place of.
         *(["sysctl", {"name": name.replace("/", "."), "value": value}] for name, value in linux["sysctl"].items()),
-        ["bundle_root", {"propagation": PROPAGATION.get(propagation, MS_SLAVE) | MS_REC}],
+        ["bundle_root", {"propagation": _first_propagation(propagation) | MS_REC}],
         *_mounts(config, host),
         *_devices(config, host),
         *_terminal(process, console=True),
@@ -107,6 +105,13 @@ def plan_exec(process: Document, host: Circumstances, *, seccomp: bool) -> list[
         *([["keyring", {}]] if host.keyring else []),
         *_become(process, host, seccomp, []),
     ]
+
+
+def _first_propagation(wanted: str) -> int:
+    """Of everything, until the root is made: what is bound, to be masked or for itself, must not be unbindable yet."""
+    if wanted.endswith("unbindable"):
+        return MS_PRIVATE
+    return PROPAGATION.get(wanted, MS_SLAVE)
 
 
 def _hooks(config: Document, kind: str, status: str) -> list[Operation]:
@@ -203,7 +208,7 @@ def _become(process: Document, host: Circumstances, seccomp: bool, hooks: list[O
     return [
         *scheduling,
         *([["apparmor", {"name": process["apparmorProfile"]}]] if process["apparmorProfile"] else []),
-        ["become", {**identity, "single_id": host.single_id}],
+        ["become", identity],
         ["enter_directory", {"path": process["cwd"], "preserve": host.preserve}],
         *([["umask", {"mask": user["umask"]}]] if user["umask"] is not None else []),
         ["find_program", {"arguments": process["args"], "environment": process["env"]}],

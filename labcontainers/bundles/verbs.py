@@ -57,7 +57,9 @@ _CREATION = (
 
 def _creation(setting: Setting, said: Parsed, *, waits: bool) -> Creation:
     from labcontainers.bundles.creating import Creation, Wishes
+    from labcontainers.bundles.ending import interruptible
 
+    interruptible()
     wishes = Wishes(setting.root, said.rest[0], said.texts.get("--bundle", "."), setting.log)
     wishes.config = said.texts.get("--config", "")
     wishes.cgroup_manager = setting.cgroup_manager
@@ -91,19 +93,20 @@ def _create(setting: Setting, said: Parsed) -> int:
 
 def _run(setting: Setting, said: Parsed) -> int:
     from labcontainers.bundles.creating import start
-    from labcontainers.bundles.ending import delete, wait
+    from labcontainers.bundles.ending import Foreground, delete
 
     detach = "--detach" in said.switches
     creation = _creation(setting, said, waits=False) if not detach else _detached(setting, said)
     try:
+        foreground = None if detach else Foreground()
         start(creation.state, setting.log, creation.channel)
     except BaseException:
         creation.state.lock()
         creation.undo()
         raise
-    if detach:
+    if foreground is None:
         return 0
-    code = wait(creation.pid, creation.master)
+    code = foreground.wait(creation.pid, creation.master)
     if "--keep" not in said.switches:
         creation.state.lock()
         delete(creation.state, setting.log, force=True)
@@ -187,12 +190,14 @@ def _exec(setting: Setting, said: Parsed) -> int:
         refuse("a terminal without --console-socket needs who shows it: leave --detach out")
     if entry.console_socket and not entry.process["terminal"]:
         refuse("--console-socket is there, but no terminal is asked for (--tty)")
-    entry.start()
     if detach:
+        entry.start()
         return 0
-    from labcontainers.bundles.ending import wait
+    from labcontainers.bundles.ending import Foreground
 
-    return wait(entry.pid, entry.master)
+    foreground = Foreground()
+    entry.start()
+    return foreground.wait(entry.pid, entry.master)
 
 
 def _process(state: State, said: Parsed) -> Document:
