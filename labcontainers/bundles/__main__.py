@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-
 # Commands by which a process of this interpreter comes into a container.
 _ENTERING = frozenset({"create", "run", "exec"})
 

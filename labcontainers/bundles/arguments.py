@@ -1,4 +1,4 @@
-"""Command lines in the form of runc's: global flags, a command, its flags, its arguments. Flags may be written `--name value` or `--name=value`.
+"""Command lines in the form of runc's: global flags, a command, its flags (`--name value` or `--name=value`), its arguments.
 
 It must not know what commands do; it imports nothing, since each container starts with it.
 """

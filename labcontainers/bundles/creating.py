@@ -374,5 +374,3 @@ def affinity(process: Document, name: str) -> frozenset[int]:
     """The CPUs of `process.execCPUAffinity`, "initial" or "final"; empty for any."""
     found = process["execCPUAffinity"]
     return cpu_list(found[name], f"process.execCPUAffinity.{name}") if found is not None and found[name] else frozenset()
-
-

@@ -20,7 +20,7 @@ _REMOVE_S = 2.0
 
 
 def hierarchies(mountinfo: str = "/proc/self/mountinfo") -> list[dict[str, str]]:
-    """What is mounted: `name` ("" for version 2, else as the mount point says), `fstype`, `data` for mount(2), `point` and no `path` yet."""
+    """What is mounted: `name` ("" for version 2, else as the mount point says), `fstype`, `data` for mount(2), `point`, no `path` yet."""
     found: list[dict[str, str]] = []
     for line in (files.read(mountinfo) or "").splitlines():
         before, _, after = line.partition(" - ")

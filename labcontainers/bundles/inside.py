@@ -199,7 +199,7 @@ class BundleProcess(init.Process):
             self.rlimit(kind, soft, hard)
 
     def last(self, no_new_privileges: bool, seccomp: bool) -> None:
-        """Give up all capabilities but the program's own, and load the filter; without no_new_privs that takes CAP_SYS_ADMIN (seccomp(2))."""
+        """Give up all capabilities but the program's own, and load the filter, which takes no_new_privs or CAP_SYS_ADMIN (seccomp(2))."""
         if no_new_privileges:
             syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
             self._settle()
@@ -211,6 +211,9 @@ class BundleProcess(init.Process):
             syscalls.capset(available, effective | available & 1 << _CAP_SYS_ADMIN, inheritable)
             self._load()
         self._settle()
+
+    def ready(self, timings_us: list[int], made: list[str]) -> None:
+        """Nobody waits for more than `created`, and the filter may be loaded."""
 
     def _settle(self) -> None:
         syscalls.capset(*self._final)
@@ -228,9 +231,9 @@ class BundleProcess(init.Process):
             return
         # The descriptor that the filter gives is the lowest free one. Who starts the container takes it by that number, and says so in
         # memory that is shared, since each system call may be one that nobody answers yet.
+        page = self._inherited["mmap"].mmap(self._answers[0], 1)
         free = os.open("/", os.O_PATH | os.O_CLOEXEC)
         os.close(free)
-        page = self._inherited["mmap"].mmap(self._answers[0], 1)
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
         self.channel.send({"listener": free})
         syscalls.seccomp_filter(program, flags | syscalls.SECCOMP_FILTER_FLAG_NEW_LISTENER)
@@ -239,9 +242,7 @@ class BundleProcess(init.Process):
 
     def bundle_operations(self) -> dict[str, Any]:
         """Name of each operation of this module -> the function that does it."""
-        names = (
-            "runtime_hooks hooks personality scheduler io_priority become enter_directory umask find_program wait_start limit last"
-        )
+        names = "runtime_hooks hooks personality scheduler io_priority become enter_directory umask find_program wait_start limit last"
         return {**self.table(), **{name: getattr(self, name) for name in names.split()}}
 
 

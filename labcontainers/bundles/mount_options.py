@@ -87,7 +87,7 @@ def known() -> list[str]:
 
 
 class MountOptions:
-    """The options of one mount: flags of mount(2), attributes for it and for all below, propagations in order, and the file system's own."""
+    """The options of one mount: flags of mount(2), attributes for it and for all below, propagations in order, the file system's own."""
 
     __slots__ = ("attributes", "bind", "clear", "copy_up", "data", "flags", "id_map", "propagations", "rec_attributes", "rec_clear")
 

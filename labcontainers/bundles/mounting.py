@@ -11,7 +11,18 @@ import os
 import stat
 
 from labcontainers.kernel import mounts
-from labcontainers.kernel.mounts import MS_MOVE, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_SLAVE
+from labcontainers.kernel.mounts import (
+    MS_MOVE,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    MS_SHARED,
+    MS_SLAVE,
+)
 from labcontainers.runtime.rootfs import Refused, RootFileSystem, check_null
 
 TYPE_CHECKING = False
@@ -266,9 +277,7 @@ class BundleRoot(RootFileSystem):
 
     def bundle_operations(self) -> dict[str, Any]:
         """Name of each operation of this module -> the function that does it."""
-        names = (
-            "bundle_root file_system bundle_bind cgroup_mount default_device link ptmx pivot move_root root_propagation"
-        )
+        names = "bundle_root file_system bundle_bind cgroup_mount default_device link ptmx pivot move_root root_propagation"
         return {name: getattr(self, name) for name in names.split()}
 
 
@@ -317,5 +326,3 @@ def copy_tree(source: int, target: int) -> None:
 def _same(fd: int, status: os.stat_result) -> None:
     os.fchown(fd, status.st_uid, status.st_gid)
     os.fchmod(fd, stat.S_IMODE(status.st_mode))
-
-

@@ -68,11 +68,8 @@ def _memory(memory: Document) -> Iterator[Setting]:
         both.append(("memory.limit", "memory", [("memory.limit_in_bytes", str(limit))], [("memory.max", _bytes(limit))]))
     if swap is not None and swap != 0:
         # Version 1 counts memory and swap together, version 2 swap alone.
-        if swap > 0 and limit is None:
-            alone = ""
-        else:
-            alone = _MAX if swap < 0 else str(max(swap - max(limit or 0, 0), 0))
-        v2 = [("memory.swap.max", alone)] if alone else []
+        alone = _MAX if swap < 0 else str(max(swap - max(limit or 0, 0), 0))
+        v2 = [("memory.swap.max", alone)] if swap < 0 or limit is not None else []
         both.append(("memory.swap", "memory", [("memory.memsw.limit_in_bytes", str(swap))], v2))
     yield from both
     if memory["reservation"]:

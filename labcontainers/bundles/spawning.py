@@ -17,13 +17,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labcontainers.oci.runtime_spec import Document
-
 _LATER = syscalls.CLONE_NEWCGROUP
 
 
 class Wanted:
-    """The namespaces of one process: `new` ones as CLONE_NEW* flags, `joined` as (descriptor, flag, name), and those of init's, `pidfd`.
+    """The namespaces of one process: `new` ones as CLONE_NEW* flags, `joined` as (descriptor, flag, name), those of the process `pidfd`.
 
     `uids` and `gids` are rows of the new user namespace (first inside, first outside, count); `offsets` are clock -> text for
     /proc/PID/timens_offsets. `unified` is a descriptor of the group of version 2 to be born in, or -1; `procs` are files to enter other groups by.
@@ -49,7 +47,7 @@ class Wanted:
 
 
 def spawn(wanted: Wanted, channel: Channel, begin: Callable[[], None]) -> int:
-    """Clone a child of this process that runs `begin`; its pid. `channel` is what the new process has of its own. Raises OSError, Refused."""
+    """Clone a child of this process that runs `begin`; its pid. It tells by `channel` what fails before. Raises OSError and Refused."""
     if wanted.plain:
         pid = _clone(wanted, wanted.new & ~_LATER)
         if pid == 0:

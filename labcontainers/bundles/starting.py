@@ -1,4 +1,4 @@
-"""What a new process is told and asked from its cloning to its program, by who creates and who starts it; the first container's and an exec's.
+"""What a new process is told and asked from its cloning to its program, by who creates and who starts it; a container's and an exec's.
 
 It must not know bundles or states on disk.
 """
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labcontainers.bundles.states import State
     from labcontainers.oci.runtime_spec import Document
     from labcontainers.runtime.handshake import Channel
+
 
 def failed(failure: Document) -> Exception:
     """The error that a process told of before it became its program, as one of this project's."""

@@ -33,7 +33,14 @@ class Verb:
     """One command; `least` and `most` count its arguments, `passes` says that what follows the first is another program's."""
 
     def __init__(
-        self, run: Callable[[Setting, Parsed], int], usage: str, text: str, flags: Flags, least: int = 1, most: int = 1, passes: bool = False
+        self,
+        run: Callable[[Setting, Parsed], int],
+        usage: str,
+        text: str,
+        flags: Flags,
+        least: int = 1,
+        most: int = 1,
+        passes: bool = False,
     ) -> None:
         self.run = run
         self.usage = usage

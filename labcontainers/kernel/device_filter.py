@@ -39,7 +39,7 @@ _ALL_ACCESSES: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class DeviceRule:
-    """Allows the accesses `permissions` ("rwm") to devices of `kind` "a", "b" or "c", or without `allow` denies them; None is any number."""
+    """Allows, or without `allow` denies, the accesses `permissions` ("rwm") to devices of `kind` "a", "b" or "c"; None is any number."""
 
     kind: str
     major: int | None

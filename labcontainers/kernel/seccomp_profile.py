@@ -145,7 +145,9 @@ class Profile:
 
 
 def parse_profile(document: Mapping[str, Any], *, agents: bool = False) -> Profile:
-    """A profile from the object that Docker's JSON form holds; raises InvalidArgument, and Unsupported for TRACE and NOTIFY without `agents`.
+    """A profile from the object that Docker's JSON form holds; raises InvalidArgument, and Unsupported.
+
+    TRACE and NOTIFY are taken with `agents` alone, where a tracer or an agent may answer.
 
     Source: docs.docker.com "Seccomp security profiles"; OCI runtime specification, config-linux.md "Seccomp".
     """

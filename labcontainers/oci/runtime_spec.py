@@ -48,7 +48,8 @@ _TEXTS = list_of(text)
 
 
 def _capability(value: Any, path: str) -> str:
-    return value if text(value, path).startswith("CAP_") else fault(path, value, "is not a capability, which begin with CAP_")
+    name = text(value, path)
+    return name if name.startswith("CAP_") else fault(path, value, "is not a capability, which begin with CAP_")
 
 
 def _rlimit(value: Any, path: str) -> str:
@@ -145,9 +146,7 @@ _LINUX = object_of(
         "gidMappings": _MAPPINGS,
         "timeOffsets": map_of(object_of(secs=_I64, nanosecs=between(0, 999_999_999))),
         "devices": list_of(
-            object_of(
-                {"type": one_of("c", "b", "u", "p"), "path": absolute}, major=_I64, minor=_I64, fileMode=_U32, uid=_ID, gid=_ID
-            )
+            object_of({"type": one_of("c", "b", "u", "p"), "path": absolute}, major=_I64, minor=_I64, fileMode=_U32, uid=_ID, gid=_ID)
         ),
         "sysctl": map_of(text),
         "maskedPaths": list_of(absolute),
@@ -161,13 +160,14 @@ _LINUX = object_of(
     personality=object_of({"domain": one_of("LINUX", "LINUX32")}, {"flags": _TEXTS}),
     intelRdt=anything,
 )
+_hook_lists = object_of(many=dict.fromkeys(HOOKS, list_of(_HOOK)))
 
 _CONFIG = object_of(
     {"ociVersion": word, "root": object_of({"path": word}, readonly=boolean)},
     {
         "mounts": list_of(_MOUNT),
         "annotations": map_of(text),
-        "hooks": lambda value, path: _HOOK_LISTS(value if value is not None else {}, path),
+        "hooks": lambda value, path: _hook_lists({} if value is None else value, path),
     },
     process=PROCESS,
     hostname=text,
@@ -178,7 +178,6 @@ _CONFIG = object_of(
     solaris=anything,
     zos=anything,
 )
-_HOOK_LISTS = object_of(many=dict.fromkeys(HOOKS, list_of(_HOOK)))
 
 
 def parse_config(value: object) -> Document:

@@ -63,7 +63,8 @@ def between(least: int, most: int) -> Check:
 
 def absolute(value: Any, path: str) -> str:
     """An absolute path."""
-    return value if text(value, path).startswith("/") else fault(path, value, "is not an absolute path")
+    found = text(value, path)
+    return found if found.startswith("/") else fault(path, value, "is not an absolute path")
 
 
 def one_of(*words: str) -> Check:

@@ -219,6 +219,10 @@ class Process:
         where = "no such file or directory" if "/" in program else "executable file not found in $PATH"
         raise CannotExecute(f"exec {program}: {where}", 127)
 
+    def ready(self, timings_us: list[int], made: list[str]) -> None:
+        """Tell the shim that all is done but the last operation: how long each took, and which mount points were made."""
+        self.channel.send({"ready": True, "timings_us": timings_us, "made": made})
+
     def table(self) -> dict[str, Any]:
         """Name of each process operation of a plan -> the function that does it."""
         names = (
@@ -342,7 +346,7 @@ def carry_out(plan: Plan, table: dict[str, Any], process: Process, root: RootFil
             began = time.monotonic_ns()
             table[name](**arguments)
             timings.append((time.monotonic_ns() - began) // 1000)
-        process.channel.send({"ready": True, "timings_us": timings, "made": root.made})
+        process.ready(timings, root.made)
         process.exec(**plan[-1][1])
     except BaseException as error:
         report(process.channel, plan, timings, error)

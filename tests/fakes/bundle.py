@@ -1,4 +1,4 @@
-"""A bundle of busybox, and the OCI runtime command run on it: as root with namespaces of its own, as an ordinary user with a user namespace."""
+"""A bundle of busybox, and the OCI runtime command run on it: as root, or as an ordinary user with a user namespace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from labcontainers.bundles.templates import template
 from labcontainers.oci.runtime_spec import VERSION
 
 TOP = Path(__file__).resolve().parents[2]
-APPLETS = "sh ls cat true false sleep id mount env ps echo stat touch hostname pwd grep head readlink test tty stty kill mkdir uname wc".split()
+APPLETS = (
+    "sh ls cat true false sleep id mount env ps echo stat touch hostname pwd grep head readlink test tty stty kill mkdir uname wc".split()
+)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

@@ -90,7 +90,7 @@ def test_five_capability_sets(bundle: Bundle) -> None:
 def test_another_user_gets_ambient_capabilities_alone(bundle: Bundle) -> None:
     bundle.config["process"]["user"] = {"uid": 1000, "gid": 1001, "additionalGids": [5, 6]}
     sets = ("bounding", "permitted", "effective", "inheritable", "ambient")
-    bundle.config["process"]["capabilities"] = dict.fromkeys(sets, ["CAP_NET_BIND_SERVICE"])
+    bundle.config["process"]["capabilities"] = {name: ["CAP_NET_BIND_SERVICE"] for name in sets}
     out = bundle.output("id; cat /proc/self/status")
     assert "uid=1000 gid=1001 groups=5,6" in out.replace("groups=1001,", "groups=")
     assert set(capabilities(out).values()) == {1 << 10}
@@ -312,7 +312,12 @@ def test_user_namespace_with_many_ids(bundle: Bundle, tmp_path: Path) -> None:
     status = Path(f"/proc/{pid}/status").read_text()
     assert "Uid:\t200003\t" in status
     assert "Gid:\t100007\t" in status
-    assert bundle.call("exec", "-u", "0:0", "one", "sh", "-c", "id -u; cat /proc/self/uid_map").stdout.split()[:4] == ["0", "0", "100000", "1000"]
+    assert bundle.call("exec", "-u", "0:0", "one", "sh", "-c", "id -u; cat /proc/self/uid_map").stdout.split()[:4] == [
+        "0",
+        "0",
+        "100000",
+        "1000",
+    ]
     bundle.call("delete", "-f", "one")
     assert bundle.nothing_left()
 
@@ -331,7 +336,9 @@ def test_mount_with_other_ids(bundle: Bundle, tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("root")
-@pytest.mark.parametrize(("propagation", "field"), [("shared", "shared:"), ("slave", "master:"), ("private", ""), ("unbindable", "unbindable")])
+@pytest.mark.parametrize(
+    ("propagation", "field"), [("shared", "shared:"), ("slave", "master:"), ("private", ""), ("unbindable", "unbindable")]
+)
 def test_propagation_of_the_root(bundle: Bundle, propagation: str, field: str) -> None:
     bundle.config["linux"]["rootfsPropagation"] = propagation
     line = next(line for line in bundle.output("cat /proc/self/mountinfo").splitlines() if line.split()[4] == "/")
@@ -375,7 +382,7 @@ def test_no_pivot_and_no_keyring(bundle: Bundle) -> None:
         (lambda c: c["process"].update(selinuxLabel="x"), "SELinux is not supported"),
         (lambda c: c["linux"].update(intelRdt={}), "linux.intelRdt"),
         (lambda c: c["linux"].update(namespaces=[]), "needs a"),
-        (lambda c: c["process"]["capabilities"].update(bounding=["CAP_NONE"]), "process.capabilities.bounding: 'CAP_NONE' is no capability"),
+        (lambda c: c["process"]["capabilities"].update(bounding=["CAP_NONE"]), "bounding: 'CAP_NONE' is no capability"),
         (lambda c: c.update(hooks={"prestart": [{"path": "relative"}]}), "hooks.prestart[0].path: 'relative' is not an absolute path"),
         (lambda c: c["mounts"].append({"destination": "/a/../b", "type": "tmpfs"}), "has a '..'"),
         (lambda c: c["mounts"].append({"destination": "/a"}), "is missing for a mount that is no bind"),

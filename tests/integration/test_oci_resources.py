@@ -50,17 +50,13 @@ def test_limits_are_what_the_kernel_has(bundle: Bundle) -> None:
     assert value(bundle, "memory", "memory.limit_in_bytes", "memory.max") == str(96 << 20)
     assert value(bundle, "pids", "pids.max", "pids.max") == "max"
     assert value(bundle, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0] == "30000"
-    bundle.call("update", "-r", "-", "one", stdin=_file(bundle, {"pids": {"limit": 55}}))
+    (bundle.path / "resources.json").write_text(json.dumps({"pids": {"limit": 55}}))
+    with open(bundle.path / "resources.json") as file:
+        bundle.call("update", "-r", "-", "one", stdin=file)
     assert value(bundle, "pids", "pids.max", "pids.max") == "55"
     bundle.call("delete", "-f", "one")
     assert not group(bundle, "pids").exists()
     assert not group(bundle, "pids").parent.exists()
-
-
-def _file(bundle: Bundle, document: dict[str, Any]) -> int:
-    path = bundle.path / "resources.json"
-    path.write_text(json.dumps(document))
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def test_only_allowed_devices_work(bundle: Bundle) -> None:
