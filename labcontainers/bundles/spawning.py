@@ -24,7 +24,8 @@ class Wanted:
     """The namespaces of one process: `new` ones as CLONE_NEW* flags, `joined` as (descriptor, flag, name), those of the process `pidfd`.
 
     `uids` and `gids` are rows of the new user namespace (first inside, first outside, count); `offsets` are clock -> text for
-    /proc/PID/timens_offsets. `unified` is a descriptor of the group of version 2 to be born in, or -1; `procs` are files to enter other groups by.
+    /proc/PID/timens_offsets. `unified` is a descriptor of the group of version 2 to be born in, or -1; `procs` are files to enter other
+    groups by.
     """
 
     def __init__(self) -> None:
