@@ -31,6 +31,7 @@ class Bundle:
         self.root = place / "states"
         for name in ("bin", "proc", "sys", "dev", "etc", "tmp", "mnt"):
             (self.rootfs / name).mkdir(parents=True, exist_ok=True)
+        (self.rootfs / "tmp").chmod(0o1777)
         busybox = shutil.which("busybox", path=PATH)
         assert busybox is not None
         shutil.copy(busybox, self.rootfs / "bin/busybox")
