@@ -170,6 +170,7 @@ class Creation:
             "hooks": self.config["hooks"],
             "state": self.state.to_json("creating"),
             "listener": listener,
+            "leave": [self.channel.fileno(), self.state.lock_fd],
             "filter": values["filter"],
             "mmap": __import__("mmap") if values["filter"] and values["filter"]["notify"] else None,
         }

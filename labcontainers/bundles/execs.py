@@ -69,7 +69,14 @@ class Entry:
         host = Circumstances(preserve=self.preserve)
         plan = plan_exec(self.process, host, seccomp=kept is not None)
         notify = bool(kept and kept["notify"])
-        inherited = {"hooks": {}, "state": {}, "listener": -1, "filter": kept, "mmap": __import__("mmap") if notify else None}
+        inherited = {
+            "hooks": {},
+            "state": {},
+            "listener": -1,
+            "leave": [channel.fileno()],
+            "filter": kept,
+            "mmap": __import__("mmap") if notify else None,
+        }
         starting.raise_limits(self.process, self._log)
         wanted.affinity = affinity(self.process, "initial")
         self.pid = spawning.spawn(wanted, theirs, lambda: begin(plan, theirs, inherited))

@@ -47,9 +47,13 @@ def _run(hook: Document, state: Document) -> str:
             pid = os.posix_spawn(hook["path"], hook["args"] or [hook["path"]], environment, file_actions=actions, setpgroup=0)
         except OSError as error:
             return f"cannot be run: {os.strerror(error.errno or 0).lower()}"
-        if not _ends(pid, hook["timeout"]):
-            return f"took longer than {hook['timeout']} s"
-        _, status = os.waitpid(pid, 0)
+        try:
+            if not _ends(pid, hook["timeout"]):
+                return f"took longer than {hook['timeout']} s"
+            _, status = os.waitpid(pid, 0)
+        except KeyboardInterrupt:
+            _end(pid)
+            raise
         if status == 0:
             return ""
         how = f"was killed by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"ended with {os.WEXITSTATUS(status)}"
@@ -69,6 +73,10 @@ def _ends(pid: int, timeout_s: int | None) -> bool:
     ended = bool(poll.poll(timeout_s * 1000))
     os.close(pidfd)
     if not ended:
-        os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        _end(pid)
     return ended
+
+
+def _end(pid: int) -> None:
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)

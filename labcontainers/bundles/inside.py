@@ -257,7 +257,13 @@ def _home(uid: int) -> str:
 
 
 def begin(plan: list[list[Any]], channel: Channel, inherited: Document) -> None:
-    """What the new process does as soon as it is cloned; never returns."""
+    """What the new process does as soon as it is cloned; never returns.
+
+    Descriptors in `leave` are those of who cloned it: it must notice when that one is gone, and hold no lock of its.
+    """
+    for fd in inherited["leave"]:
+        if fd >= 0:
+            os.close(fd)
     init.become_workload(0, 1, 2)
     syscalls.prctl(syscalls.PR_SET_NAME, b"lab-init\0")
     root = BundleRoot()

@@ -130,8 +130,13 @@ class State:
             _not_found(self.id)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
+    @property
+    def lock_fd(self) -> int:
+        """The descriptor that holds the lock, which a process that is cloned meanwhile must not keep; -1 without."""
+        return self._lock
+
     def unlock(self) -> None:
-        """Let others change it; processes that were cloned meanwhile do not hold it on."""
+        """Let others change it."""
         if self._lock >= 0:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
             os.close(self._lock)
@@ -173,9 +178,9 @@ class State:
         return CREATED if os.path.exists(f"{self.directory}/start.sock") else RUNNING
 
     def _in_the_making(self) -> bool:
-        """Whether somebody holds the lock, who makes it."""
+        """Whether somebody else holds the lock, who makes it."""
         if self._lock >= 0:
-            return True
+            return False
         try:
             fd = os.open(f"{self.directory}/lock", os.O_RDWR | os.O_CLOEXEC)
         except OSError:

@@ -294,3 +294,68 @@ def test_features_are_a_document(bundle: Bundle) -> None:
     assert (document["ociVersionMin"], document["ociVersionMax"]) == ("1.0.0", "1.2.0")
     assert {"rro", "idmap", "tmpcopyup", "rbind"} <= set(document["mountOptions"])
     assert "SCMP_ACT_NOTIFY" in document["linux"]["seccomp"]["actions"]
+
+
+def creation(bundle: Bundle, number: int) -> None:
+    """Send a signal to `create` while a hook of it runs."""
+    bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", f"echo > {bundle.path}/begun; sleep 1000"]}]}
+    bundle.config["hooks"]["createRuntime"][0]["env"] = ["PATH=/usr/bin:/bin"]
+    bundle.says("true").write()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(bundle.command("create", "one"), cwd=bundle.path, env=environment) as process:
+        until(lambda: (bundle.path / "begun").exists())
+        assert bundle.state()["status"] == "creating"
+        process.send_signal(number)
+        assert process.wait(20) != 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_create_leaves_nothing(bundle: Bundle, number: int) -> None:
+    creation(bundle, number)
+    assert bundle.nothing_left()
+
+
+def test_what_a_killed_create_left_is_deleted(bundle: Bundle) -> None:
+    creation(bundle, signal.SIGKILL)
+    pid = bundle.state()["pid"]
+    hook = next(int(name) for name in os.listdir("/proc") if name.isdigit() and _is_hook(name, bundle))
+    os.kill(hook, signal.SIGKILL)
+    bundle.call("delete", "--force", "one")
+    assert bundle.nothing_left()
+    until(lambda: not os.path.exists(f"/proc/{pid}") or " Z " in Path(f"/proc/{pid}/stat").read_text())
+
+
+def _is_hook(name: str, bundle: Bundle) -> bool:
+    try:
+        return f"{bundle.path}/begun" in Path(f"/proc/{name}/cmdline").read_text()
+    except OSError:
+        return False
+
+
+def test_of_two_starts_one_counts(bundle: Bundle) -> None:
+    bundle.says("sleep 1000").call("create", "one")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    starts = [subprocess.Popen(bundle.command("start", "one"), env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    texts = [each.communicate(timeout=30)[1] for each in starts]
+    assert sorted(each.returncode for each in starts) == [0, 1]
+    assert any("it is running" in text for text in texts)
+    bundle.call("delete", "-f", "one")
+
+
+def test_damaged_state_is_told(bundle: Bundle) -> None:
+    (bundle.root / "one").mkdir(parents=True)
+    (bundle.root / "one/state.json").write_text("{")
+    done = bundle.call("state", "one", ok=False)
+    assert done.returncode == 1
+    assert "no JSON" in done.stderr
+    (bundle.root / "one/state.json").unlink()
+    assert bundle.state()["status"] == "stopped"
+    bundle.call("delete", "one")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"ociVersion": NaN}', "[" * 100_000])
+def test_config_that_is_none_is_told(bundle: Bundle, text: str) -> None:
+    (bundle.path / "other.json").write_text(text)
+    done = bundle.run(ok=False, flags=("--config", "other.json"))
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert bundle.nothing_left()
