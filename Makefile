@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 python := .venv/bin/python
 # what only the tests need of the machine; as an ordinary user without sudo they do with what is there
-test_packages := buildah busybox-static chromium docker-registry e2fsprogs fonts-liberation gpg gpg-agent gpgv iproute2 libarchive-tools libseccomp2 \
+test_packages := buildah busybox-static chromium crun docker-registry e2fsprogs fonts-liberation gpg gpg-agent gpgv iproute2 libarchive-tools libseccomp2 \
 	openssl podman procps qemu-system-x86 skopeo sqv uidmap umoci util-linux
 
 .PHONY: help demo test lab bench lint fmt docs js clean

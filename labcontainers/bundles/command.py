@@ -10,6 +10,7 @@ import sys
 
 from labcontainers.bundles.arguments import SWITCH, TEXT, Flags, Parsed, parse, refuse
 from labcontainers.bundles.logs import Log
+from labcontainers.kernel.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _EXIT_CODES = {"exec": 255}
 
 def main() -> NoReturn:
     """Carry out the command line of this process, and end with its exit code."""
+    # Whoever ignores its children would have this command unable to wait for its own (execve(2) keeps that).
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = Log()
     verb = ""
     try:
@@ -86,9 +89,10 @@ def _run(said: Parsed, log: Log) -> int:
     words = parse(said.rest[1:], verb.flags, said.rest[0], until_first=verb.passes)
     if not verb.least <= len(words.rest) <= verb.most:
         refuse(f"{said.rest[0]}: takes {verb.usage or 'no argument'}, not {' '.join(words.rest) or 'nothing'}")
-    from labcontainers.bundles.states import default_root
+    from labcontainers.bundles.states import check_root, default_root
 
     root = os.path.abspath(said.texts.get("--root") or default_root())
+    check_root(root)
     return verb.run(Setting(root, log, manager), words)
 
 

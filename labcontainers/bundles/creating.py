@@ -174,7 +174,7 @@ class Creation:
             "filter": values["filter"],
             "mmap": __import__("mmap") if values["filter"] and values["filter"]["notify"] else None,
         }
-        starting.raise_limits(self.config["process"], self._log)
+        starting.prepare(self.config["process"], self._log)
         os.chdir(self.config["root"]["path"])
         self.pid = spawning.spawn(wanted, self._theirs, lambda: begin(plan, self._theirs, inherited))
         self._theirs.close()

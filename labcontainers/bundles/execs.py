@@ -77,7 +77,7 @@ class Entry:
             "filter": kept,
             "mmap": __import__("mmap") if notify else None,
         }
-        starting.raise_limits(self.process, self._log)
+        starting.prepare(self.process, self._log)
         wanted.affinity = affinity(self.process, "initial")
         self.pid = spawning.spawn(wanted, theirs, lambda: begin(plan, theirs, inherited))
         theirs.close()

@@ -199,7 +199,7 @@ def _become(process: Document, host: Circumstances, seccomp: bool, hooks: list[O
     user, sets = process["user"], process["capabilities"]
     identity: dict[str, Any] = {"uid": user["uid"] or 0, "gid": user["gid"] or 0, "groups": user["additionalGids"]}
     if sets is not None:
-        identity["capabilities"] = {name: capability_mask(sets[name], f"process.capabilities.{name}") for name in sets}
+        identity["capabilities"] = {name: capability_mask(sets[name]) for name in sets}
     scheduling: list[Operation] = []
     if process["scheduler"] is not None:
         scheduling.append(["scheduler", {key: value for key, value in process["scheduler"].items() if value}])
@@ -226,12 +226,17 @@ def limit_row(limit: Document) -> list[int]:
     return [RLIMITS.index(limit["type"].removeprefix("RLIMIT_")), soft, hard]
 
 
-def capability_mask(names: list[str], path: str) -> int:
-    """The bits of these capabilities; raises InvalidArgument for one that there is not."""
+def capability_mask(names: list[str]) -> int:
+    """The bits of these capabilities; what is none is left out, since the specification wants no more than a warning (no_capabilities)."""
     bits = 0
     for name in names:
         plain = name.upper().removeprefix("CAP_")
-        if plain not in NAMES:
-            fault(path, name, "is no capability", "capabilities(7) lists them")
-        bits |= 1 << NAMES.index(plain)
+        if plain in NAMES:
+            bits |= 1 << NAMES.index(plain)
     return bits
+
+
+def no_capabilities(process: Document) -> list[str]:
+    """What a process asks for as capabilities that this project does not know."""
+    asked = {name for names in (process["capabilities"] or {}).values() for name in names}
+    return sorted(name for name in asked if name.upper().removeprefix("CAP_") not in NAMES)

@@ -223,11 +223,11 @@ def _any(number: int | None) -> int | None:
     return None if number is None or number < 0 else number
 
 
-# The specification's default devices, and terminals, which a container may use whatever its rules say.
+# The specification's default devices, and terminals, which a container may use whatever its rules say; any node may be made.
 DEFAULT_RULES = tuple(
-    {"allow": True, "type": "c", "major": major, "minor": minor, "access": access}
-    for major, minor, access in (
-        (None, None, "m"), (1, 3, "rwm"), (1, 5, "rwm"), (1, 7, "rwm"), (1, 8, "rwm"), (1, 9, "rwm"), (5, 0, "rwm"), (5, 1, "rwm"),
-        (5, 2, "rwm"), (136, None, "rwm"),
+    {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
+    for kind, major, minor, access in (
+        ("b", None, None, "m"), ("c", None, None, "m"), ("c", 1, 3, "rwm"), ("c", 1, 5, "rwm"), ("c", 1, 7, "rwm"), ("c", 1, 8, "rwm"),
+        ("c", 1, 9, "rwm"), ("c", 5, 0, "rwm"), ("c", 5, 1, "rwm"), ("c", 5, 2, "rwm"), ("c", 136, None, "rwm"),
     )
 )  # fmt: skip

@@ -9,7 +9,7 @@ import os
 import resource
 
 from labcontainers.bundles.filters import Page, hand_over
-from labcontainers.bundles.plan import limit_row
+from labcontainers.bundles.plan import limit_row, no_capabilities
 from labcontainers.kernel import syscalls
 
 TYPE_CHECKING = False
@@ -81,11 +81,13 @@ def await_program(channel: Channel, state: State, pid: int, notify: bool) -> Non
                 os.close(pidfd)
 
 
-def raise_limits(process: Document, log: Log) -> None:
+def prepare(process: Document, log: Log) -> None:
     """Raise this process' own hard limits as far as the new one needs, which inherits them; it sets its own at its very end.
 
-    Who may not raise them is told by how much less it is.
+    What cannot be had is told: limits that may not be raised, and capabilities that there are not.
     """
+    for name in no_capabilities(process):
+        log.warn(f"process.capabilities: {name} is no capability that is known here, so the process goes without")
     for limit in process["rlimits"]:
         kind, _, wanted = limit_row(limit)
         soft, most = resource.getrlimit(kind)

@@ -33,6 +33,18 @@ def default_root() -> str:
     return f"{folder}/labcontainers-oci" if folder else f"/tmp/labcontainers-oci-{os.geteuid()}"
 
 
+def check_root(root: str) -> None:
+    """Raise Denied where others could write what this user would believe: the folder is another's, or everybody's."""
+    try:
+        status = os.stat(root)
+    except OSError:
+        return  # made when it is needed
+    if status.st_uid != os.geteuid() or status.st_mode & 0o002:
+        from labcontainers.errors import Denied
+
+        raise Denied(f"{root} is another user's, or everybody may write to it", "--root names a folder of your own for states")
+
+
 def check_id(container_id: str) -> str:
     """The id, if it is one; raises InvalidArgument."""
     if not container_id or container_id[0] == "." or set(container_id) - _ID_LETTERS or len(container_id) > _LONGEST_ID:

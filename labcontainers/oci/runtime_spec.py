@@ -47,18 +47,13 @@ _I32, _I64 = between(-(2**31), 2**31 - 1), between(-(2**63), 2**63 - 1)
 _TEXTS = list_of(text)
 
 
-def _capability(value: Any, path: str) -> str:
-    name = text(value, path)
-    return name if name.startswith("CAP_") else fault(path, value, "is not a capability, which begin with CAP_")
-
-
 def _rlimit(value: Any, path: str) -> str:
     name = text(value, path)
     return name if name.removeprefix("RLIMIT_") in RLIMITS and name.startswith("RLIMIT_") else fault(path, value, "is no rlimit")
 
 
 _CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
-_CAPABILITIES = object_of(many=dict.fromkeys(_CAPABILITY_SETS, list_of(_capability)))
+_CAPABILITIES = object_of(many=dict.fromkeys(_CAPABILITY_SETS, _TEXTS))
 
 PROCESS = object_of(
     {"cwd": absolute, "user": object_of(many={"additionalGids": list_of(_ID)}, uid=_ID, gid=_ID, umask=between(0, 0o777), username=text)},

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from labcontainers.kernel.id_maps import ranges
 from tests.fakes.bundle import Bundle
 
 pytestmark = pytest.mark.needs("busybox")
@@ -84,6 +85,11 @@ def test_five_capability_sets(bundle: Bundle) -> None:
     found = capabilities(bundle.output("cat /proc/self/status"))
     # a program of root's gets all of the bounding set at execve (capabilities(7))
     assert (found["CapBnd"], found["CapInh"], found["CapAmb"]) == (0b10100001, 0b100000, 0b100000)
+
+
+def test_unknown_capability_is_a_warning(bundle: Bundle) -> None:
+    bundle.config["process"]["capabilities"]["bounding"].append("CAP_ODD")
+    assert "CAP_ODD is no capability that is known here" in bundle.says("true").run().stderr
 
 
 @pytest.mark.needs("root")
@@ -322,6 +328,34 @@ def test_user_namespace_with_many_ids(bundle: Bundle, tmp_path: Path) -> None:
     assert bundle.nothing_left()
 
 
+@pytest.mark.needs("subids")
+def test_ordinary_user_with_subordinate_ids(bundle: Bundle) -> None:
+    for name, (first, count) in zip(("uidMappings", "gidMappings"), ranges(), strict=True):
+        bundle.config["linux"][name].append({"containerID": 1, "hostID": first, "size": count})
+    bundle.config["process"]["user"] = {"uid": 5, "gid": 6, "additionalGids": [7]}
+    assert bundle.output("id").split() == ["uid=5", "gid=6", "groups=7"]
+    bundle.says("sleep 1000").call("run", "-d", "one")
+    assert bundle.call("exec", "-u", "8:9", "one", "id", "-u").stdout == "8\n"
+    bundle.call("delete", "-f", "one")
+
+
+@pytest.mark.needs("ordinary user")
+def test_ids_that_the_user_does_not_have_are_told(bundle: Bundle) -> None:
+    bundle.config["linux"]["uidMappings"][0]["hostID"] = 0
+    done = bundle.says("true").run(ok=False)
+    assert done.returncode == 1
+    assert "linux.uidMappings: newuidmap: " in done.stderr
+    assert bundle.nothing_left()
+
+
+def test_affinity_of_an_exec(bundle: Bundle) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    bundle.config["process"]["execCPUAffinity"] = {"initial": str(cpu), "final": str(cpu)}
+    bundle.says("sleep 1000").call("run", "-d", "one")
+    assert bundle.call("exec", "one", "grep", "Cpus_allowed_list", "/proc/self/status").stdout.split()[1] == str(cpu)
+    bundle.call("delete", "-f", "one")
+
+
 @pytest.mark.needs("root")
 def test_mount_with_other_ids(bundle: Bundle, tmp_path: Path) -> None:
     source = tmp_path / "owned"
@@ -382,7 +416,6 @@ def test_no_pivot_and_no_keyring(bundle: Bundle) -> None:
         (lambda c: c["process"].update(selinuxLabel="x"), "SELinux is not supported"),
         (lambda c: c["linux"].update(intelRdt={}), "linux.intelRdt"),
         (lambda c: c["linux"].update(namespaces=[]), "needs a"),
-        (lambda c: c["process"]["capabilities"].update(bounding=["CAP_NONE"]), "bounding: 'CAP_NONE' is no capability"),
         (lambda c: c.update(hooks={"prestart": [{"path": "relative"}]}), "hooks.prestart[0].path: 'relative' is not an absolute path"),
         (lambda c: c["mounts"].append({"destination": "/a/../b", "type": "tmpfs"}), "has a '..'"),
         (lambda c: c["mounts"].append({"destination": "/a"}), "is missing for a mount that is no bind"),

@@ -319,7 +319,7 @@ def test_what_a_killed_create_left_is_deleted(bundle: Bundle) -> None:
     creation(bundle, signal.SIGKILL)
     pid = bundle.state()["pid"]
     hook = next(int(name) for name in os.listdir("/proc") if name.isdigit() and _is_hook(name, bundle))
-    os.kill(hook, signal.SIGKILL)
+    os.killpg(hook, signal.SIGKILL)
     bundle.call("delete", "--force", "one")
     assert bundle.nothing_left()
     until(lambda: not os.path.exists(f"/proc/{pid}") or " Z " in Path(f"/proc/{pid}/stat").read_text())
@@ -359,3 +359,18 @@ def test_config_that_is_none_is_told(bundle: Bundle, text: str) -> None:
     done = bundle.run(ok=False, flags=("--config", "other.json"))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert bundle.nothing_left()
+
+
+def test_caller_that_ignores_its_children_hinders_nothing(bundle: Bundle) -> None:
+    bundle.says("exit 3").write()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ignoring = ["sh", "-c", "trap '' CHLD; exec \"$@\"", "sh", *bundle.command("run", "one")]
+    assert subprocess.run(ignoring, cwd=bundle.path, env=environment, check=False, timeout=60).returncode == 3
+
+
+def test_folder_of_states_must_be_ones_own(bundle: Bundle) -> None:
+    bundle.root.mkdir()
+    bundle.root.chmod(0o777)
+    done = bundle.says("true").run(ok=False)
+    assert done.returncode == 1
+    assert "everybody may write to it" in done.stderr

@@ -15,11 +15,7 @@ from tests.conftest import SYSTEM_PATH
 from tests.fakes.bundle import Bundle
 
 CRUN = shutil.which("crun", path=SYSTEM_PATH)
-pytestmark = [
-    pytest.mark.needs("busybox"),
-    pytest.mark.needs("root"),
-    pytest.mark.skipif(CRUN is None, reason="as root: needs crun, to compare with"),
-]
+pytestmark = pytest.mark.needs("busybox", "root", "crun")
 LOOK = """exec 2>&1
 cd /proc/self; grep -E '^(Cap|NoNew|Seccomp:|Uid|Gid|Groups)' status; echo; cat limits; echo
 for kind in mnt pid ipc uts cgroup net user time; do test $(readlink ns/$kind) = $(readlink /proc/1/ns/$kind) && echo same $kind; done; echo

@@ -13,7 +13,7 @@ import pytest
 
 from tests.fakes.bundle import TOP, Bundle, until
 
-pytestmark = [pytest.mark.needs("podman"), pytest.mark.needs("busybox"), pytest.mark.needs("root"), pytest.mark.needs("cgroups")]
+pytestmark = pytest.mark.needs("podman", "busybox", "root", "cgroups")
 Podman = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.bundle import Bundle
 
-pytestmark = [pytest.mark.needs("busybox"), pytest.mark.needs("root"), pytest.mark.needs("cgroups")]
+pytestmark = pytest.mark.needs("busybox", "root", "cgroups")
 V1 = Path("/sys/fs/cgroup/memory").is_dir()
 
 
