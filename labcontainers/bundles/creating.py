@@ -10,6 +10,7 @@ import time
 
 from labcontainers.bundles import resources, spawning, starting
 from labcontainers.bundles.consoles import send_master
+from labcontainers.bundles.filters import needed_inside
 from labcontainers.bundles.groups import HOME, Groups, hierarchies
 from labcontainers.bundles.hooks import run_hooks, try_hooks
 from labcontainers.bundles.inside import begin
@@ -172,7 +173,7 @@ class Creation:
             "listener": listener,
             "leave": [self.channel.fileno(), self.state.lock_fd],
             "filter": values["filter"],
-            "mmap": __import__("mmap") if values["filter"] and values["filter"]["notify"] else None,
+            "mmap": needed_inside(values["filter"]),
         }
         starting.prepare(self.config["process"], self._log)
         os.chdir(self.config["root"]["path"])

@@ -10,6 +10,7 @@ import os
 from labcontainers.bundles import spawning, starting
 from labcontainers.bundles.consoles import send_master
 from labcontainers.bundles.creating import affinity, place
+from labcontainers.bundles.filters import needed_inside
 from labcontainers.bundles.inside import begin
 from labcontainers.bundles.plan import CLONE_FLAGS, Circumstances, plan_exec
 from labcontainers.bundles.states import process_state
@@ -75,7 +76,7 @@ class Entry:
             "listener": -1,
             "leave": [channel.fileno()],
             "filter": kept,
-            "mmap": __import__("mmap") if notify else None,
+            "mmap": needed_inside(kept),
         }
         starting.prepare(self.process, self._log)
         wanted.affinity = affinity(self.process, "initial")

@@ -14,6 +14,8 @@ from labcontainers.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from labcontainers.bundles.states import State
     from labcontainers.oci.runtime_spec import Document
 
@@ -91,6 +93,15 @@ def _write(path: str, flags: int, notify: bool, program: bytes) -> None:
         os.rename(temporary, path)
     except OSError:
         pass  # the next container compiles it again
+
+
+def needed_inside(kept: Document | None) -> Any:
+    """The module that a process with a listener needs, imported before it enters the container; None for others."""
+    if not (kept and kept["notify"]):
+        return None
+    import mmap
+
+    return mmap
 
 
 class Page:

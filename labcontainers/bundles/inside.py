@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import sys
 
 from labcontainers.bundles.hooks import run_hooks
 from labcontainers.bundles.mounting import BundleRoot
@@ -261,6 +262,9 @@ def begin(plan: list[list[Any]], channel: Channel, inherited: Document) -> None:
 
     Descriptors in `leave` are those of who cloned it: it must notice when that one is gone, and hold no lock of its.
     """
+    # Whatever could be found from here on would be the container's.
+    sys.path.clear()
+    sys.meta_path.clear()
     for fd in inherited["leave"]:
         if fd >= 0:
             os.close(fd)

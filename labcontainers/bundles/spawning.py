@@ -7,6 +7,7 @@ ahead and clones the process as its sibling, since these hold for children or mu
 from __future__ import annotations
 
 import os
+import sys
 
 from labcontainers.kernel import syscalls
 from labcontainers.runtime.handshake import Channel
@@ -117,6 +118,9 @@ def _run(wanted: Wanted, channel: Channel, begin: Callable[[], None]) -> None:
 def _usher(wanted: Wanted, theirs: Channel, channel: Channel, begin: Callable[[], None]) -> None:
     # Nobody in what is joined may trace this process, or read its descriptors (CVE-2016-9962).
     joins = bool(wanted.joined or wanted.pidfd >= 0)
+    # Nor may it load anything that lies there.
+    sys.path.clear()
+    sys.meta_path.clear()
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, not joins)
     if wanted.procs:
         enter_cgroups(wanted.procs)

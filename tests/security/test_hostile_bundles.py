@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.bundle import Bundle, until
+from tests.fakes.bundle import TOP, Bundle, until
 
 pytestmark = pytest.mark.needs("busybox")
 
@@ -115,3 +115,32 @@ def test_console_is_not_put_in_place_of_a_link(bundle: Bundle, canary: Path) -> 
     bundle.says("true").run(ok=False)
     assert os.listdir(canary) == []
     assert bundle.nothing_left()
+
+
+@pytest.mark.parametrize("program", ["true", "nothing"])
+def test_no_module_of_the_container_is_loaded(bundle: Bundle, program: str) -> None:
+    """CVE-2019-14271: a standard library, and what Python loads at its start, lie where this runtime's interpreter has its own."""
+    evil = "import os\nopen('/tmp/owned', 'a').write(__name__)\n"
+    for folder in [*sys.path, str(TOP)]:
+        if folder.startswith("/") and not folder.endswith(".zip"):
+            for name in (
+                "json",
+                "warnings",
+                "traceback",
+                "encodings/ascii",
+                "encodings/idna",
+                "mmap",
+                "sitecustomize",
+                "_sitebuiltins",
+                "typing",
+            ):
+                file = bundle.rootfs / folder.lstrip("/") / f"{name}.py"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(evil)
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
+    bundle.says(program).run(ok=False)
+    bundle.says("sleep", "1000").call("run", "-d", "one")
+    bundle.call("exec", "--user", "0:0", "one", program, ok=False)
+    bundle.call("exec", "--cwd", "/nowhere", "one", program, ok=False)
+    bundle.call("delete", "-f", "one")
+    assert not (bundle.rootfs / "tmp/owned").exists()
