@@ -147,7 +147,7 @@ class Creation:
             if isinstance(error, resources.NotPossible):
                 from labcontainers.errors import Unsupported
 
-                raise Unsupported(str(error), "leave that limit out, or run where control groups can be made") from None
+                raise Unsupported(str(error), "`features` and docs/oci-runtime.md tell what is supported") from None
             if isinstance(error, OSError):
                 from labcontainers.errors import KernelFailed
 
@@ -200,8 +200,8 @@ class Creation:
             return Groups([])
         groups = Groups(hierarchies())
         path = self.config["linux"]["cgroupsPath"] or ""
-        if ".." in path.split("/"):
-            _invalid(f"linux.cgroupsPath: {path!r} has a '..'")
+        if ".." in path.split("/") or (path and not path.strip("/.")):
+            _invalid(f"linux.cgroupsPath: {path!r} is no path of a group of the container's own")
         wanted = self.config["linux"]["resources"]
         try:
             if path:
@@ -214,6 +214,10 @@ class Creation:
                 raise resources.NotPossible(f"linux.resources: no control group can be made at {error.filename}: {why}") from None
             self._log.debug(f"no control group: {error}")
             return groups
+        if others := groups.pids():
+            # Signals to the whole container, and its end, would be theirs too.
+            groups.remove()
+            raise resources.NotPossible(f"linux.cgroupsPath: {path!r} has {len(others)} processes already")
         self.state.values["cgroups"] = groups.to_json()
         self.state.save()
         if wanted is not None:

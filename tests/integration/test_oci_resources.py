@@ -102,6 +102,20 @@ def test_containers_of_two_roots_may_have_the_same_id(bundle: Bundle, tmp_path: 
         each.call("delete", "-f", "one")
 
 
+def test_group_of_others_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    bundle.says("sleep 1000").call("run", "-d", "one")
+    other = Bundle(tmp_path / "other")
+    for path in (bundle.config["linux"]["cgroupsPath"], "/", "/../x", "."):
+        other.config["linux"]["cgroupsPath"] = path
+        done = other.says("true").run(ok=False)
+        assert done.returncode == 1
+        assert "linux.cgroupsPath" in done.stderr
+        assert other.nothing_left()
+    assert bundle.state()["status"] == "running"
+    bundle.call("delete", "-f", "one")
+    assert not group(bundle, "pids").exists()
+
+
 def test_update_of_what_does_not_run_is_refused(bundle: Bundle) -> None:
     bundle.says("true").run(flags=("--keep",))
     assert "not running" in bundle.call("update", "--pids-limit", "5", "one", ok=False).stderr
