@@ -103,18 +103,18 @@ class State:
         return state
 
     @classmethod
-    def load(cls, root: str, container_id: str, *, lock: bool = False) -> State:
-        """That of a container; with `lock`, for who changes it. Raises NotFound."""
+    def load(cls, root: str, container_id: str, *, lock: bool = False, forgiving: bool = False) -> State:
+        """That of a container; with `lock`, for who changes it. Raises NotFound, and Failed for a damaged one unless `forgiving`."""
         state = cls(root, check_id(container_id), {})
         if not os.path.isdir(state.directory):
             _not_found(container_id)
         if lock:
             state.lock()
-        state.read()
+        state.read(forgiving)
         return state
 
-    def read(self) -> None:
-        """Read it from disk; raises NotFound when it has been deleted."""
+    def read(self, forgiving: bool = False) -> None:
+        """Read it from disk; raises NotFound when it has been deleted, and Failed unless `forgiving` when it is none."""
         try:
             fd = os.open(f"{self.directory}/state.json", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -128,7 +128,19 @@ class State:
                 parts.append(part)
         finally:
             os.close(fd)
-        self.values = loads(b"".join(parts))
+        try:
+            values = loads(b"".join(parts))
+        except ValueError:
+            values = None
+        empty = _half_made(self.id)
+        if isinstance(values, dict) and set(values) >= set(empty):
+            self.values = values
+        elif forgiving:
+            self.values = empty
+        else:
+            from labcontainers.errors import Failed
+
+            raise Failed(f"the state of container {self.id!r} is damaged", "`delete --force` removes what is left of it")
 
     def save(self) -> None:
         """Write it, at once or not at all."""

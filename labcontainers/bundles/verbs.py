@@ -173,7 +173,7 @@ def _delete(setting: Setting, said: Parsed) -> int:
 
     force = "--force" in said.switches
     try:
-        state = State.load(setting.root, said.rest[0], lock=True)
+        state = State.load(setting.root, said.rest[0], lock=True, forgiving=force)
     except NotFound:
         if force:
             return 0  # as rm(1)

@@ -344,11 +344,14 @@ def test_of_two_starts_one_counts(bundle: Bundle) -> None:
 
 def test_damaged_state_is_told(bundle: Bundle) -> None:
     (bundle.root / "one").mkdir(parents=True)
-    (bundle.root / "one/state.json").write_text("{")
-    done = bundle.call("state", "one", ok=False)
-    assert done.returncode == 1
-    assert "no JSON" in done.stderr
-    (bundle.root / "one/state.json").unlink()
+    for text in ("{", "{}", "[]"):
+        (bundle.root / "one/state.json").write_text(text)
+        done = bundle.call("state", "one", ok=False)
+        assert done.returncode == 1
+        assert "the state of container 'one' is damaged" in done.stderr
+    assert bundle.call("list", "-q").stdout == ""
+    bundle.call("delete", "--force", "one")
+    (bundle.root / "one").mkdir()
     assert bundle.state()["status"] == "stopped"
     bundle.call("delete", "one")
 
