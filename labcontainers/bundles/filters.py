@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from labcontainers.oci.runtime_spec import Document
 
 _DIGEST_BYTES = 32
+# The kernel takes only one of listener and TSYNC, which is of no use to a process of one thread, and this one with a listener alone.
+_TSYNC, _WAIT_KILLABLE_RECV = 1, 32
 # What a change of makes other programs of the same profile.
 _COMPILER = ("seccomp", "seccomp_bpf", "seccomp_profile", "syscall_table")
 
@@ -45,8 +47,9 @@ def compiled(seccomp: Document, capabilities: list[str], root: str) -> Document:
         from labcontainers.errors import InvalidArgument
 
         raise InvalidArgument("linux.seccomp.listenerPath is missing, and SCMP_ACT_NOTIFY needs who answers", "name the agent's socket")
-    _write(path, profile.load_flags, notify, program)
-    return {"program": program.hex(), "flags": profile.load_flags, "notify": notify}
+    flags = profile.load_flags & ~(_TSYNC if notify else _WAIT_KILLABLE_RECV)
+    _write(path, flags, notify, program)
+    return {"program": program.hex(), "flags": flags, "notify": notify}
 
 
 def _key(seccomp: Document, capabilities: list[str]) -> str:

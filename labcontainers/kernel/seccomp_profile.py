@@ -157,7 +157,9 @@ def parse_profile(document: Mapping[str, Any], *, agents: bool = False) -> Profi
     rules: list[Rule] = []
     for index, entry in enumerate(_objects(document.get("syscalls"), "syscalls")):
         rules.extend(_rules(entry, f"syscalls[{index}]", agents))
-    return Profile(default, tuple(rules), _sub_architectures(document), tuple(_flag(name) for name in _texts(document, "flags", "")))
+    return Profile(
+        default, tuple(rules), _sub_architectures(document), tuple(_flag(name, agents) for name in _texts(document, "flags", ""))
+    )
 
 
 def _rules(entry: Mapping[str, Any], where: str, agents: bool) -> list[Rule]:
@@ -249,9 +251,9 @@ def _sub_architectures(document: Mapping[str, Any]) -> dict[str, tuple[str, ...]
     return {native: chosen for native, chosen in found.items() if chosen}
 
 
-def _flag(name: object) -> str:
+def _flag(name: object, agents: bool) -> str:
     plain = str(name).removeprefix("SECCOMP_FILTER_FLAG_")
-    if plain not in _FLAGS:
+    if plain not in _FLAGS or (plain == "WAIT_KILLABLE_RECV" and not agents):
         raise Unsupported(f"seccomp profile: flag {name!r} is not supported", "use LOG or SPEC_ALLOW")
     return plain
 

@@ -43,6 +43,12 @@ def test_denied_call_fails_with_its_errno(bundle: Bundle, no_new_privileges: boo
     assert len(list((bundle.root / ".filters").iterdir())) == 1
 
 
+def test_every_flag_is_taken(bundle: Bundle) -> None:
+    flags = [f"SECCOMP_FILTER_FLAG_{name}" for name in ("TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV")]
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "flags": flags}
+    assert bundle.output("grep ^Seccomp: /proc/self/status").split() == ["Seccomp:", "2"]
+
+
 def test_exec_has_the_filter_too(bundle: Bundle) -> None:
     bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("SCMP_ACT_ERRNO", "mkdir", "mkdirat")]}
     bundle.says("sleep 1000").call("run", "-d", "one")
@@ -118,6 +124,7 @@ def test_agent_answers_for_the_kernel(bundle: Bundle, monkeypatch: pytest.Monkey
         "defaultAction": "SCMP_ACT_ALLOW",
         "listenerPath": str(bundle.path / "agent"),
         "listenerMetadata": "for the agent",
+        "flags": ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG"],
         "syscalls": [rule("SCMP_ACT_NOTIFY", "mkdir", "mkdirat")],
     }
     bundle.says("mkdir /tmp/x")
