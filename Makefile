@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 python := .venv/bin/python
 # what only the tests need of the machine; as an ordinary user without sudo they do with what is there
-test_packages := buildah busybox-static chromium docker-registry e2fsprogs fonts-liberation gcc gpg gpg-agent gpgv iproute2 libarchive-tools libc6-dev \
+test_packages := buildah busybox-static chromium crun docker-registry e2fsprogs fonts-liberation gcc gpg gpg-agent gpgv iproute2 libarchive-tools libc6-dev \
 	libseccomp2 make openssh-client openssh-server openssl podman procps qemu-system-x86 skopeo sqv uidmap umoci util-linux
 
 .PHONY: help demo test lab bench lint fmt docs js clean

@@ -23,7 +23,8 @@ from benchmarks.dashboards import dashboards
 from benchmarks.many import compare_many
 from benchmarks.many_files import many_files
 from benchmarks.notebook import with_many_images
-from benchmarks.peers import Docker, Peer, present
+from benchmarks.peers import Crun, Docker, Peer, present
+from benchmarks.runtimes import compare_runtimes
 from benchmarks.transfers import compare_transfers
 from labcontainers import Engine
 from scripts.lesson import remove_tree
@@ -80,6 +81,8 @@ def compare(engine: Engine, folder: Path, docker: dict[str, str] | None, rounds:
         docker_peer = next((peer for peer in peers if isinstance(peer, Docker)), None)
         numbers += compare_commits(engine, docker_peer) if many else []
         numbers += dashboards(engine) if many else []
+        crun = next((peer for peer in peers if isinstance(peer, Crun)), None)
+        numbers += compare_runtimes(crun, folder, rounds, interleaved) if crun is not None else []
         memory = [
             f"{name} {report.megabytes(kernels.private_dirty_bytes(kernels.parent_of(pid)))}"
             for name, pid in started.items()

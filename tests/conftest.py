@@ -104,6 +104,7 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "busybox": (lambda: shutil.which("busybox") is not None, "needs busybox"),
     "skopeo": (lambda: shutil.which("skopeo") is not None, "needs skopeo"),
     "podman": (lambda: shutil.which("podman") is not None, "needs podman"),
+    "crun": (lambda: shutil.which("crun", path=SYSTEM_PATH) is not None, "needs crun"),
     "buildah": (lambda: shutil.which("buildah") is not None, "needs buildah"),
     "crane": (lambda: shutil.which("crane") is not None, "needs crane, which Debian has since trixie"),
     "umoci": (lambda: shutil.which("umoci") is not None, "needs umoci"),

@@ -13,16 +13,7 @@ from typing import Final
 
 from labcontainers.errors import InvalidArgument
 from labcontainers.kernel import defaults
-
-# Bit order of <linux/capability.h>; capabilities(7). CHECKPOINT_RESTORE (Linux 5.9) is still the last one in Linux 6.17.
-NAMES: Final[tuple[str, ...]] = tuple(
-    """
-    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
-    NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
-    SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
-    MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
-    """.split()
-)
+from labcontainers.kernel.capability_names import NAMES
 
 DEFAULT: Final[frozenset[str]] = frozenset(defaults.CAPABILITIES)
 

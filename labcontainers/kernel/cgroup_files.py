@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 
@@ -88,9 +87,11 @@ def words(path: str) -> frozenset[str]:
 
 def _folders(directory: str) -> list[str]:
     """A group and the groups in it; a folder with two links has no other in it (inode(7))."""
-    with contextlib.suppress(OSError):
+    try:
         if os.stat(directory).st_nlink == 2:
             return [directory]
+    except OSError:
+        pass
     return [folder for folder, _, _ in os.walk(directory)]
 
 
@@ -106,15 +107,21 @@ def pids(directory: str) -> tuple[int, ...]:
 def make(directory: str, spare: str = "") -> None:
     """Make a group, with its parent where others have taken that away; `spare` beside it is renamed instead, if it is there."""
     if spare:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.rename(f"{os.path.dirname(directory)}/{spare}", directory)
             return
+        except FileNotFoundError:
+            pass
     for _ in range(3):
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.mkdir(directory)
             return
-        with contextlib.suppress(FileExistsError):
+        except FileNotFoundError:
+            pass
+        try:
             os.mkdir(os.path.dirname(directory))
+        except FileExistsError:
+            pass
     os.mkdir(directory)
 
 

@@ -26,6 +26,7 @@ _MOVE: Final = 0xB7
 _MOVE_REGISTER: Final = 0xBF
 _AND: Final = 0x57
 _SHIFT_RIGHT: Final = 0x77
+_JUMP_IF: Final = 0x15
 _JUMP_IF_NOT: Final = 0x55
 _EXIT: Final = 0x95
 
@@ -38,12 +39,13 @@ _ALL_ACCESSES: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class DeviceRule:
-    """Allows the accesses `permissions` ("rwm") to devices of `kind` "a", "b" or "c"; None is any number."""
+    """Allows, or without `allow` denies, the accesses `permissions` ("rwm") to devices of `kind` "a", "b" or "c"; None is any number."""
 
     kind: str
     major: int | None
     minor: int | None
     permissions: str
+    allow: bool = True
 
     def __str__(self) -> str:
         """As devices.allow of version 1 takes it."""
@@ -60,7 +62,38 @@ def parse_rule(text: str) -> DeviceRule:
 
 def program(rules: Sequence[DeviceRule]) -> bytes:
     """Instructions that answer 1 for what a rule allows and 0 for all else; pure."""
-    code = [
+    code = [instruction for rule in rules for instruction in _allow(rule)]
+    return b"".join([*_look(), *code, *_answer(0)])
+
+
+def ordered_program(rules: Sequence[DeviceRule]) -> bytes:
+    """Instructions by which each access of a request is allowed or denied by the last rule that speaks of it, and allowed by none; pure.
+
+    So has the OCI runtime specification it (config-linux.md, "Allowed Device List"), after devices.allow and devices.deny of version 1.
+    """
+    code = _look()
+    for rule in reversed(rules):
+        bits = sum(_ACCESSES[letter] for letter in set(rule.permissions))
+        inner = _answer(0)
+        if rule.allow:
+            left = _instruction(_AND, _ACCESS, value=_ALL_ACCESSES & ~bits)
+            inner = [left, _instruction(_JUMP_IF_NOT, _ACCESS, offset=2, value=0), *_answer(1)]
+        inner = [
+            _instruction(_MOVE_REGISTER, _SCRATCH, _ACCESS),
+            _instruction(_AND, _SCRATCH, value=bits),
+            _instruction(_JUMP_IF, _SCRATCH, offset=len(inner), value=0),
+            *inner,
+        ]
+        code += _tested(_of_device(rule), inner)
+    return b"".join([*code, *_answer(1)])
+
+
+_Test = tuple[list[bytes], int, int]
+
+
+def _look() -> list[bytes]:
+    """Load what the request is about."""
+    return [
         _instruction(_LOAD_WORD, _TYPE, _CONTEXT),
         _instruction(_MOVE_REGISTER, _ACCESS, _TYPE),
         _instruction(_AND, _TYPE, value=0xFFFF),
@@ -68,25 +101,31 @@ def program(rules: Sequence[DeviceRule]) -> bytes:
         _instruction(_LOAD_WORD, _MAJOR, _CONTEXT, offset=4),
         _instruction(_LOAD_WORD, _MINOR, _CONTEXT, offset=8),
     ]
-    for rule in rules:
-        code += _allow(rule)
-    return b"".join([*code, _instruction(_MOVE, _ANSWER, value=0), _instruction(_EXIT)])
+
+
+def _answer(value: int) -> list[bytes]:
+    return [_instruction(_MOVE, _ANSWER, value=value), _instruction(_EXIT)]
+
+
+def _of_device(rule: DeviceRule) -> list[_Test]:
+    kind: list[_Test] = [([], _TYPE, _TYPES[rule.kind])] if rule.kind in _TYPES else []
+    return kind + [([], register, number) for register, number in ((_MAJOR, rule.major), (_MINOR, rule.minor)) if number is not None]
+
+
+def _tested(tests: list[_Test], code: list[bytes]) -> list[bytes]:
+    """`code`, which each test jumps over when it fails."""
+    for before, register, wanted in reversed(tests):
+        code = [*before, _instruction(_JUMP_IF_NOT, register, offset=len(code), value=wanted), *code]
+    return code
 
 
 def _allow(rule: DeviceRule) -> list[bytes]:
-    """Each test jumps over the rest of the rule when it fails."""
-    tests: list[tuple[list[bytes], int, int]] = []
-    if rule.kind in _TYPES:
-        tests.append(([], _TYPE, _TYPES[rule.kind]))
+    tests = _of_device(rule)
     refused = _ALL_ACCESSES & ~sum(_ACCESSES[letter] for letter in set(rule.permissions))
     if refused:
         before = [_instruction(_MOVE_REGISTER, _SCRATCH, _ACCESS), _instruction(_AND, _SCRATCH, value=refused)]
         tests.append((before, _SCRATCH, 0))
-    tests += [([], register, number) for register, number in ((_MAJOR, rule.major), (_MINOR, rule.minor)) if number is not None]
-    code = [_instruction(_MOVE, _ANSWER, value=1), _instruction(_EXIT)]
-    for before, register, wanted in reversed(tests):
-        code = [*before, _instruction(_JUMP_IF_NOT, register, offset=len(code), value=wanted), *code]
-    return code
+    return _tested(tests, _answer(1))
 
 
 def _instruction(code: int, to: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:
@@ -99,7 +138,16 @@ def attach(directory: str, rules: Sequence[DeviceRule]) -> None:
 
     Needs CAP_SYS_ADMIN, or CAP_BPF and CAP_NET_ADMIN, in the user namespace of the machine, and Linux 4.15.
     """
-    instructions = ctypes.create_string_buffer(code := program(rules), len(code))
+    _attach(directory, program(rules))
+
+
+def attach_ordered(directory: str, rules: Sequence[DeviceRule]) -> None:
+    """As attach, by ordered_program."""
+    _attach(directory, ordered_program(rules))
+
+
+def _attach(directory: str, code: bytes) -> None:
+    instructions = ctypes.create_string_buffer(code, len(code))
     license_text = ctypes.create_string_buffer(b"Apache-2.0")
     load = struct.pack("=IIQQIIQII", _CGROUP_DEVICE_PROGRAM, len(code) // 8, _address(instructions), _address(license_text), 0, 0, 0, 0, 0)
     program_fd = syscalls.call("bpf", _PROG_LOAD, load, len(load))

@@ -12,12 +12,14 @@ from typing import Any, Final, Literal, cast, get_args
 from labcontainers.errors import InvalidArgument, Unsupported
 
 Operator = Literal["EQ", "NE", "LT", "LE", "GE", "GT", "MASKED_EQ"]
-ActionName = Literal["ALLOW", "LOG", "ERRNO", "TRAP", "KILL_THREAD", "KILL_PROCESS"]
+ActionName = Literal["ALLOW", "LOG", "TRACE", "NOTIFY", "ERRNO", "TRAP", "KILL_THREAD", "KILL_PROCESS"]
 
 # What seccomp(2) takes as the return value of a filter: SECCOMP_RET_* of <linux/seccomp.h>.
 _RETURN_VALUES: Final[dict[ActionName, int]] = {
     "ALLOW": 0x7FFF0000,
     "LOG": 0x7FFC0000,
+    "TRACE": 0x7FF00000,
+    "NOTIFY": 0x7FC00000,
     "ERRNO": 0x00050000,
     "TRAP": 0x00030000,
     "KILL_THREAD": 0x00000000,
@@ -28,18 +30,23 @@ _ACTION_NAMES: Final[dict[str, ActionName]] = {
     "KILL": "KILL_THREAD",  # libseccomp's old name
 }
 _REFUSED_ACTIONS: Final = {"TRACE": "a tracer", "NOTIFY": "an agent that answers for the kernel"}
-_FLAGS: Final = {"TSYNC": 1, "LOG": 2, "SPEC_ALLOW": 4}
+_FLAGS: Final = {"TSYNC": 1, "LOG": 2, "SPEC_ALLOW": 4, "WAIT_KILLABLE_RECV": 32}
 _GREATEST_ERRNO: Final = 4095
 
 # Docker and libseccomp say these names for the architectures whose tables we have.
 _ARCHITECTURES: Final = {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X86": "i386", "SCMP_ARCH_AARCH64": "aarch64", "SCMP_ARCH_ARM": "arm"}
 _CONDITION_NAMES: Final = {"x86_64": "amd64", "i386": "x86", "aarch64": "arm64", "arm": "arm"}
+# What there is, in the words of the OCI runtime specification without their prefixes; architectures with it.
+ACTIONS: Final = tuple(sorted(_ACTION_NAMES))
+OPERATORS: Final = tuple(sorted(get_args(Operator)))
+FLAGS: Final = tuple(_FLAGS)
+ARCHITECTURES: Final = tuple(sorted(_ARCHITECTURES))
 SUB_ARCHITECTURES: Final[Mapping[str, tuple[str, ...]]] = {"x86_64": ("i386",), "aarch64": ("arm",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What happens to a system call; `errno` counts for ERRNO only."""
+    """What happens to a system call; `errno` counts for ERRNO, and for TRACE, whose tracer gets it."""
 
     name: ActionName
     errno: int = 0
@@ -47,7 +54,7 @@ class Action:
     @property
     def return_value(self) -> int:
         """The filter's return value, 32 bits."""
-        return _RETURN_VALUES[self.name] | (self.errno if self.name == "ERRNO" else 0)
+        return _RETURN_VALUES[self.name] | (self.errno if self.name in ("ERRNO", "TRACE") else 0)
 
     @property
     def permissive(self) -> bool:
@@ -137,25 +144,29 @@ class Profile:
         return "\n".join(parts)
 
 
-def parse_profile(document: Mapping[str, Any]) -> Profile:
-    """A profile from the object that Docker's JSON form holds; raises InvalidArgument, and Unsupported for TRACE and NOTIFY.
+def parse_profile(document: Mapping[str, Any], *, agents: bool = False) -> Profile:
+    """A profile from the object that Docker's JSON form holds; raises InvalidArgument, and Unsupported.
+
+    TRACE and NOTIFY are taken with `agents` alone, where a tracer or an agent may answer.
 
     Source: docs.docker.com "Seccomp security profiles"; OCI runtime specification, config-linux.md "Seccomp".
     """
     if document.get("architectures") and document.get("archMap"):
         raise InvalidArgument("seccomp profile has both 'architectures' and 'archMap'", "keep one of them")
-    default = _action(document.get("defaultAction"), document.get("defaultErrnoRet"), "defaultAction")
+    default = _action(document.get("defaultAction"), document.get("defaultErrnoRet"), "defaultAction", agents)
     rules: list[Rule] = []
     for index, entry in enumerate(_objects(document.get("syscalls"), "syscalls")):
-        rules.extend(_rules(entry, f"syscalls[{index}]"))
-    return Profile(default, tuple(rules), _sub_architectures(document), tuple(_flag(name) for name in _texts(document, "flags", "")))
+        rules.extend(_rules(entry, f"syscalls[{index}]", agents))
+    return Profile(
+        default, tuple(rules), _sub_architectures(document), tuple(_flag(name, agents) for name in _texts(document, "flags", ""))
+    )
 
 
-def _rules(entry: Mapping[str, Any], where: str) -> list[Rule]:
+def _rules(entry: Mapping[str, Any], where: str, agents: bool) -> list[Rule]:
     names = _texts(entry, "names", f"{where}.") or ([entry["name"]] if entry.get("name") else [])
     if not names or (entry.get("name") and entry.get("names")) or not all(isinstance(name, str) for name in names):
         raise InvalidArgument(f"seccomp profile: {where} needs either 'names' or 'name'", "list the system calls under 'names'")
-    action = _action(entry.get("action"), entry.get("errnoRet"), f"{where}.action")
+    action = _action(entry.get("action"), entry.get("errnoRet"), f"{where}.action", agents)
     includes, excludes = (_condition(entry.get(key), f"{where}.{key}") for key in ("includes", "excludes"))
     tests = [_test(one, f"{where}.args[{index}]") for index, one in enumerate(_objects(entry.get("args"), f"{where}.args"))]
     # Several tests of one argument mean "or" to Docker, whose runtimes make a rule of each; tests of different arguments mean "and".
@@ -185,16 +196,18 @@ def _number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _action(name: object, errno: object, where: str) -> Action:
+def _action(name: object, errno: object, where: str, agents: bool) -> Action:
     plain = name.removeprefix("SCMP_ACT_") if isinstance(name, str) else ""
-    if plain in _REFUSED_ACTIONS:
+    if plain in _REFUSED_ACTIONS and not agents:
         raise Unsupported(f"seccomp profile: {where} {name} needs {_REFUSED_ACTIONS[plain]}", "use SCMP_ACT_ERRNO or SCMP_ACT_LOG")
     if plain not in _ACTION_NAMES:
         raise InvalidArgument(f"seccomp profile: {where} is {name!r}", "use SCMP_ACT_ALLOW, _ERRNO, _LOG, _TRAP or _KILL_PROCESS")
+    if agents and errno is not None and plain not in ("ERRNO", "TRACE"):
+        raise InvalidArgument(f"seccomp profile: {where} {name} has the errno {errno!r}", "only SCMP_ACT_ERRNO and _TRACE have one")
     number = 1 if errno is None else errno
     if not isinstance(number, int) or not _number(number) or not 0 <= number <= _GREATEST_ERRNO:
         raise InvalidArgument(f"seccomp profile: {where} has the errno {errno!r}", f"use a number from 0 to {_GREATEST_ERRNO}")
-    return Action(_ACTION_NAMES[plain], number if plain == "ERRNO" else 0)
+    return Action(_ACTION_NAMES[plain], number if plain in ("ERRNO", "TRACE") else 0)
 
 
 def _test(entry: Mapping[str, Any], where: str) -> ArgumentTest:
@@ -238,9 +251,9 @@ def _sub_architectures(document: Mapping[str, Any]) -> dict[str, tuple[str, ...]
     return {native: chosen for native, chosen in found.items() if chosen}
 
 
-def _flag(name: object) -> str:
+def _flag(name: object, agents: bool) -> str:
     plain = str(name).removeprefix("SECCOMP_FILTER_FLAG_")
-    if plain not in _FLAGS:
+    if plain not in _FLAGS or (plain == "WAIT_KILLABLE_RECV" and not agents):
         raise Unsupported(f"seccomp profile: flag {name!r} is not supported", "use LOG or SPEC_ALLOW")
     return plain
 

@@ -32,9 +32,11 @@ PR_SET_SECUREBITS = 28
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
 KEYCTL_JOIN_SESSION_KEYRING = 1
 CLOSE_RANGE_CLOEXEC = 4
 MADV_POPULATE_READ = 22
@@ -69,13 +71,13 @@ _NUMBERS = {
         "clone": 56, "pivot_root": 155, "mount": 165, "umount2": 166, "sethostname": 170, "setdomainname": 171, "capget": 125,
         "rt_sigaction": 13, "capset": 126, "prctl": 157, "keyctl": 250, "unshare": 272, "setns": 308, "seccomp": 317, "setgroups": 116,
         "inotify_init1": 294, "inotify_add_watch": 254, "inotify_rm_watch": 255, "fstatfs": 138, "bpf": 321, "madvise": 28,
-        "syncfs": 306,
+        "syncfs": 306, "personality": 135, "sched_setattr": 314, "ioprio_set": 251,
     },
     "aarch64": {
         "clone": 220, "pivot_root": 41, "mount": 40, "umount2": 39, "sethostname": 161, "setdomainname": 162, "capget": 90,
         "rt_sigaction": 134, "capset": 91, "prctl": 167, "keyctl": 219, "unshare": 97, "setns": 268, "seccomp": 277, "setgroups": 159,
         "inotify_init1": 26, "inotify_add_watch": 27, "inotify_rm_watch": 28, "fstatfs": 44, "bpf": 280, "madvise": 233,
-        "syncfs": 267,
+        "syncfs": 267, "personality": 92, "sched_setattr": 274, "ioprio_set": 30,
     },
 }  # fmt: skip
 
@@ -204,12 +206,20 @@ def madvise(address: int, length: int, advice: int) -> None:
     call("madvise", address, length, advice)
 
 
-def seccomp_filter(program: bytes, flags: int = 0) -> None:
-    """seccomp(2) SECCOMP_SET_MODE_FILTER with a packed array of sock_filter; raises OSError."""
+def pidfd_getfd(pidfd: int, target_fd: int) -> int:
+    """pidfd_getfd(2), Linux 5.6: a duplicate of a descriptor of another process, close-on-exec; raises OSError."""
+    return call("pidfd_getfd", pidfd, target_fd, 0)
+
+
+def seccomp_filter(program: bytes, flags: int = 0) -> int:
+    """seccomp(2) SECCOMP_SET_MODE_FILTER with a packed array of sock_filter; raises OSError.
+
+    With SECCOMP_FILTER_FLAG_NEW_LISTENER among `flags`, the descriptor on which an agent answers for the kernel; else 0.
+    """
     buffer = ctypes.create_string_buffer(program, len(program))
     address = ctypes.cast(buffer, ctypes.c_void_p).value or 0
     fprog = struct.pack("=HxxxxxxQ", len(program) // 8, address)
-    call("seccomp", SECCOMP_SET_MODE_FILTER, flags, fprog)
+    return call("seccomp", SECCOMP_SET_MODE_FILTER, flags, fprog)
 
 
 # Where this program's arguments lie in memory: a fork has them at the same place, and inside a container cannot ask for it.

@@ -161,7 +161,7 @@ class Process:
         if single_id and self.added_groups:
             raise Refused(f"cannot add group {self.added_groups[0]}: this host gives only one group id (see `doctor`, subordinate ids)")
         for fd in (0, 1, 2):
-            _own_stream(fd, self.uid, self.gid)
+            own_stream(fd, self.uid, self.gid)
         if not single_id:
             os.setgroups(self.groups)
         syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
@@ -219,6 +219,10 @@ class Process:
         where = "no such file or directory" if "/" in program else "executable file not found in $PATH"
         raise CannotExecute(f"exec {program}: {where}", 127)
 
+    def ready(self, timings_us: list[int], made: list[str]) -> None:
+        """Tell the shim that all is done but the last operation: how long each took, and which mount points were made."""
+        self.channel.send({"ready": True, "timings_us": timings_us, "made": made})
+
     def table(self) -> dict[str, Any]:
         """Name of each process operation of a plan -> the function that does it."""
         names = (
@@ -228,7 +232,7 @@ class Process:
         return {name: getattr(self, name) for name in names.split()}
 
 
-def _own_stream(fd: int, uid: int, gid: int) -> None:
+def own_stream(fd: int, uid: int, gid: int) -> None:
     """Give a pipe, or the terminal that controls this process, to the user, so that /dev/stdout can be opened again."""
     try:
         if os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
@@ -331,16 +335,21 @@ def run_plan(plan: Plan, channel: Channel, inherited: dict[str, int] | None = No
     process = Process(channel)
     table = {**operation_table(root), **special_mounts.operations(root, inherited or {}), **process.table()}
     table.update(Terminal(root, channel).table())
+    carry_out(plan, table, process, root)
+
+
+def carry_out(plan: Plan, table: dict[str, Any], process: Process, root: RootFileSystem) -> None:
+    """Do the operations of `plan` by the functions of `table`, then `exec`; as run_plan, which does it with those of the engine."""
     timings: list[int] = []
     try:
         for name, arguments in plan[:-1]:
             began = time.monotonic_ns()
             table[name](**arguments)
             timings.append((time.monotonic_ns() - began) // 1000)
-        channel.send({"ready": True, "timings_us": timings, "made": root.made})
+        process.ready(timings, root.made)
         process.exec(**plan[-1][1])
     except BaseException as error:
-        report(channel, plan, timings, error)
+        report(process.channel, plan, timings, error)
     os._exit(127)
 
 

@@ -85,7 +85,7 @@ class RootFileSystem:
         """Use the directory `source` itself as the root."""
         tree = mounts.open_tree(source, recursive=True)
         mounts.set_attributes(tree, flags, propagation=MS_PRIVATE, recursive=True)
-        self._attach(tree, os.open(target, os.O_PATH | os.O_CLOEXEC))
+        self.attach(tree, os.open(target, os.O_PATH | os.O_CLOEXEC))
         self.open(target)
 
     def open(self, path: str) -> None:
@@ -132,7 +132,7 @@ class RootFileSystem:
             self.made.append(partial)
         return self.find(path)
 
-    def _refuse_proc(self, fd: int, path: str) -> None:
+    def refuse_proc(self, fd: int, path: str) -> None:
         """Nothing of the user's may cover /proc: this engine's own writes to it, and masks, would go astray (CVE-2023-28642)."""
         try:
             proc = self.find("/proc", os.O_PATH | os.O_NOFOLLOW)
@@ -145,15 +145,16 @@ class RootFileSystem:
 
     def mount(self, source: str, target: str, fstype: str, flags: int, data: str = "", strict: bool = False) -> None:
         """Mount a new file system; with `strict`, refuse a target that the image made a symbolic link."""
-        fd = self._strict_target(target) if strict else self.target(target, directory=True)
+        fd = self.strict_target(target) if strict else self.target(target, directory=True)
         try:
             if not strict:
-                self._refuse_proc(fd, target)
+                self.refuse_proc(fd, target)
             mounts.mount_at(source, fd, fstype, flags, data)
         finally:
             os.close(fd)
 
-    def _strict_target(self, path: str) -> int:
+    def strict_target(self, path: str) -> int:
+        """Open the directory `path`, made where it is missing; raises Refused where a symbolic link is on the way."""
         os.close(self.target(path, directory=True))
         try:
             return self.find(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, syscalls.RESOLVE_NO_SYMLINKS)
@@ -166,7 +167,7 @@ class RootFileSystem:
         """Mount a tmpfs of the user's; without a mode of its own it has that of the directory that it covers."""
         fd = self.target(target, directory=True)
         try:
-            self._refuse_proc(fd, target)
+            self.refuse_proc(fd, target)
             if target.strip("/") not in self.made and not any(option.startswith("mode=") for option in data.split(",")):
                 data = f"mode={stat.S_IMODE(os.fstat(fd).st_mode):o}" + ("," + data if data else "")
             mounts.mount_at("tmpfs", fd, "tmpfs", flags, data)
@@ -223,9 +224,9 @@ class RootFileSystem:
             is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
             if attributes:
                 mounts.set_attributes(tree, attributes, recursive=recursive)
-            fd = self._strict_target(target) if strict else self.target(target, directory=is_directory)
+            fd = self.strict_target(target) if strict else self.target(target, directory=is_directory)
             try:
-                self._refuse_proc(fd, target)
+                self.refuse_proc(fd, target)
             except Refused:
                 os.close(fd)
                 raise
@@ -236,7 +237,7 @@ class RootFileSystem:
         except BaseException:
             os.close(tree)
             raise
-        self._attach(tree, fd)
+        self.attach(tree, fd)
 
     @staticmethod
     def _tree(source: str, subpath: str, recursive: bool, follows: bool) -> int:
@@ -258,7 +259,8 @@ class RootFileSystem:
             os.close(top)
 
     @staticmethod
-    def _attach(tree: int, target: int) -> None:
+    def attach(tree: int, target: int) -> None:
+        """Attach a detached mount to an open mount point; both are closed."""
         try:
             mounts.move_mount(tree, target)
         finally:
@@ -297,16 +299,19 @@ class RootFileSystem:
             if stat.S_ISDIR(os.fstat(fd).st_mode):
                 self._mask_directory(path, fd)
             else:
-                null = self.find("/dev/null")
+                null = self.null_device()
                 try:
-                    status = os.fstat(null)
-                    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
-                        raise Refused("/dev/null of the container is not the null device")
                     mounts.mount_at(f"/proc/self/fd/{null}", fd, "", MS_BIND)
                 finally:
                     os.close(null)
         finally:
             os.close(fd)
+
+    def null_device(self) -> int:
+        """The container's /dev/null, looked at before it is used (CVE-2025-31133)."""
+        null = self.find("/dev/null")
+        check_null(null)
+        return null
 
     def _mask_directory(self, path: str, fd: int) -> None:
         if self._empty_directory < 0:
@@ -327,7 +332,7 @@ class RootFileSystem:
         except BaseException:
             os.close(fd)
             raise
-        self._attach(tree, fd)
+        self.attach(tree, fd)
 
     def make_directory(self, path: str, mode: int) -> None:
         """Make the directory `path` with its parents, for the working directory; an existing one is kept as it is."""
@@ -354,6 +359,14 @@ class RootFileSystem:
             fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
             mounts.set_attributes(fd, MOUNT_ATTR_RDONLY)
             os.close(fd)
+
+
+def check_null(fd: int) -> None:
+    """Raise Refused, and close `fd`, unless it is the null device."""
+    status = os.fstat(fd)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
+        os.close(fd)
+        raise Refused("/dev/null of the container is not the null device")
 
 
 def operation_table(root: RootFileSystem) -> dict[str, Any]:
