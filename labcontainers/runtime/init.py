@@ -278,7 +278,7 @@ def missing_cgroups(procs: list[str]) -> list[str]:
     """Those of the cgroup.procs files whose cgroups of version 1 this process is not in (proc_pid_cgroup(5))."""
     fd = os.open("/proc/self/cgroup", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        lines = os.read(fd, 65536).decode("utf-8", "surrogateescape").splitlines()
+        lines = os.read(fd, 65536).decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
     finally:
         os.close(fd)
     own = [
