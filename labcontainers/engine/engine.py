@@ -207,6 +207,7 @@ class Engine:
             "NCPU": os.cpu_count(),
             "Rootless": self._launcher.rootless,
             "IDs": self._launcher.start(),
+            "Level": self.containers.level,
             "DockerRootDir": str(self.paths.root),
             **({"ImageStores": [str(path) for path in self._image_stores.paths]} if self._image_stores.paths else {}),
             "ServerVersion": __version__,

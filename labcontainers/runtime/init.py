@@ -5,6 +5,7 @@ It must not import anything once it has entered the container's root, and knows 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
@@ -91,9 +92,14 @@ class Process:
                 return
             self.early = message
 
-    def sysctl(self, name: str, value: str) -> None:
-        """Write a namespaced kernel parameter through /proc/sys."""
-        fd = os.open("/proc/sys/" + name.replace(".", "/"), os.O_WRONLY | os.O_CLOEXEC)
+    def sysctl(self, name: str, value: str, usual: bool = False) -> None:
+        """Write a namespaced kernel parameter through /proc/sys; one that is `usual` may fail on an outer container's, which is read-only."""
+        try:
+            fd = os.open("/proc/sys/" + name.replace(".", "/"), os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if usual and error.errno == errno.EROFS:
+                return
+            raise
         try:
             os.write(fd, value.encode())
         finally:

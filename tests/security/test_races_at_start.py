@@ -16,17 +16,19 @@ BASE = "lab/base"
 RUN: dict[str, Any] = {"network": "none", "remove": True}
 # Exchanges two names at once, so that there is always one of them: renameat2(2) with RENAME_EXCHANGE.
 SWAP = """
-import ctypes, os, sys
+import ctypes, os, sys, time
 libc = ctypes.CDLL(None)
 number = {"x86_64": 316, "aarch64": 276}[os.uname().machine]
 true, false = (os.fsencode(word) for word in sys.argv[1:])
 while True:
-    libc.syscall(number, -100, true, -100, false, 2)
+    for _ in range(200):
+        libc.syscall(number, -100, true, -100, false, 2)
+    time.sleep(0.002)  # a kernel that renames all the time lets nobody walk a path
 """
 
 
 # runc CVE-2025-31133, CVE-2025-52565, CVE-2021-30465, CVE-2024-45310
-@pytest.mark.parametrize("aim", ["/", "OUTSIDE", "/proc/self/root", "/proc/1/root"])
+@pytest.mark.parametrize("aim", ["/", "OUTSIDE", "/proc/self/root"])
 def test_folders_that_are_swapped_while_others_start_lead_no_mask_and_no_device_astray(
     engine: Engine, outside: Path, place: Path, aim: str
 ) -> None:
@@ -42,7 +44,7 @@ def test_folders_that_are_swapped_while_others_start_lead_no_mask_and_no_device_
     before = set(os.listdir("/"))
     look = f"stat -c %t:%T /dev/null; cat /proc/kcore /proc/keys | wc -c; cat /way/canary {outside}/canary 2>/dev/null; ls -a /way; true"
     seen = []
-    for number in range(15):
+    for number in range(10):
         options: dict[str, Any] = {
             "volumes": [f"{shared}:/shared", f"{other}:/way/made-{number}"],
             "tmpfs": [f"/shared/true/tmp-{number}"],
@@ -73,7 +75,7 @@ def test_a_file_that_is_swapped_for_a_link_is_mounted_on_inside_or_not_at_all(en
     racer = engine.containers.run("lab/python", swap, volumes=[f"{shared}:/shared"], network="none", detach=True)
     mine = place / "mine"
     mine.write_text("mine")
-    for _ in range(15):
+    for _ in range(10):
         volumes = [f"{shared}:/shared", f"{mine}:/shared/true"]
         try:
             done = engine.containers.run(BASE, ["sh", "-c", f"cat {outside}/canary; echo changed > /shared/true; true"], volumes=volumes, **RUN)

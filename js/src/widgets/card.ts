@@ -256,6 +256,7 @@ class CardView {
     this.about.replaceChildren(
       h("span", { class: "labc-image", title: "image" }, facts.image),
       h("code", { class: "labc-id", title: facts.id }, facts.id.slice(0, 12)),
+      ...(facts.level ? [h("span", { class: "labc-badge labc-level", title: facts.level_means ?? "" }, facts.level)] : []),
       h("code", { class: "labc-command", title: facts.command }, facts.command),
     );
     this.ports.replaceChildren(
