@@ -25,12 +25,12 @@ mend it, by `%container doctor`.
 
 | who | has | and must not get |
 |---|---|---|
-| the author of an image | every byte of its layers and its config | anything on the machine when it is pulled, unpacked, copied from or run |
-| a registry, or who sits between | the answers to every request | credentials of other hosts, other content under a digest, the machine's memory or disk |
-| a program in a container | root there, and all time | files, processes, keys, devices, terminals and networks of the machine, or of other containers |
-| the author of a Dockerfile | every line and the context | files outside the context, more rights for a step than the user gave, results of other builds' caches |
-| another user of the machine | an account | files of the store and of volumes, an answer of a shim, a program with the set-user-id bit in a layer |
-| another notebook of the same user | the same store | a state that contradicts itself: it may use and remove the same containers, as it may the user's files |
+| the author of an image | every byte of its layers and its config | anything on the machine, when it is pulled, unpacked, copied or run |
+| a registry, or who sits between | every answer | credentials of other hosts, other content under a digest, memory or disk |
+| a program in a container | root there, and all time | files, processes, keys, devices, terminals and networks of others |
+| the author of a Dockerfile | every line and the context | files outside the context, more rights than the user gave, others' caches |
+| another user of the machine | an account | files of the store, an answer of a shim, a set-user-id program in a layer |
+| another notebook of the same user | the same store | a state that contradicts itself; it may use and remove all containers |
 
 Protected are the machine's files outside of what was mounted, its processes, its kernel's parameters, the user's credentials, terminal and
 keys, and the store's content under its digests.
@@ -39,12 +39,12 @@ keys, and the store's content under its digests.
 
 - **Bugs of the kernel.** All containers of a machine share its kernel. The filter of system calls makes less of it reachable; a virtual
   machine is the answer for programs that are meant to attack it.
-- **The same user.** Whoever runs the notebook can read the store, and stop or enter every container. A notebook that is not trusted needs an
-  account of its own.
+- **The same user.** Whoever runs the notebook can read the store, and stop or enter every container. A notebook that is not trusted
+  needs an account of its own.
 - **What the user gives.** `--privileged`, `--cap-add`, `--device`, `--security-opt seccomp=unconfined`, `--network host`, `--pid host` and
   mounts of host folders do what they say. As root, `--cap-add SYS_ADMIN`, `SYS_PTRACE` or `SYS_MODULE` is the machine.
 - **Side channels.** Time, caches of the processor, load and the room on the disk can be watched by neighbours.
-- **Use of resources** that was not limited: memory, processes and the disk are the machine's unless `-m`, `--pids-limit` and the like are said.
+- **Use of resources** that was not limited: memory, processes and disk are the machine's, unless `-m`, `--pids-limit` or others say less.
 - **The network.** A container on a bridge reaches what the machine reaches. `--network none` and internal networks are the way to less.
 - **What an image does with the data it is given.** A digest tells that content is what was meant, not that it is good.
 
@@ -97,8 +97,8 @@ def _defaults() -> Iterator[str]:
 
 
 def _levels() -> Iterator[str]:
-    yield "## Levels\n\nWhat a machine lets a user do decides what holds his containers. `doctor` finds the level by trying, never by reading"
-    yield "a setting alone; `info`, `inspect --security` and the card of a container tell it.\n"
+    yield "## Levels\n\nWhat a machine lets a user do decides what holds his containers. `doctor` finds the level by trying, never"
+    yield "by reading a setting alone; `info`, `inspect --security` and the card of a container tell it.\n"
     yield "| level | what it is | protects | does not protect, or lacks |\n|---|---|---|---|"
     for level in LEVELS.values():
         yield f"| {level.name} | {level.means} | {level.protects} | {level.lacks} |"

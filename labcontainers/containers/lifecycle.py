@@ -59,7 +59,7 @@ class Lifecycle(Starter):
 
     @cached_property
     def level(self) -> str:
-        """What holds containers here and what it lacks, as kernel.levels tells it; found by trying. Raises Unsupported without namespaces."""
+        """What holds containers here and what it lacks (kernel.levels), found by trying. Raises Unsupported without namespaces."""
         ids, masked = self.launcher.start(), False
         if self.launcher.rootless:
             with tempfile.TemporaryDirectory(prefix=".level-", dir=self.store.paths.tmp) as scratch:

@@ -1,6 +1,6 @@
 """What holds containers on this machine, by how much it lets their user do: each level with what it protects and what it lacks.
 
-`doctor` finds them by trying, `info`, `inspect --security` and cards tell them, and docs/security.md shows them. It must not know containers.
+`doctor` finds them by trying; `info`, `inspect --security`, cards and docs/security.md tell them. It must not know containers.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LEVELS: Final[dict[str, Level]] = {
             SUBORDINATE,
             "root of the container is an ordinary user of this machine, with further ids for its other users",
             "as root, and besides: who escapes is an ordinary user, and other users of the container are ids that own nothing",
-            "files of the user's own from who escapes as root of the container; bridges reach the machine's network by a process of the user",
+            "files of the user's own from who escapes as root of the container; bridges reach the network by a process of the user",
         ),
         Level(
             SINGLE,
@@ -53,7 +53,7 @@ LEVELS: Final[dict[str, Level]] = {
             MASKED_PROC,
             "its /proc is that of an outer container, since the kernel allows no fresh one where parts of the outer one are masked",
             "processes outside from signals, and their memory, files and variables from being read: their namespaces are others",
-            "hiding: the names and arguments of the outer container's processes can be read, and numbers in /proc are not the container's own; "
+            "hiding: names and arguments of the outer container's processes can be read, and numbers in /proc are not its own; "
             "nor can it be allowed to listen below port 1024 or to ping without a capability",
         ),
         Level(
@@ -66,8 +66,8 @@ LEVELS: Final[dict[str, Level]] = {
             NO_NAMESPACES,
             "containers cannot run, and nothing pretends to",
             "everything, since nothing runs: images can be pulled, looked into and built as far as no RUN is needed",
-            "running: the filter of an outer container (as Docker's default one), a setting or a security module forbids it; `doctor` tells "
-            "which, and how to mend it",
+            "running: the filter of an outer container (as Docker's default one), a setting or a security module forbids it; "
+            "`doctor` tells which, and how to mend it",
         ),
     )
 }

@@ -93,7 +93,7 @@ class Process:
             self.early = message
 
     def sysctl(self, name: str, value: str, usual: bool = False) -> None:
-        """Write a namespaced kernel parameter through /proc/sys; one that is `usual` may fail on an outer container's, which is read-only."""
+        """Write a namespaced kernel parameter through /proc/sys; one that is `usual` may fail on that of an outer container."""
         try:
             fd = os.open("/proc/sys/" + name.replace(".", "/"), os.O_WRONLY | os.O_CLOEXEC)
         except OSError as error:

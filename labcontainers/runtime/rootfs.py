@@ -143,9 +143,7 @@ class RootFileSystem:
         if inside:
             raise Refused(f"cannot mount at {path}: that is inside /proc")
 
-    def mount(
-        self, source: str, target: str, fstype: str, flags: int, data: str = "", strict: bool = False, or_bind: bool = False
-    ) -> None:
+    def mount(self, source: str, target: str, fstype: str, flags: int, data: str = "", strict: bool = False, or_bind: bool = False) -> None:
         """Mount a new file system; with `strict`, refuse a target that the image made a symbolic link.
 
         With `or_bind` the host's own is shown where the kernel refuses a new one: in a user namespace it does so as long as parts of the

@@ -48,7 +48,7 @@ class Watchdog:
 
 
 def used_bytes(pid: int, ignored: int = 0) -> int:
-    """What the descendants of the process `pid` have in memory, but for the one that is `ignored`; those that end meanwhile have nothing."""
+    """What the descendants of the process `pid` have in memory, without the one that is `ignored`; who ends meanwhile has nothing."""
     waiting, used = _children(pid), 0
     while waiting:
         child = waiting.pop()

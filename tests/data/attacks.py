@@ -1,6 +1,6 @@
-"""Known attacks on container engines and those who build and fetch images, with what holds against each here and the tests that try it.
+"""Known attacks on container engines and those who build and fetch images, with what holds against each here and its tests.
 
-docs/security.md shows them. The numbers are of the weaknesses of other engines that were published; `not ours` says why one does not apply.
+docs/security.md shows them. The numbers are of the weaknesses of other engines that were published; One that does not apply says why.
 Sources: the advisories of the named projects, and the National Vulnerability Database.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One attack. `tests` are FILE::TEST below tests/, with the class between them where there is one; `applies` is False for "not ours"."""
+    """One attack. `tests` are FILE::TEST below tests/, with the class between them; `applies` is False for one that is not ours."""
 
     name: str
     what: str

@@ -37,7 +37,9 @@ def untouched(outside: Path) -> bool:
 def test_a_step_that_bends_a_shared_cache_shows_the_step_beside_it_nothing_of_the_host(engine: Engine, outside: Path) -> None:
     os.chmod(outside, 0o777)
     cache = "--mount=type=cache,id=shared,target=/c"
-    flip = f"while [ ! -e /c/stop ]; do mkdir /c/flip; rmdir /c/flip; ln -s {outside} /c/flip; rm /c/flip; ln -s / /c/flip; rm /c/flip; done"
+    flip = (
+        f"while [ ! -e /c/stop ]; do mkdir /c/flip; rmdir /c/flip; ln -s {outside} /c/flip; rm /c/flip; ln -s / /c/flip; rm /c/flip; done"
+    )
     begun = threading.Event()
     racer = threading.Thread(
         target=build,
@@ -76,7 +78,9 @@ def test_a_path_below_a_cache_cannot_be_asked_for(engine: Engine, source: str) -
 
 # buildah CVE-2024-1753
 @pytest.mark.parametrize("writable", ["", ",rw"], ids=["read-only", "writable"])
-@pytest.mark.parametrize("way", ["/", "OUTSIDE", "../../../../../../../..", "../../../../../../../..OUTSIDE", "/proc/self/root", "/proc/1/cwd"])
+@pytest.mark.parametrize(
+    "way", ["/", "OUTSIDE", "../../../../../../../..", "../../../../../../../..OUTSIDE", "/proc/self/root", "/proc/1/cwd"]
+)
 def test_a_mount_from_a_stage_by_its_link_to_the_root_shows_the_stage_and_not_the_host(
     engine: Engine, outside: Path, way: str, writable: str
 ) -> None:
@@ -113,7 +117,18 @@ def test_a_stage_is_mounted_as_it_was_at_its_end_whatever_it_left_running(engine
 
 
 # buildah CVE-2024-9407
-WORDS = ["shared,rw", "rprivate:rw", "slave,z", "private,dev,suid", "unknown", "", "RSHARED", "rslave rshared", "bind-propagation=shared", "0"]
+WORDS = [
+    "shared,rw",
+    "rprivate:rw",
+    "slave,z",
+    "private,dev,suid",
+    "unknown",
+    "",
+    "RSHARED",
+    "rslave rshared",
+    "bind-propagation=shared",
+    "0",
+]
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -124,7 +139,10 @@ def test_no_mount_of_a_step_has_a_word_of_propagation(engine: Engine, word: str)
 
 @pytest.mark.parametrize("word", WORDS)
 def test_the_words_of_propagation_of_a_container_are_the_six(engine: Engine, place: Path, word: str) -> None:
-    for mount in (f"type=bind,source={place},target=/c,bind-propagation={word}", f'type=bind,source={place},target=/c,"bind-propagation={word}"'):
+    for mount in (
+        f"type=bind,source={place},target=/c,bind-propagation={word}",
+        f'type=bind,source={place},target=/c,"bind-propagation={word}"',
+    ):
         with pytest.raises(InvalidArgument):
             engine.containers.create("lab/base", ["true"], mounts=[mount], network="none")
 
@@ -143,7 +161,7 @@ def test_an_id_of_a_cache_leads_to_no_folder_of_the_host(engine: Engine, outside
 @pytest.mark.parametrize("form", ["# syntax=NAME", "// syntax=NAME", '{"syntax": "NAME"}', "#!/bin/sh\n# syntax=NAME"])
 def test_a_frontend_that_a_dockerfile_names_is_neither_fetched_nor_run(engine: Engine, server: RegistryServer, form: str) -> None:
     for name in (f"{server.address}/evil/frontend:1", f"{server.address}/docker/dockerfile:1"):
-        with pytest.raises(Unsupported if form.endswith("# syntax=NAME") else DockerfileError, match="frontend|unknown instruction"):
+        with pytest.raises(Unsupported if form.endswith("# syntax=NAME") else DockerfileError, match=r"frontend|unknown instruction"):
             build(engine, form.replace("NAME", name) + "\nFROM lab/base\nRUN true\n")
     build(engine, "FROM lab/base\nRUN true\n", build_args={"BUILDKIT_SYNTAX": f"{server.address}/evil/frontend:1"})
     assert server.asked == []

@@ -70,7 +70,7 @@ INSIDE = """
 
 def outer(engine: Engine, place: Path, inner: str, *, watched: bool = False, **options: Any) -> dict[str, Any]:
     """Run an engine inside a container that is as bare as those of a hub; what it says."""
-    libraries = [path for path in (*site.getsitepackages(), *(path for path in sys.path if path.endswith("site-packages")))]
+    libraries = [*site.getsitepackages(), *(path for path in sys.path if path.endswith("site-packages"))]
     mounted = [path for path in dict.fromkeys(libraries) if os.path.isdir(path)]
     volumes = [f"{HOUSE}:/house:ro", *(f"{path}:/site-{number}:ro" for number, path in enumerate(mounted))]
     program = PROGRAM.replace("SITE", repr([f"/site-{number}" for number in range(len(mounted))])).replace("INNER", inner.strip())
@@ -101,7 +101,7 @@ def test_in_an_outer_container_with_masked_proc_it_runs_and_says_what_it_lacks(e
     assert "KILLED" not in found["seen"]
     assert found["victim lives"]
     # nobody's variables or files but those of its own namespaces can be read: no canary in any process' environment
-    assert {word for word in found["seen"][:-2]} <= {"0"}
+    assert set(found["seen"][:-2]) <= {"0"}
     assert found["seen"][-2] == "0"
     killed, why, *warnings = found["watched"]
     assert killed

@@ -78,7 +78,9 @@ def test_a_file_that_is_swapped_for_a_link_is_mounted_on_inside_or_not_at_all(en
     for _ in range(10):
         volumes = [f"{shared}:/shared", f"{mine}:/shared/true"]
         try:
-            done = engine.containers.run(BASE, ["sh", "-c", f"cat {outside}/canary; echo changed > /shared/true; true"], volumes=volumes, **RUN)
+            done = engine.containers.run(
+                BASE, ["sh", "-c", f"cat {outside}/canary; echo changed > /shared/true; true"], volumes=volumes, **RUN
+            )
         except StartFailed:
             continue
         assert "host" not in done.stdout
