@@ -269,13 +269,13 @@ class Shim:
             self._change_policy(message["restart"])
             self.audience.tell(client, {"restart": message["restart"]})
         elif "cgroups" in message:
-            self.request["cgroups"] = message["cgroups"]
+            self.request["cgroups"] = dict(message["cgroups"])
             self.audience.tell(client, {"cgroups": True})
         elif "rename" in message:
             self.journal.rename(message["rename"])
             syscalls.set_process_title(f"lab-shim {message['rename']}")
         elif "memory_watch" in message:
-            self.request["memory_watch"] = message["memory_watch"]
+            self.request["memory_watch"] = int(message["memory_watch"] or 0)
             self.audience.tell(client, {"memory_watch": self.watchdog is not None})
         elif "input" in message:
             self.streams.put(client, message["input"])
