@@ -47,7 +47,7 @@ LEVELS: Final[dict[str, Level]] = {
             "root of the container is the user who started it, and it has no other ids",
             "as with subordinate ids, but for the other ids",
             "users inside: everything in the container runs as one user, so that a server that gives its rights up to another one, "
-            "as databases do, cannot; package managers that give files away are answered as if it were done",
+            "as databases do, cannot; in a build's steps, what package managers give to others stays root's",
         ),
         Level(
             MASKED_PROC,

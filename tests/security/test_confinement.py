@@ -272,7 +272,9 @@ def test_nonsense_on_the_socket_of_a_shim_ends_the_connection_and_not_the_contai
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["plan", "procs", "namespaces", "v1", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["plan", "procs", "namespaces", "v1", "x"]), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 # Words that a shim knows and that do not end the container when they are meant.
