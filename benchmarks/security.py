@@ -33,7 +33,7 @@ def compare_rules(engine: Engine, rounds: int, interleaved: Interleaved) -> list
         f"- The default filter of system calls is read from the cache in {read_s * 1e3:.2f} ms and loaded in {load_s * 1e3:.2f} ms.",
         f"- Run `true` with all security rules {whole}, without filter, capabilities and hidden paths {bare}: "
         f"they are {share:.1%} of a run (the median of pairs, which other work of the machine is in).",
-        f"- The operations of a start that only confine take {own_s * 1e3:.2f} ms: {own_s / statistics.median(runs['with']):.1%} of that run.",
+        f"- What only confines in a start takes {own_s * 1e3:.2f} ms: {own_s / statistics.median(runs['with']):.1%} of that run.",
     ]
 
 

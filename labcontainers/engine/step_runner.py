@@ -109,7 +109,7 @@ class RuntimeStepRunner:
             shm_bytes=self._limits.shm_bytes or DEFAULT_SHM_BYTES,
             rlimits=rlimits,
             **confinement.spec_fields(ContainerOptions(privileged=request.privileged), lifecycle.launcher.rootless, lifecycle.filter_for),
-            **fake_root,
+            fake_root=fake_root,
             mounts=(*files, *request.mounts, *helpers),
             hidden=host_root.hidden(request.lower_paths, None, lifecycle.store.paths.root),
             procs=cgroup.procs,
@@ -134,17 +134,17 @@ class RuntimeStepRunner:
         }
         return Execution(lifecycle.launcher.spawn(message, stdin=None), "the build step")
 
-    def _fake_root(self, request: RunRequest) -> tuple[dict[str, bytes], list[str], list[SecretMount]]:
-        """With a single id, what package managers of an image need to work: fields of the spec, variables and mounts.
+    def _fake_root(self, request: RunRequest) -> tuple[bytes, list[str], list[SecretMount]]:
+        """With a single id, what package managers of an image need to work: a filter, variables and mounts.
 
         Apt looks whether it has become another user, so it is told not to (apt.conf(5), APT_CONFIG in apt-get(8)).
         """
         if self._lifecycle.launcher.start() != "single" or request.privileged:
-            return {}, [], []
+            return b"", [], []
         folder = request.scratch / "apt"
         folder.mkdir(exist_ok=True)
         program = seccomp.cached_filter(fake_root_profile(), frozenset(), self._lifecycle.store.paths.root / "seccomp")
-        return {"fake_root": program}, [f"APT_CONFIG={_APT_CONFIG}"], [SecretMount(_APT_SETTING, str(folder), _APT_CONFIG, 0o444)]
+        return program, [f"APT_CONFIG={_APT_CONFIG}"], [SecretMount(_APT_SETTING, str(folder), _APT_CONFIG, 0o444)]
 
     def _follow(self, step_id: str, request: RunRequest, execution: Execution, on_output: Callable[[int, bytes], None]) -> int:
         for message in execution.wait_started():

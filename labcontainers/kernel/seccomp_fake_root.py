@@ -14,7 +14,8 @@ from labcontainers.kernel.seccomp_profile import ALLOW, Action, ArgumentTest, Pr
 
 DONE: Final = Action("ERRNO", 0)
 _CALLS: Final = (
-    "chown fchown fchownat lchown chown32 fchown32 lchown32 setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid "
+    "chown fchown fchownat lchown chown32 fchown32 lchown32 "
+    "setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid "
     "setuid32 setgid32 setreuid32 setregid32 setresuid32 setresgid32 setgroups32 setfsuid32 setfsgid32"
 )
 _KIND: Final = 0o170000  # S_IFMT of inode(7)
