@@ -82,7 +82,7 @@ def has_fresh_proc(scratch: str) -> bool:
 
     try:
         fresh_proc(scratch, True)
-    except PermissionError:
+    except OSError:
         return False
     return True
 
