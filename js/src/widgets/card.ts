@@ -77,11 +77,7 @@ export function badge(state: ContainerState): { text: string; tone: string } {
 
 /** What holds the container on this machine; one that lacks something is marked. */
 function levelBadge(level: string, means: string): HTMLElement {
-  return h(
-    "span",
-    { class: "labc-badge labc-level", "data-tone": level.includes(",") ? "warn" : "calm", title: means },
-    level,
-  );
+  return h("span", { class: "labc-level", "data-tone": level.includes(",") ? "warn" : "calm", title: means }, level);
 }
 
 const ACTING: Record<string, string> = {
