@@ -52,7 +52,8 @@ LEVELS: Final[dict[str, Level]] = {
         Level(
             MASKED_PROC,
             "its /proc is that of an outer container, since the kernel allows no fresh one where parts of the outer one are masked",
-            "processes outside from signals, and their memory, files and variables from being read: their namespaces are others",
+            "processes outside from signals, and their memory, files and variables from being read: their namespaces are others; "
+            "nothing in that /proc can be written",
             "hiding: names and arguments of the outer container's processes can be read, and numbers in /proc are not its own; "
             "nor can it be allowed to listen below port 1024 or to ping without a capability",
         ),

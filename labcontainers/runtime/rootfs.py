@@ -146,8 +146,9 @@ class RootFileSystem:
     def mount(self, source: str, target: str, fstype: str, flags: int, data: str = "", strict: bool = False, or_bind: bool = False) -> None:
         """Mount a new file system; with `strict`, refuse a target that the image made a symbolic link.
 
-        With `or_bind` the host's own is shown where the kernel refuses a new one: in a user namespace it does so as long as parts of the
-        host's are masked, as in most containers (mount_too_revealing of the kernel's fs/namespace.c).
+        With `or_bind` the host's own is shown, read-only, where the kernel refuses a new one: in a user namespace it does so as long as
+        parts of the host's are masked, as in most containers (mount_too_revealing of the kernel's fs/namespace.c). The host's processes
+        of this user are in it, and owners may write to some of their files.
         """
         fd = self._strict_target(target) if strict else self.target(target, directory=True)
         try:
@@ -158,7 +159,7 @@ class RootFileSystem:
             if not or_bind:
                 raise
             tree = mounts.open_tree(target, recursive=True)
-            hard = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | (MOUNT_ATTR_RDONLY if flags & MS_RDONLY else 0)
+            hard = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY
             mounts.set_attributes(tree, hard, propagation=MS_PRIVATE, recursive=True)
             self.attach_tree(tree, target, target, strict=True)
         finally:

@@ -38,7 +38,8 @@ def test_a_step_that_bends_a_shared_cache_shows_the_step_beside_it_nothing_of_th
     os.chmod(outside, 0o777)
     cache = "--mount=type=cache,id=shared,target=/c"
     flip = (
-        f"while [ ! -e /c/stop ]; do mkdir /c/flip; rmdir /c/flip; ln -s {outside} /c/flip; rm /c/flip; ln -s / /c/flip; rm /c/flip; done"
+        f"while [ ! -e /c/stop ]; do mkdir /c/flip; rmdir /c/flip; ln -s {outside} /c/flip; rm /c/flip; "
+        "ln -s / /c/flip; rm /c/flip; done; true"
     )
     begun = threading.Event()
     racer = threading.Thread(

@@ -53,6 +53,7 @@ INSIDE = """
             os.kill(victim, 9)
             os.waitpid(victim, 0)
         look = "cat /proc/sys/kernel/core_pattern >/dev/null; (echo x > /proc/sys/kernel/core_pattern) 2>/dev/null && echo WROTE; "
+        look += "(echo 900 > /proc/OUTER/oom_score_adj) 2>/dev/null && echo WROTE; "
         look += "for p in /proc/[0-9]*; do cat $p/environ $p/root/etc/passwd 2>/dev/null | tr -d '\\\\0' | grep -c canary; done; "
         look += "kill -9 OUTER 2>/dev/null && echo KILLED; cat /proc/kcore /proc/keys | wc -c; grep -c . /proc/self/status"
         told["seen"] = container.exec(["sh", "-c", look.replace("OUTER", str(victim))]).stdout.split()
