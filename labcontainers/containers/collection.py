@@ -43,7 +43,7 @@ class Containers:
 
     @property
     def level(self) -> str:
-        """What holds containers of this user on this machine, and what it lacks (kernel.levels). Raises Unsupported where none can run."""
+        """What holds containers of this user on this machine, and what it lacks (kernel.levels)."""
         return self._lifecycle.level
 
     @overload

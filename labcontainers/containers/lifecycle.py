@@ -36,6 +36,7 @@ from labcontainers.errors import (
     NotFound,
     StartFailed,
     Unavailable,
+    Unsupported,
 )
 from labcontainers.images.image import Image
 from labcontainers.kernel import levels
@@ -59,8 +60,11 @@ class Lifecycle(Starter):
 
     @cached_property
     def level(self) -> str:
-        """What holds containers here and what it lacks (kernel.levels), found by trying. Raises Unsupported without namespaces."""
-        ids, masked = self.launcher.start(), False
+        """What holds containers here and what it lacks (kernel.levels), found by trying. Blocks for some milliseconds the first time."""
+        try:
+            ids, masked = self.launcher.start(), False
+        except Unsupported:
+            return levels.NO_NAMESPACES
         if self.launcher.rootless:
             with tempfile.TemporaryDirectory(prefix=".level-", dir=self.store.paths.tmp) as scratch:
                 masked = not self.launcher.call("labcontainers.kernel.levels:has_fresh_proc", scratch=scratch)

@@ -31,7 +31,6 @@ from labcontainers.engine.images import Images
 from labcontainers.engine.registries import LazyRegistries
 from labcontainers.engine.version import Version
 from labcontainers.engine.workers import Workers
-from labcontainers.errors import Unsupported
 from labcontainers.images.catalog import Catalog
 from labcontainers.kernel import block_counts, cgroup_devices, cgroups, levels, seccomp
 from labcontainers.kernel.netlink import Netlink
@@ -195,10 +194,7 @@ class Engine:
         """Where things are and what this host gives, as `docker info` tells it."""
         containers = self.containers.list(all=True)
         running = sum(container.status == "running" for container in containers)
-        try:
-            ids, level = self._launcher.start(), self.containers.level
-        except Unsupported:
-            ids, level = "none", levels.NO_NAMESPACES
+        level = self.containers.level
         return {
             "Containers": len(containers),
             "ContainersRunning": running,
@@ -211,7 +207,7 @@ class Engine:
             "Architecture": os.uname().machine,
             "NCPU": os.cpu_count(),
             "Rootless": self._launcher.rootless,
-            "IDs": ids,
+            "IDs": "none" if level == levels.NO_NAMESPACES else self._launcher.start(),
             "Level": level,
             "DockerRootDir": str(self.paths.root),
             **({"ImageStores": [str(path) for path in self._image_stores.paths]} if self._image_stores.paths else {}),
