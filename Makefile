@@ -16,7 +16,7 @@ help:
 	@echo "make bench   measure side by side with the container engines that are installed"
 	@echo "make lint    ruff, mypy, import contracts, JavaScript"
 	@echo "make fmt     put the source in its usual form"
-	@echo "make docs    write docs/compatibility.md and docs/dockerfile.md, check the links and the Python of the documentation"
+	@echo "make docs    write docs/compatibility.md, docs/dockerfile.md and docs/security.md, check the links and the Python of the documentation"
 	@echo "make clean   remove what make made"
 
 .venv/.made:
@@ -68,6 +68,7 @@ bench: .venv/.for-use
 docs: .venv/.for-tests
 	$(python) -m scripts.compatibility
 	$(python) -m scripts.dockerfile_page
+	$(python) -m scripts.security_page
 	$(python) -m pytest -q tests/unit/house
 
 clean:

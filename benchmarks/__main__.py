@@ -25,6 +25,7 @@ from benchmarks.many_files import many_files
 from benchmarks.notebook import with_many_images
 from benchmarks.peers import Crun, Docker, Peer, present
 from benchmarks.runtimes import compare_runtimes
+from benchmarks.security import compare_rules
 from benchmarks.transfers import compare_transfers
 from labcontainers import Engine
 from scripts.lesson import remove_tree
@@ -168,6 +169,7 @@ def main() -> int:
         print(f"{report.machine()}. Medians of {arguments.rounds} rounds of one run.\n", flush=True)
         with docker_environment() as docker, Engine(root=root, run_root=run_root) as engine:
             print("\n".join(compare(engine, folder, docker, arguments.rounds, many=not arguments.quick)), flush=True)
+            print("\n".join(compare_rules(engine, arguments.rounds, interleaved)), flush=True)
             if not arguments.quick:
                 transfers = compare_transfers(engine, docker, folder, max(3, arguments.rounds // 5))
         print(large_process(root, run_root, arguments.rounds), flush=True)

@@ -73,7 +73,7 @@ class Autopsy:
     def explanation(self) -> str:
         """Why, as far as the exit code and what is written down tell it; "" where only the program knows."""
         told = explained(self.exit_code, oom_killed=self.oom_killed) if self.died else ""
-        if self.error and (self.started_at is None or not told):
+        if self.error and (self.started_at is None or not told or self.oom_killed):
             return self.error
         if self.exit_code == 128 + signal.SIGKILL and not self.oom_killed:
             whence = "`kill`, `stop` or a time limit of this engine sent it" if signal.SIGKILL in self.signals else _BY_OTHERS

@@ -41,6 +41,11 @@ class Containers:
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._lifecycle = lifecycle
 
+    @property
+    def level(self) -> str:
+        """What holds containers of this user on this machine, and what it lacks (kernel.levels)."""
+        return self._lifecycle.level
+
     @overload
     def run(self, image: str | Image | None = None, command: Command = None, *, detach: Literal[True], **options: Any) -> Container: ...
     @overload

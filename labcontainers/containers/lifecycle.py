@@ -9,9 +9,11 @@ import contextlib
 import math
 import os
 import signal as signals
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -34,8 +36,10 @@ from labcontainers.errors import (
     NotFound,
     StartFailed,
     Unavailable,
+    Unsupported,
 )
 from labcontainers.images.image import Image
+from labcontainers.kernel import levels
 from labcontainers.kernel.interrupts import LOOK_AGAIN_S, Interrupts
 from labcontainers.networks.ports import PortBinding
 from labcontainers.runtime.process import Execution
@@ -53,6 +57,18 @@ class Lifecycle(Starter):
         options = namespace_options.resolved(options, lambda name: self.get(name).row.id)
         check_owners(options, self.get)
         return super().create(image, command, options)
+
+    @cached_property
+    def level(self) -> str:
+        """What holds containers here and what it lacks (kernel.levels), found by trying. Blocks for some milliseconds the first time."""
+        try:
+            ids, masked = self.launcher.start(), False
+        except Unsupported:
+            return levels.NO_NAMESPACES
+        if self.launcher.rootless:
+            with tempfile.TemporaryDirectory(prefix=".level-", dir=self.store.paths.tmp) as scratch:
+                masked = not self.launcher.call("labcontainers.kernel.levels:has_fresh_proc", scratch=scratch)
+        return levels.told(ids, masked_proc=masked, limited=self.hierarchy().mode != "none")
 
     def check(self, options: ContainerOptions) -> None:
         """Raises Unsupported and InvalidArgument for what this host cannot give."""

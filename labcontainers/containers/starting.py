@@ -19,7 +19,7 @@ from labcontainers.containers.options.logs import log_request
 from labcontainers.containers.options.namespaces import owner_of
 from labcontainers.containers.options.network import published
 from labcontainers.containers.planning import confinement, etc_files, host_root, mount_plan, prepare
-from labcontainers.containers.planning.limits import limits_of, process_limits
+from labcontainers.containers.planning.limits import limits_of, process_limits, told_of_watchdog, watched
 from labcontainers.containers.planning.stages import with_pauses
 from labcontainers.containers.register import Record, Register
 from labcontainers.containers.seat import NOBODY, Seat
@@ -187,6 +187,8 @@ class Starter(Register):
                 notes.ports(ports, warnings)
                 notes.write()
                 request = self._request(record, spec, plan, cgroup, foreground)
+                if watched(unlimited):
+                    request["memory_watch"] = record.options.memory_bytes
                 if pacer is not None:
                     request["whole_or_not"] = pacer.whole_or_not
                 request.update(seat.request(record.options), **self.upkeep(record))
@@ -226,7 +228,7 @@ class Starter(Register):
         if not noted["paths"]:
             notes.entries.pop()
         try:
-            warnings = cgroup.apply(limits, notes=notes)
+            warnings = told_of_watchdog(cgroup.apply(limits, notes=notes))
             binds = [point.bound or point.source for point in record.mounts]
             rules = confinement.device_rules(record.options, self.launcher.rootless, binds)
             if rules is not None:

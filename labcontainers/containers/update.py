@@ -12,7 +12,7 @@ from typing import Any
 
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.options.container import ContainerOptions, converted
-from labcontainers.containers.planning.limits import changed_limits
+from labcontainers.containers.planning.limits import changed_limits, told_of_watchdog, watched
 from labcontainers.containers.register import Record
 from labcontainers.containers.state import read_start
 from labcontainers.errors import Conflict, InvalidArgument, NotFound
@@ -69,7 +69,9 @@ def _apply(lifecycle: Lifecycle, record: Record, options: ContainerOptions, fiel
         if grown != group:
             _keep_group(lifecycle, record, start, grown)
         group = grown
-    warnings = group.apply(limits, strict=True)
+    warnings = told_of_watchdog(group.apply(limits, strict=True))
+    if watched(warnings) and not _ask(lifecycle, record, {"memory_watch": options.memory_bytes}, "memory_watch").get("memory_watch"):
+        warnings = (*warnings, "the watchdog begins to look with the container's next start")
     if "restart" in fields:
         _ask(lifecycle, record, {"restart": options.restart}, "restart")
     return warnings
@@ -82,10 +84,10 @@ def _keep_group(lifecycle: Lifecycle, record: Record, start: dict[str, Any], gro
     write_file(str(record.directory / "start.json"), json.dumps(start, separators=(",", ":")))
 
 
-def _ask(lifecycle: Lifecycle, record: Record, message: dict[str, Any], about: str) -> None:
+def _ask(lifecycle: Lifecycle, record: Record, message: dict[str, Any], about: str) -> dict[str, Any]:
     try:
         with lifecycle.client(record) as client:
-            client.ask(message, about)
+            return client.ask(message, about)
     except Conflict:
         # It has ended meanwhile: the record alone counts.
-        return
+        return {about: True}

@@ -34,7 +34,7 @@ from labcontainers.engine.version import Version
 from labcontainers.engine.workers import Workers
 from labcontainers.errors import Unavailable
 from labcontainers.images.catalog import Catalog
-from labcontainers.kernel import block_counts, cgroup_devices, cgroups, seccomp
+from labcontainers.kernel import block_counts, cgroup_devices, cgroups, levels, seccomp
 from labcontainers.kernel.netlink import Netlink
 from labcontainers.kernel.probe import Report, probe
 from labcontainers.kernel.seccomp_fake_root import FAKE_ROOT, fake_root
@@ -201,6 +201,7 @@ class Engine:
         """Where things are and what this host gives, as `docker info` tells it."""
         containers = self.containers.list(all=True)
         running = sum(container.status == "running" for container in containers)
+        level = self.containers.level
         return {
             "Containers": len(containers),
             "ContainersRunning": running,
@@ -213,7 +214,8 @@ class Engine:
             "Architecture": os.uname().machine,
             "NCPU": os.cpu_count(),
             "Rootless": self._launcher.rootless,
-            "IDs": self._launcher.start(),
+            "IDs": "none" if level == levels.NO_NAMESPACES else self._launcher.start(),
+            "Level": level,
             "DockerRootDir": str(self.paths.root),
             **({"ImageStores": [str(path) for path in self._image_stores.paths]} if self._image_stores.paths else {}),
             "ServerVersion": __version__,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PERIOD_US = 100_000
+MEMORY_LIMIT = "the memory limit"
 _LEAST_QUOTA_US = 1_000
 _NOT_IN_V2 = "version 2 of control groups has no such setting"
 
@@ -88,7 +89,7 @@ def settings(limits: Limits) -> Iterator[Setting]:
 def _memory(limits: Limits) -> Iterator[Setting]:
     if limits.memory_bytes is not None:
         text = str(limits.memory_bytes)
-        yield Setting("the memory limit", "memory", (("memory.limit_in_bytes", text),), (("memory.max", text),))
+        yield Setting(MEMORY_LIMIT, "memory", (("memory.limit_in_bytes", text),), (("memory.max", text),))
         both = 2 * limits.memory_bytes if limits.memory_swap_bytes is None else limits.memory_swap_bytes
         v1 = (("memory.memsw.limit_in_bytes", str(both) if both >= 0 else "-1"),)
         v2 = (("memory.swap.max", str(max(both - limits.memory_bytes, 0)) if both >= 0 else "max"),)

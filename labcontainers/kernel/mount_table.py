@@ -17,14 +17,14 @@ class MountEntry(NamedTuple):
 
 def mount_table() -> Iterator[MountEntry]:
     """Every mount, in the order in which they were made."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for line in file:
             yield parsed(line)
 
 
 def parsed(line: str) -> MountEntry:
     """The mount that a line tells of."""
-    words = line.partition(" - ")[0].split()
-    # octal escapes stand for space, tab, newline and backslash
+    words = line.partition(" - ")[0].split(" ")
+    # octal escapes stand for space, tab, newline and backslash; what else Python takes for blanks and ends of lines may be in a name
     point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), words[4])
     return MountEntry(int(words[0]), point, frozenset(word.partition(":")[0] for word in words[6:]))

@@ -129,6 +129,8 @@ def _level(results: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         return "no-mounts" if works("user namespace") else "none"
     if not (works("tmpfs") and works("overlay") and works("pivot_root")):
         return "no-mounts"
+    if not works("openat2"):
+        return "no-openat2"
     if not works("fresh /proc"):
         return "masked-proc"
     return "root" if root else "rootless" if works("subordinate ids") else "single-id"

@@ -20,6 +20,7 @@ LEVELS: Final = {
     "rootless": "containers run without root, with many user ids",
     "single-id": "containers run without root, with one user id inside (root only)",
     "masked-proc": "containers run, but see a /proc that is not their own",
+    "no-openat2": "containers cannot run here: no path of an image can be opened safely without openat2(2)",
     "no-mounts": "containers cannot run here: namespaces can be made, but nothing can be mounted in them",
     "none": "containers cannot run here: no namespaces",
 }
@@ -56,7 +57,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether containers can run at all."""
-        return self.level not in ("no-mounts", "none")
+        return self.level not in ("no-openat2", "no-mounts", "none")
 
     def _notes(self) -> Iterator[tuple[Check, str, str]]:
         """Every check with its reason and fix, where one that was given before is only referred to."""

@@ -30,6 +30,13 @@ def _words(value: object) -> tuple[str, ...] | None:
     return tuple(value)
 
 
+def _text(value: object) -> str:
+    """A text; null is an empty one, as in Go."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]} is no text")
+    return value or ""
+
+
 def _keys(value: object) -> tuple[str, ...]:
     """The keys of an object whose values mean nothing; some builders write a list."""
     return tuple(value) if isinstance(value, Mapping) else _words(value) or ()
@@ -72,15 +79,15 @@ class ProcessConfig:
     def from_json(cls, value: Mapping[str, Any]) -> ProcessConfig:
         """From the `config` object of an OCI or Docker image config."""
         return cls(
-            user=value.get("User") or "",
+            user=_text(value.get("User")),
             exposed_ports=_keys(value.get("ExposedPorts")),
             env=_words(value.get("Env")) or (),
             entrypoint=_words(value.get("Entrypoint")),
             cmd=_words(value.get("Cmd")),
             volumes=_keys(value.get("Volumes")),
-            working_dir=value.get("WorkingDir") or "",
-            labels=dict(value.get("Labels") or {}),
-            stop_signal=value.get("StopSignal") or "",
+            working_dir=_text(value.get("WorkingDir")),
+            labels={name: _text(text) for name, text in dict(value.get("Labels") or {}).items()},
+            stop_signal=_text(value.get("StopSignal")),
             shell=_words(value.get("Shell")) or (),
             extra={key: item for key, item in value.items() if key not in _PROCESS_KEYS},
         )
@@ -106,9 +113,9 @@ class HistoryEntry:
     def from_json(cls, value: Mapping[str, Any]) -> HistoryEntry:
         """From the history object."""
         return cls(
-            created=value.get("created") or "",
-            created_by=value.get("created_by") or "",
-            comment=value.get("comment") or "",
+            created=_text(value.get("created")),
+            created_by=_text(value.get("created_by")),
+            comment=_text(value.get("comment")),
             empty_layer=bool(value.get("empty_layer")),
             extra={key: item for key, item in value.items() if key not in _HISTORY_KEYS},
         )
@@ -149,13 +156,13 @@ class ImageConfig:
             for diff_id in diff_ids:
                 parse_digest(diff_id)
             return cls(
-                architecture=value["architecture"],
-                os=value["os"],
+                architecture=_text(value["architecture"]),
+                os=_text(value["os"]),
                 config=ProcessConfig.from_json(value.get("config") or {}),
                 diff_ids=diff_ids,
                 history=tuple(HistoryEntry.from_json(entry) for entry in value.get("history") or ()),
-                created=value.get("created") or "",
-                author=value.get("author") or "",
+                created=_text(value.get("created")),
+                author=_text(value.get("author")),
                 extra={key: item for key, item in value.items() if key not in _CONFIG_KEYS},
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -60,12 +60,15 @@ def memory_peak(cgroups: Cgroups) -> dict[str, int]:
     return {}
 
 
-def end_of(exit_code: int, owner: str, cgroups: Cgroups, *, oom_killed: bool) -> dict[str, Any]:
-    """How a life of the container ended, now. `owner` is the container whose end was the reason, or ""."""
+def end_of(exit_code: int, owner: str, cgroups: Cgroups, *, oom_killed: bool, overrun: str = "") -> dict[str, Any]:
+    """How a life of the container ended, now. `owner` is the container whose end was the reason, `overrun` what the watchdog saw, or ""."""
+    oom_killed = oom_killed or bool(overrun)
     end: dict[str, Any] = {"exit_code": exit_code, "oom_killed": oom_killed, "finished_at": time.time()}
     if oom_killed or exit_code:
         end.update(memory_peak(cgroups))
-    if owner and not oom_killed:
+    if overrun:
+        end["error"] = overrun
+    elif owner and not oom_killed:
         end["error"] = f"container {owner}, whose pid namespace it shared, has ended"
     return end
 

@@ -5,6 +5,7 @@ It must not import anything once it has entered the container's root, and knows 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
@@ -91,9 +92,14 @@ class Process:
                 return
             self.early = message
 
-    def sysctl(self, name: str, value: str) -> None:
-        """Write a namespaced kernel parameter through /proc/sys."""
-        fd = os.open("/proc/sys/" + name.replace(".", "/"), os.O_WRONLY | os.O_CLOEXEC)
+    def sysctl(self, name: str, value: str, usual: bool = False) -> None:
+        """Write a namespaced kernel parameter through /proc/sys; one that is `usual` may fail on that of an outer container."""
+        try:
+            fd = os.open("/proc/sys/" + name.replace(".", "/"), os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if usual and error.errno == errno.EROFS:
+                return
+            raise
         try:
             os.write(fd, value.encode())
         finally:
@@ -282,7 +288,7 @@ def missing_cgroups(procs: list[str]) -> list[str]:
     """Those of the cgroup.procs files whose cgroups of version 1 this process is not in (proc_pid_cgroup(5))."""
     fd = os.open("/proc/self/cgroup", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        lines = os.read(fd, 65536).decode("utf-8", "surrogateescape").splitlines()
+        lines = os.read(fd, 65536).decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
     finally:
         os.close(fd)
     own = [

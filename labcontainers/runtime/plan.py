@@ -80,7 +80,7 @@ def plan_container(spec: ContainerSpec, host: HostTraits) -> list[Operation]:
         ["finish", {"readonly": spec.read_only}],
         *([["hostname", {"name": spec.hostname}]] if spec.hostname else []),
         *([["domainname", {"name": spec.domainname}]] if spec.domainname else []),
-        *(["sysctl", {"name": name, "value": value}] for name, value in _sysctls(spec, host).items()),
+        *_parameters(spec, host),
         *(["readonly", {"path": path}] for path in READ_ONLY if not spec.system_paths),
         ["keyring", {}],
         *([["network_wait", {}]] if spec.network == "bridge" else []),
@@ -160,7 +160,13 @@ def _proc(spec: ContainerSpec, host: HostTraits) -> Operation:
     if spec.namespaces.pid == "host" and host.rootless:
         # A user namespace may mount proc only for a pid namespace of its own.
         return ["bind_kernel", {"source": "/proc", "target": "/proc"}]
-    return ["mount", {"source": "proc", "target": "/proc", "fstype": "proc", "flags": _HARD, "data": "", "strict": True}]
+    return _of_kernel("proc", "/proc", _HARD, host)
+
+
+def _of_kernel(fstype: str, target: str, flags: int, host: HostTraits) -> Operation:
+    """A file system that shows the kernel; an ordinary user may have to do with that of an outer container."""
+    values = {"source": fstype, "target": target, "fstype": fstype, "flags": flags, "data": "", "strict": True}
+    return ["mount", {**values, "or_bind": True} if host.rootless else values]
 
 
 def _ipc(spec: ContainerSpec, host: HostTraits) -> list[Operation]:
@@ -199,7 +205,7 @@ def _kernel_file_systems(spec: ContainerSpec, host: HostTraits) -> list[Operatio
     if spec.network == "host" and host.rootless:
         # A user namespace may mount sysfs only for a network namespace of its own.
         return [["bind", {"source": "/sys", "target": "/sys", "attributes": bound}]]
-    steps = [mount("sysfs", "/sys", "sysfs", _HARD | read_only)]
+    steps = [_of_kernel("sysfs", "/sys", _HARD | read_only, host)]
     if host.cgroup_mode == "v2":
         writable = spec.writable_cgroups or spec.writable_sys
         if spec.namespaces.cgroup == "host" and host.rootless:
@@ -267,6 +273,13 @@ def _join(spec: ContainerSpec) -> list[Operation]:
         for wanted in spec.mounts
         if isinstance(wanted, BindMount) and wanted.propagation
     ]
+
+
+def _parameters(spec: ContainerSpec, host: HostTraits) -> list[Operation]:
+    """What is usual and not asked for is left out where an ordinary user has only a /proc that cannot be written."""
+    usual = {"usual": True} if host.rootless else {}
+    wanted = _sysctls(spec, host).items()
+    return [["sysctl", {"name": name, "value": value, **({} if name in spec.sysctls else usual)}] for name, value in wanted]
 
 
 def _sysctls(spec: ContainerSpec, host: HostTraits) -> dict[str, str]:

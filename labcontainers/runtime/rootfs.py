@@ -1,8 +1,7 @@
 """The operations that make a container's file system, each by descriptor so that no symlink of the image is followed outside.
 
-It must not import anything but what the launcher holds, and decides nothing: the plan (runtime.plan) says what to do.
-
-Needs Linux 5.12 (openat2, open_tree, move_mount, mount_setattr).
+It must not import anything but what the launcher holds, and decides nothing: the plan (runtime.plan) says what to do. Needs Linux 5.12
+(openat2, open_tree, move_mount, mount_setattr).
 """
 
 from __future__ import annotations
@@ -143,13 +142,23 @@ class RootFileSystem:
         if inside:
             raise Refused(f"cannot mount at {path}: that is inside /proc")
 
-    def mount(self, source: str, target: str, fstype: str, flags: int, data: str = "", strict: bool = False) -> None:
-        """Mount a new file system; with `strict`, refuse a target that the image made a symbolic link."""
+    def mount(self, source: str, target: str, fstype: str, flags: int, data: str = "", strict: bool = False, or_bind: bool = False) -> None:
+        """Mount a new file system; with `strict`, refuse a target that the image made a symbolic link.
+
+        With `or_bind` the host's own is shown, read-only, where the kernel refuses a new one: for a user namespace, as long as parts of the
+        host's are masked (mount_too_revealing in fs/namespace.c). It has this user's processes of the host.
+        """
         fd = self.strict_target(target) if strict else self.target(target, directory=True)
         try:
             if not strict:
                 self.refuse_proc(fd, target)
             mounts.mount_at(source, fd, fstype, flags, data)
+        except PermissionError:
+            if not or_bind:
+                raise
+            tree, hard = mounts.open_tree(target, recursive=True), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+            mounts.set_attributes(tree, hard | MOUNT_ATTR_RDONLY, propagation=MS_PRIVATE, recursive=True)
+            self.attach_tree(tree, target, target, strict=True)
         finally:
             os.close(fd)
 

@@ -27,6 +27,7 @@ from labcontainers.runtime.restart import Restarts
 from labcontainers.runtime.rootless import Member
 from labcontainers.runtime.stdio import Client, LogFile, let_go_of_standard_streams
 from labcontainers.runtime.streams import Streams
+from labcontainers.runtime.watchdog import Watchdog
 
 
 class Shim:
@@ -56,9 +57,9 @@ class Shim:
         self._execs: Execs | None = None
         self.journal = Journal("", self.state, request["event"], request["events"], request.get("network"))
         self.health = Health(request["health"], self.reactor, self.execs, self.journal) if request.get("health") else None
+        self.watchdog: Watchdog | None = None
         self.restarts = Restarts(request.get("restart", "no"), request.get("stop_signal", 0))
-        self.netns = self.mount_namespace = -1
-        self.lock = self.pidfd = -1
+        self.netns = self.mount_namespace = self.lock = self.pidfd = -1
         self.oom_kills = self.pid = self.forwarder = 0
         self.waiting = self.end_told = self.awaits_engine = self.bridged = False
         self.end: Message = {}
@@ -230,6 +231,8 @@ class Shim:
             for fd in self.listeners:
                 os.close(fd)
             self.listeners = []
+        if "memory_watch" in self.request:
+            self.watchdog = Watchdog(self.request, self.reactor, self.forwarder, lambda: self._signal(signal.SIGKILL))
         self.journal.save()
         self.journal.tell_start(now, attached=bool(self.engine.streams) and not self.restarts.count)
         self.audience.tell(self.engine, {"started": self.pid, "timings_us": timings, "made": self.ready["made"]})
@@ -266,10 +269,14 @@ class Shim:
             self._change_policy(message["restart"])
             self.audience.tell(client, {"restart": message["restart"]})
         elif "cgroups" in message:
-            self.request["cgroups"] = message["cgroups"]
+            self.request["cgroups"] = dict(message["cgroups"])
             self.audience.tell(client, {"cgroups": True})
         elif "rename" in message:
-            self._rename(message["rename"])
+            self.journal.rename(message["rename"])
+            syscalls.set_process_title(f"lab-shim {message['rename']}")
+        elif "memory_watch" in message:
+            self.request["memory_watch"] = int(message["memory_watch"] or 0)
+            self.audience.tell(client, {"memory_watch": self.watchdog is not None})
         elif "input" in message:
             self.streams.put(client, message["input"])
         elif "input_end" in message:
@@ -287,11 +294,6 @@ class Shim:
             self.address = message.get("address", "")
             self.journal.network = message.get("network")
             self.init.send(message)
-
-    def _rename(self, name: str) -> None:
-        """Be called otherwise in events and among processes."""
-        self.journal.rename(name)
-        syscalls.set_process_title(f"lab-shim {name}")
 
     def _by_hand(self, number: int, stop: bool) -> None:
         """Somebody sends a signal: what he wants to end is not started again, and goes on to its end if it is paused."""
@@ -334,6 +336,7 @@ class Shim:
         self.streams.drain()
         if self.health is not None:
             self.health.stop()
+        overrun = self.watchdog.stop() if self.watchdog is not None else ""
         if self._execs is not None:
             self._execs.finish()
         kills = cleanup.oom_kills(self.request["cgroups"])
@@ -344,7 +347,7 @@ class Shim:
             self.failure = {"operation": "exec", "about": "", "message": message, "exit_code": 125, "refused": True}
         if self.failure is not None:
             return {"exit_code": self.failure["exit_code"], "error": self.failure, "finished_at": time.time(), "oom_killed": False}
-        return cleanup.end_of(enter.exit_code(self.status or 0), owner, self.request["cgroups"], oom_killed=oom_killed)
+        return cleanup.end_of(enter.exit_code(self.status or 0), owner, self.request["cgroups"], oom_killed=oom_killed, overrun=overrun)
 
     def _rests(self) -> bool:
         """Where the policy wants another life, wait for it, with the network and the control groups kept; whether it comes."""

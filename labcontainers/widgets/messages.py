@@ -21,7 +21,7 @@ class PortLink(TypedDict):
 
 
 class Facts(TypedDict):
-    """What does not change about a container."""
+    """What does not change about a container; `level` is what holds it, as `kernel.levels` tells it."""
 
     id: str
     name: str
@@ -29,6 +29,8 @@ class Facts(TypedDict):
     command: str
     created_at: float
     ports: list[PortLink]
+    level: str
+    level_means: str
 
 
 class Point(TypedDict):

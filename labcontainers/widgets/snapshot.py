@@ -66,7 +66,7 @@ def card_snapshot(
 ) -> Snapshot:
     """A container as it is at `now`: `lines` are its last, as (stream, text); `skipped` came before them."""
     rows = [("image", facts["image"]), ("id", facts["id"][:12]), ("status", state_words(state, now)), ("command", facts["command"])]
-    rows.append(("ports", ", ".join(port["text"] for port in facts["ports"])))
+    rows += [("ports", ", ".join(port["text"] for port in facts["ports"])), ("level", facts["level"])]
     if samples:
         last = samples[-1]
         of = f" of {format_memory(limit)}" if (limit := last["memory_limit_bytes"]) else ""

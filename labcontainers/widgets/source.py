@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from labcontainers.containers.files.checkpoint import name_of
 from labcontainers.containers.logs import LogReader
 from labcontainers.errors import Conflict, InvalidArgument, NotFound
+from labcontainers.kernel import levels
 from labcontainers.widgets.log_tail import Line
 from labcontainers.widgets.messages import Facts, PortLink, State
 
@@ -63,6 +64,8 @@ class ContainerSource:
             "command": shlex.join(container.command),
             "created_at": container.created_at,
             "ports": [port_link(port, os.environ) for port in container.ports],
+            "level": container.level,
+            "level_means": levels.meaning(container.level),
         }
 
     def state(self) -> State:

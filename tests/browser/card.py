@@ -22,6 +22,7 @@ class Card:
         self.name = root.locator(".labc-name")
         self.image = root.locator(".labc-about .labc-image")
         self.id = root.locator(".labc-about .labc-id")
+        self.level = root.locator(".labc-about .labc-level")
         self.command = root.locator(".labc-about .labc-command")
         self.uptime = root.locator(".labc-uptime")
         self.ports = root.locator(".labc-ports")

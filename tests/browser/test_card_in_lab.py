@@ -72,6 +72,8 @@ def test_card_tells_name_image_ports_and_how_long_it_has_been_up(lab: Server, op
     expect(card.image).to_have_text(re.compile("^lab/base(:latest)?$"))
     expect(card.id).to_have_text(page.output_of("print(clock.short_id)"))
     expect(card.command).to_have_text(re.compile("^sh -c 'trap "))
+    expect(card.level).to_have_text(page.output_of("print(clock.level)"))
+    expect(card.level).to_have_attribute("title", re.compile("root of the container is"))
     expect(card.root).to_have_attribute("aria-label", "Container clock")
 
     ports = page.output_of("print(*(port.host_port for port in sorted(clock.ports, key=lambda port: port.container_port)))").split()

@@ -58,6 +58,8 @@ class FakeContainer:
             "command": "/srv/clock.sh --tick 1",
             "created_at": self._started_at,
             "ports": list(self.ports),
+            "level": "root",
+            "level_means": "",
         }
 
     def state(self) -> State:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from labcontainers import Container, Engine
 from labcontainers.errors import LabError, StartFailed
@@ -264,6 +266,35 @@ def test_nonsense_on_the_socket_of_a_shim_ends_the_connection_and_not_the_contai
             os.close(folder)
             sock.send(nonsense)
         assert container.exec(["echo", "well"]).stdout == "well\n", nonsense
+    container.kill()
+    assert container.wait(20) == 137
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["plan", "procs", "namespaces", "v1", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+# Words that a shim knows and that do not end the container when they are meant.
+WORDS = ("exec", "exec_signal", "resize", "attach", "detach", "input_end", "cgroups", "memory_watch", "step", "nonsense")
+
+
+def test_no_message_that_makes_no_sense_ends_a_container_or_its_shim(engine: Engine) -> None:
+    container = engine.containers.run(BASE, ["sleep", "100"], network="none", detach=True)
+    folder = os.open(engine.paths.containers / container.id, os.O_PATH)
+
+    @settings(max_examples=150, deadline=None, database=None)
+    @given(st.dictionaries(st.sampled_from(WORDS), ANYTHING, min_size=1, max_size=2) | ANYTHING)
+    def send(value: Any) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+            sock.connect(f"/proc/self/fd/{folder}/shim.sock")
+            sock.send(b"J" + json.dumps(value).encode())
+
+    send()
+    os.close(folder)
+    assert container.exec(["echo", "well"]).stdout == "well\n"
     container.kill()
     assert container.wait(20) == 137
 

@@ -75,6 +75,11 @@ export function badge(state: ContainerState): { text: string; tone: string } {
   return { text: state.status, tone: state.status === "dead" ? "bad" : "calm" };
 }
 
+/** What holds the container on this machine; one that lacks something is marked. */
+function levelBadge(level: string, means: string): HTMLElement {
+  return h("span", { class: "labc-level", "data-tone": level.includes(",") ? "warn" : "calm", title: means }, level);
+}
+
 const ACTING: Record<string, string> = {
   stop: "stopping …",
   restart: "starting …",
@@ -256,6 +261,7 @@ class CardView {
     this.about.replaceChildren(
       h("span", { class: "labc-image", title: "image" }, facts.image),
       h("code", { class: "labc-id", title: facts.id }, facts.id.slice(0, 12)),
+      ...(facts.level ? [levelBadge(facts.level, facts.level_means ?? "")] : []),
       h("code", { class: "labc-command", title: facts.command }, facts.command),
     );
     this.ports.replaceChildren(

@@ -18,6 +18,9 @@ export interface Facts {
   command: string;
   created_at: number;
   ports: PortLink[];
+  /** What holds it on this machine, and what that means. */
+  level?: string;
+  level_means?: string;
 }
 
 /** A checkpoint of a container's files; `parent` is the one before it, 0 for the image. */

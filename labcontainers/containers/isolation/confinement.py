@@ -46,7 +46,7 @@ def read_confinement(pid: int, proc: str = "/proc", cgroups: str = _CGROUPS) -> 
     """What holds the process `pid` back now; raises ProcessLookupError when there is none."""
     facts = read_process(pid, proc)
     status = cgroup_files.read(f"{proc}/{pid}/status") or ""
-    rows = {key: value.strip() for key, _, value in (line.partition(":") for line in status.splitlines())}
+    rows = {key: value.strip() for key, _, value in (line.partition(":") for line in status.split("\n"))}
     return Confinement(
         facts,
         {name: capabilities.names_of(int(rows.get(key, "0"), 16)) for name, key in SETS.items()},
@@ -98,7 +98,7 @@ def _devices(folder: str) -> tuple[tuple[str, str], ...] | None:
 
 def _memberships(process: str) -> frozenset[tuple[str, str, str]]:
     """(number, controllers, path) of each hierarchy."""
-    rows = [line.split(":", 2) for line in (cgroup_files.read(f"{process}/cgroup") or "").splitlines()]
+    rows = [line.split(":", 2) for line in (cgroup_files.read(f"{process}/cgroup") or "").split("\n")]
     return frozenset((row[0], row[1], row[2]) for row in rows if len(row) == 3)
 
 

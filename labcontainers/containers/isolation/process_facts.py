@@ -93,7 +93,7 @@ def read_process(pid: int, proc: str = "/proc") -> ProcessFacts:
         no_new_privileges=status.get("NoNewPrivs", "0") == "1",
         security_label=(_text(f"{base}/attr/current") or "").strip("\0\n "),
         cgroup=_cgroup(_text(f"{base}/cgroup") or ""),
-        mounts=None if mounts is None else tuple(map(_mount, mounts.splitlines())),
+        mounts=None if mounts is None else tuple(map(_mount, filter(None, mounts.split("\n")))),
         interfaces=_interfaces(_text(f"{base}/net/dev")),
         addresses=_addresses(base),
     )
@@ -150,8 +150,9 @@ def _effective(ids: str) -> int:
 
 
 def _text(path: str) -> str | None:
+    """The file as it is. Lines end by line feeds alone: names of others are in it, with what else Python takes for ends of lines."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             return file.read()
     except OSError:
         return None
@@ -160,13 +161,13 @@ def _text(path: str) -> str | None:
 def _id_map(text: str | None) -> tuple[tuple[int, int, int], ...] | None:
     if text is None:
         return None
-    rows = [tuple(map(int, line.split())) for line in text.splitlines() if len(line.split()) == 3]
+    rows = [tuple(map(int, line.split())) for line in text.split("\n") if len(line.split()) == 3]
     return tuple((row[0], row[1], row[2]) for row in rows)
 
 
 def _cgroup(text: str) -> str:
     """The path in version 2, or those of version 1 that are not the root's, the same ones once."""
-    rows = [line.split(":", 2) for line in text.splitlines() if line.count(":") >= 2]
+    rows = [line.split(":", 2) for line in text.split("\n") if line.count(":") >= 2]
     unified = [path for number, _, path in rows if number == "0"]
     others = [path for number, controllers, path in rows if number != "0" and controllers and path != "/"]
     if others:
@@ -176,7 +177,7 @@ def _cgroup(text: str) -> str:
 
 def _mount(line: str) -> MountFacts:
     before, _, after = line.partition(" - ")
-    fields, (fstype, source, _) = before.split(), (*after.split(None, 2), "", "", "")[:3]
+    fields, (fstype, source, _) = before.split(" "), (*after.split(" ", 2), "", "", "")[:3]
     words = dict(word.partition(":")[::2] for word in fields[6:])
     told = [{"master": "follows"}.get(word, word) for word in words if word in ("shared", "master", "unbindable")]
     return MountFacts(
@@ -198,7 +199,7 @@ def _plain(text: str) -> str:
 def _interfaces(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
-    return tuple(sorted(line.partition(":")[0].strip() for line in text.splitlines()[2:] if ":" in line))
+    return tuple(sorted(line.partition(":")[0].strip() for line in text.split("\n")[2:] if ":" in line))
 
 
 def _addresses(base: str) -> tuple[str, ...] | None:
@@ -208,13 +209,13 @@ def _addresses(base: str) -> tuple[str, ...] | None:
         return None
     found: dict[str, None] = {}
     address = ""
-    for line in (trie or "").splitlines():
+    for line in (trie or "").split("\n"):
         word = line.strip().removeprefix("|-- ")
         if line.strip().startswith("|-- "):
             address = word
         elif word.startswith("/32 host LOCAL") and address:
             found[address] = None
-    for fields in map(str.split, (six or "").splitlines()):
+    for fields in map(str.split, (six or "").split("\n")):
         if len(fields) == 6:
             groups = ":".join(fields[0][start : start + 4] for start in range(0, 32, 4))
             found[f"{ipaddress.IPv6Address(groups)}/{int(fields[2], 16)}"] = None

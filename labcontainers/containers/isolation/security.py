@@ -19,17 +19,12 @@ from labcontainers.containers.isolation.confinement import (
 )
 from labcontainers.containers.isolation.process_facts import ProcessFacts, id_map_text
 from labcontainers.kernel import capabilities, defaults
+from labcontainers.kernel.levels import LEVELS, MASKED_PROC, ROOT, SINGLE, SUBORDINATE, UNLIMITED
 from labcontainers.markup import TABLE
 
 _UNREADABLE = "not readable by this user"
 _OWN, _MACHINES = "its own", "this machine’s"
 _NO_CONTROL_GROUP = "no control group of its own"
-ROOT, SUBORDINATE, SINGLE = "root", "subordinate ids", "single id"
-LEVELS = {
-    ROOT: "root of the container is root of this machine, held by everything below",
-    SUBORDINATE: "root of the container is an ordinary user of this machine, with further ids for its other users",
-    SINGLE: "root of the container is the user who started it, and it has no other ids",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +46,7 @@ class SecurityReport(Sequence[Finding]):
         """`host` is the process that asks."""
         self.name = name
         self.level = _level(confined.facts, host)
+        self.lacks = tuple(_lacks(confined, host, self.level))
         self.findings = tuple(_findings(confined, host, self.level))
 
     def __len__(self) -> int:
@@ -73,7 +69,7 @@ class SecurityReport(Sequence[Finding]):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {"Name": self.name, "Level": self.level, "Findings": [asdict(each) for each in self.findings]}
+        return {"Name": self.name, "Level": self.level, "Lacks": list(self.lacks), "Findings": [asdict(each) for each in self.findings]}
 
     def to_json(self) -> str:
         """The same as JSON text."""
@@ -82,7 +78,8 @@ class SecurityReport(Sequence[Finding]):
     def _heads(self) -> tuple[str, str]:
         count = len(self.differences)
         differs = f"{count} of {len(self)} differ from the default" if count else "all is as by default"
-        return f"{self.name}: {self.level}, {differs}", LEVELS[self.level]
+        whole = (self.level, *self.lacks)
+        return f"{self.name}: {', '.join(whole)}; {differs}", "; ".join(LEVELS[name].means for name in whole)
 
     def __repr__(self) -> str:
         width = max(len(each.name) for each in self.findings)
@@ -124,6 +121,17 @@ def _level(facts: ProcessFacts, host: ProcessFacts) -> str:
     return SUBORDINATE if ids > 1 else SINGLE
 
 
+def _lacks(confined: Confinement, host: ProcessFacts, level: str) -> Iterator[str]:
+    """What the level has not: a /proc of the container's own where its processes are, and control groups."""
+    facts = confined.facts
+    own_pids = facts.namespaces.get("pid") != host.namespaces.get("pid")
+    proc, outer = (next((mount.device for mount in one.mounts or () if mount.target == "/proc"), "") for one in (facts, host))
+    if own_pids and proc and proc == outer:
+        yield MASKED_PROC
+    if confined.limits is None and level != ROOT:
+        yield UNLIMITED
+
+
 def _findings(confined: Confinement, host: ProcessFacts, level: str) -> Iterator[Finding]:
     facts = confined.facts
     yield from _namespaces(facts, host, level)
@@ -140,7 +148,7 @@ def _told(topic: str, name: str, value: str, default: str, reason: str = "") -> 
 
 
 def _namespaces(facts: ProcessFacts, host: ProcessFacts, level: str) -> Iterator[Finding]:
-    reasons = {**defaults.NAMESPACES, "user": LEVELS[level]}
+    reasons = {**defaults.NAMESPACES, "user": LEVELS[level].means}
     for kind, inode in facts.namespaces.items():
         value = _UNREADABLE if inode is None else _MACHINES if inode == host.namespaces.get(kind) else _OWN
         default = _OWN if kind in defaults.NAMESPACES or (kind == "user" and level != ROOT) else _MACHINES

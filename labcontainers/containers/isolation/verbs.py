@@ -18,6 +18,11 @@ class IsolationVerbs:
     _lifecycle: Lifecycle
     _record: Record
 
+    @property
+    def level(self) -> str:
+        """What holds containers of this user on this machine, and what it lacks: `kernel.levels` tells what it means."""
+        return self._lifecycle.level
+
     def security(self) -> SecurityReport:
         """What holds its first process back, read from the kernel, beside the defaults. Raises Conflict when it does not run."""
         name, pid = self._record.row.name, self._lifecycle.state(self._record).pid

@@ -16,6 +16,7 @@ from labcontainers.containers.options.container import ContainerOptions
 from labcontainers.containers.options.flags import about
 from labcontainers.containers.options.resources import DeviceValues, block_device
 from labcontainers.kernel import capabilities, syscalls
+from labcontainers.kernel.cgroup_limits import MEMORY_LIMIT
 from labcontainers.kernel.cgroups import Limits
 
 _SYS_RESOURCE = capabilities.mask(["SYS_RESOURCE"])
@@ -56,6 +57,16 @@ def limits_of(options: ContainerOptions) -> Limits:
         device_read_iops=_devices("--device-read-iops", options.device_read_iops),
         device_write_iops=_devices("--device-write-iops", options.device_write_iops),
     )
+
+
+def told_of_watchdog(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    """What a control group cannot enforce, with what stands in for it: of all limits, that of memory is watched by the shim."""
+    return tuple(f"{warning}; a watchdog looks ten times a second instead" if watched((warning,)) else warning for warning in warnings)
+
+
+def watched(warnings: tuple[str, ...]) -> bool:
+    """Whether a watchdog is to hold the memory limit, since by these warnings no control group does (runtime.watchdog)."""
+    return any(warning.startswith(f"{MEMORY_LIMIT} is not enforced") for warning in warnings)
 
 
 def _devices(flag: str, values: DeviceValues) -> DeviceValues:

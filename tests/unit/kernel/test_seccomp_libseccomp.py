@@ -16,7 +16,10 @@ from labcontainers.kernel.seccomp_profile import ALLOW, EPERM, Action, ArgumentT
 
 OPERATORS = {"NE": 1, "LT": 2, "LE": 3, "EQ": 4, "GE": 5, "GT": 6, "MASKED_EQ": 7}
 SOCKETS = [number for number in range(46) if number not in (12, 19, 20, 23, 25, 34, 37, 38, 40)]
-SAMPLES = [(0,), (1,), (8,), (11,), (12,), (13,), (38,), (40,), (45,), (46,), (0x10000000,), (0x20008,), (0xFFFFFFFF,), (1 << 32,)]
+SAMPLES = [
+    (0,), (1, 2, 3, 4, 5, 6), (0, 1 << 32, 0xFFFFFFFF), (1,), (8,), (11,), (12,), (13,), (38,), (40,), (45,), (46,),
+    (0x10000000,), (0x20008,), (0xFFFFFFFF,), (1 << 32,),
+]  # fmt: skip
 
 
 class Comparison(ctypes.Structure):

@@ -19,6 +19,8 @@ FACTS: Facts = {
     "command": "/srv/clock.sh",
     "created_at": 1000.0,
     "ports": [{"text": "8080 → 80/tcp", "host": "0.0.0.0", "port": 8080, "path": ""}],
+    "level": "single id, no control groups",
+    "level_means": "of one user",
 }
 RUNNING: State = {
     "status": "running",

@@ -54,6 +54,7 @@ class Played:
         self.command = ["sh", "-c", "echo 'a b'"]
         self.ports: list[PortBinding] = []
         self.warnings = ("no limit",)
+        self.level = "single id, no control groups"
 
     def _answer(self, value: Any) -> Any:
         if self.error is not None:
@@ -100,6 +101,13 @@ def test_port_leads_where_it_can_be_opened(port: PortBinding, environment: dict[
 
 def test_facts_have_the_command_as_a_shell_would_take_it() -> None:
     assert source_of(Played()).facts()["command"] == """sh -c 'echo '"'"'a b'"'"''"""
+
+
+def test_facts_have_the_level_with_what_it_means() -> None:
+    facts = source_of(Played()).facts()
+    assert facts["level"] == "single id, no control groups"
+    assert facts["level_means"].startswith("root of the container is the user who started it")
+    assert facts["level_means"].endswith("so that no limit is the kernel's")
 
 
 def test_state_has_the_line_of_checkpoints_and_a_click_rolls_back() -> None:

@@ -1,0 +1,73 @@
+"""`-m` where no control group can be made: who is counted, how the end is told, and that the limit can be changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labcontainers import Engine
+from labcontainers.kernel import levels
+from labcontainers.kernel.cgroups import Hierarchy
+from tests.waiting import until
+
+HOLD = "held = bytearray({size} << 20); print('held', flush=True); import time; time.sleep(100)"
+
+
+@pytest.fixture(autouse=True)
+def without_control_groups(engine: Engine) -> None:
+    """As on a host where only root may make them, also where the tests' user may: the engine looks once, and keeps what it found."""
+    engine.__dict__["_hierarchy"] = Hierarchy("none", reason="an ordinary user may make none")
+
+
+def run(engine: Engine, *command: str, **options: Any) -> Any:
+    return engine.containers.run("lab/python", list(command), **{"network": "none", "detach": True, "mem_limit": "80m", **options})
+
+
+def is_told(container: Any) -> None:
+    state = container.state
+    assert (state.exit_code, state.oom_killed) == (137, True)
+    assert "80 MiB are allowed" in state.error
+    assert container.inspect()["State"]["OOMKilled"]
+    assert "memory watchdog" in repr(container.autopsy())
+
+
+def test_a_program_that_takes_more_is_ended_and_told_of(engine: Engine) -> None:
+    container = run(engine, "python3", "-c", HOLD.format(size=200))
+    assert any("a watchdog looks ten times a second" in warning for warning in container.warnings)
+    assert levels.UNLIMITED in container.level
+    container.wait(60)
+    is_told(container)
+
+
+def test_children_and_execs_count_together(engine: Engine) -> None:
+    forks = "import os\nfor _ in range(3):\n    os.fork() or (" + "bytearray(40 << 20), __import__('time').sleep(100))\nos.wait()"
+    container = run(engine, "python3", "-c", forks)
+    container.wait(60)
+    is_told(container)
+    container = run(engine, "sleep", "100")
+    container.exec(["python3", "-c", HOLD.format(size=200)])
+    container.wait(60)
+    is_told(container)
+
+
+def test_one_that_stays_below_lives_until_its_limit_is_lowered(engine: Engine) -> None:
+    container = run(engine, "python3", "-c", HOLD.format(size=20))
+    until(lambda: "held" in container.logs().text, "it holds its memory")
+    warnings = container.update(mem_limit="70m", memswap_limit="140m")["Warnings"]
+    assert any("a watchdog looks" in warning for warning in warnings)
+    assert container.state.running
+    container.update(mem_limit="12m", memswap_limit="24m")
+    container.wait(60)
+    assert "12 MiB are allowed" in container.state.error
+
+
+def test_each_life_is_watched(engine: Engine) -> None:
+    container = run(engine, "python3", "-c", HOLD.format(size=200), restart_policy="on-failure:2")
+    until(lambda: not container.state.running and container.state.restart_count == 2, "it has used its lives up")
+    is_told(container)
+
+
+def test_without_a_limit_nobody_looks(engine: Engine) -> None:
+    done = engine.containers.run("lab/python", ["python3", "-c", "bytearray(200 << 20)"], network="none", remove=True)
+    assert (done.exit_code, done.warnings) == (0, ())

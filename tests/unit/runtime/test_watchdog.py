@@ -1,0 +1,66 @@
+"""The memory limit where no control group holds one: who is counted, when it ends, and that it looks again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from labcontainers.runtime.reactor import Reactor
+from labcontainers.runtime.watchdog import Watchdog, used_bytes
+
+MEBIBYTE = 1 << 20
+HOLD = "import sys; held = bytearray(b'x' * int(sys.argv[1])); print(flush=True); sys.stdin.read()"
+
+
+@contextmanager
+def holding(size: int, *, below: bool = False) -> Iterator[int]:
+    """The pid of a child that holds that much memory, itself or by a child of its own."""
+    command = [sys.executable, "-I", "-S", "-c", HOLD, str(size)]
+    if below:
+        command = ["sh", "-c", '"$@"; true', "sh", *command]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield child.pid
+
+
+def test_children_and_theirs_are_counted_and_who_is_ignored_is_not() -> None:
+    before = used_bytes(os.getpid())
+    with holding(40 * MEBIBYTE) as pid:
+        assert 40 * MEBIBYTE <= used_bytes(os.getpid()) - before < 70 * MEBIBYTE
+        assert used_bytes(os.getpid(), pid) == before
+    with holding(40 * MEBIBYTE, below=True):
+        assert 40 * MEBIBYTE <= used_bytes(os.getpid()) - before < 70 * MEBIBYTE
+    assert used_bytes(os.getpid()) == before
+
+
+def test_a_process_that_is_no_more_has_nothing() -> None:
+    with holding(0) as pid:
+        pass
+    assert used_bytes(pid) == 0
+
+
+def test_it_ends_what_has_more_than_allowed_and_tells_why_once() -> None:
+    ended: list[int] = []
+    reactor = Reactor()
+    request = {"memory_watch": used_bytes(os.getpid()) + 30 * MEBIBYTE}
+    watchdog = Watchdog(request, reactor, 0, lambda: ended.append(1))
+    assert (ended, watchdog.stop()) == ([], "")
+    watchdog = Watchdog(request, reactor, 0, lambda: ended.append(1))
+    with holding(40 * MEBIBYTE):
+        reactor.turn()
+        assert ended == [1]
+        assert "ended by the memory watchdog: its processes had" in watchdog.stop()
+        request["memory_watch"] *= 4
+        assert Watchdog(request, reactor, 0, lambda: ended.append(2)).stop() == ""
+    assert ended == [1]
+
+
+def test_a_limit_that_is_taken_away_is_none() -> None:
+    ended: list[int] = []
+    with holding(MEBIBYTE):
+        Watchdog({"memory_watch": 0}, Reactor(), 0, lambda: ended.append(1)).stop()
+    assert ended == []
