@@ -22,17 +22,13 @@ from labcontainers.containers.options.network import HOST_GATEWAY
 from labcontainers.containers.planning import confinement, etc_files, host_root, prepare
 from labcontainers.containers.planning.limits import limits_of, process_limits
 from labcontainers.containers.recovery import STEP_NOTE
-from labcontainers.kernel import seccomp
 from labcontainers.kernel.cgroups import Cgroup
-from labcontainers.kernel.seccomp_fake_root import fake_root_profile
 from labcontainers.runtime import plan as plans
 from labcontainers.runtime.process import Execution
-from labcontainers.runtime.spec import DEFAULT_SHM_BYTES, BindMount, ContainerSpec, SecretMount
+from labcontainers.runtime.spec import DEFAULT_SHM_BYTES, BindMount, ContainerSpec
 from labcontainers.store.host_layer import HOST_ROOT
 
 _NO_LIMITS = ContainerOptions()
-_APT_CONFIG = "/run/labcontainers/apt.conf"
-_APT_SETTING = 'APT::Sandbox::User "root";\n'
 
 
 class RuntimeStepRunner:
@@ -94,10 +90,9 @@ class RuntimeStepRunner:
         lifecycle = self._lifecycle
         # /etc/hostname is the image's own, as in BuildKit: what a step writes there stays
         files = tuple(BindMount(str(request.scratch / "etc" / name), f"/etc/{name}") for name in ("hosts", "resolv.conf"))
-        fake_root, variables, helpers = self._fake_root(request)
         spec = ContainerSpec(
             arguments=request.arguments,
-            environment=prepare.merge_environment([prepare.DEFAULT_PATH, *variables], request.environment),
+            environment=prepare.merge_environment([prepare.DEFAULT_PATH], request.environment),
             lower=request.lower_paths,
             upper=str(request.scratch / "fs"),
             work=str(request.scratch / "work"),
@@ -109,8 +104,7 @@ class RuntimeStepRunner:
             shm_bytes=self._limits.shm_bytes or DEFAULT_SHM_BYTES,
             rlimits=rlimits,
             **confinement.spec_fields(ContainerOptions(privileged=request.privileged), lifecycle.launcher.rootless, lifecycle.filter_for),
-            fake_root=fake_root,
-            mounts=(*files, *request.mounts, *helpers),
+            mounts=(*files, *request.mounts),
             hidden=host_root.hidden(request.lower_paths, None, lifecycle.store.paths.root),
             procs=cgroup.procs,
             cgroup_directory=cgroup.unified or "",
@@ -133,18 +127,6 @@ class RuntimeStepRunner:
             "forward": [],
         }
         return Execution(lifecycle.launcher.spawn(message, stdin=None), "the build step")
-
-    def _fake_root(self, request: RunRequest) -> tuple[bytes, list[str], list[SecretMount]]:
-        """With a single id, what package managers of an image need to work: a filter, variables and mounts.
-
-        Apt looks whether it has become another user, so it is told not to (apt.conf(5), APT_CONFIG in apt-get(8)).
-        """
-        if self._lifecycle.launcher.start() != "single" or request.privileged:
-            return b"", [], []
-        folder = request.scratch / "apt"
-        folder.mkdir(exist_ok=True)
-        program = seccomp.cached_filter(fake_root_profile(), frozenset(), self._lifecycle.store.paths.root / "seccomp")
-        return program, [f"APT_CONFIG={_APT_CONFIG}"], [SecretMount(_APT_SETTING, str(folder), _APT_CONFIG, 0o444)]
 
     def _follow(self, step_id: str, request: RunRequest, execution: Execution, on_output: Callable[[int, bytes], None]) -> int:
         for message in execution.wait_started():

@@ -295,8 +295,6 @@ def _become(spec: ContainerSpec | ExecSpec, host: HostTraits, *, init: bool = Fa
     """Turn into the user with all that it may keep. Without no_new_privs the filter is loaded while CAP_SYS_ADMIN is left (seccomp(2))."""
     program: dict[str, Any] = {"program": spec.seccomp.hex(), **({"flags": spec.seccomp_flags} if spec.seccomp_flags else {})}
     load: list[Operation] = [["seccomp", program]] if spec.seccomp else []
-    if isinstance(spec, ContainerSpec) and spec.fake_root:
-        load.insert(0, ["seccomp", {"program": spec.fake_root.hex()}])
     keep = {"keep": spec.capabilities, "single_id": host.ids == "single", **({"init": True} if init else {})}
     identity: Operation = ["identity", keep]
     chdir: Operation = ["chdir", {"path": spec.working_dir or "/"}]

@@ -118,8 +118,7 @@ class ContainerSpec:
     """One container. `lower` is top first, `network` is "none", "host", "bridge" or "joined", `capabilities` a mask (capabilities(7)).
 
     With `system_paths` nothing of /proc and /sys is hidden or made read-only; `writable_sys` mounts both for writing. `seccomp` is a
-    program of packed sock_filter records, or empty for none, loaded with `seccomp_flags`,
-    `fake_root` another one that is loaded beside it; `procs` are the cgroup.procs files to join,
+    program of packed sock_filter records, or empty for none, loaded with `seccomp_flags`; `procs` are the cgroup.procs files to join,
     `cradle` names the process that waits in them, if there is one (runtime.cradle). `groups` are names or ids that the user gets
     beside its own; with `init` a process of ours stays as number 1 (runtime.reaper); `rlimits` are (kind, soft, hard) of
     setrlimit(2). `terminal` is one's size in rows and columns, 0 for not yet known, or None for no terminal.
@@ -138,7 +137,6 @@ class ContainerSpec:
     capabilities: int = 0
     seccomp: bytes = b""
     seccomp_flags: int = 0
-    fake_root: bytes = b""
     apparmor: str = ""
     no_new_privileges: bool = False
     system_paths: bool = False
