@@ -99,6 +99,7 @@ def test_an_expression_that_takes_too_long_is_stopped_and_told(tmp_path: Path, m
 
 def test_a_long_log_is_looked_at_from_its_end_and_how_far_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = write(tmp_path / "log", (0.5, 1, "the needle"), *((float(number), 1, f"line {number}") for number in range(1, 60_000)))
+    monkeypatch.setattr(log_search, "TIME_S", 100.0)
     assert texts([log], pattern="needle") == ["the needle"], "in the end all is read"
     found, since = search(call, [log], LogWish("line", limit=100))
     assert (len(found), found[-1][3]) == (100, "line 59999")
