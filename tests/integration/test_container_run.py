@@ -198,7 +198,7 @@ def test_workload_has_a_seccomp_filter_and_no_inheritable_capabilities(engine: E
     assert status["Seccomp"] == "2"
     assert int(status["CapInh"], 16) == 0
     assert int(status["CapAmb"], 16) == 0
-    assert int(status["CapBnd"], 16) == int(status["CapEff"], 16) == 0x800425FB
+    assert int(status["CapBnd"], 16) == int(status["CapEff"], 16) == 0x800405FB
 
 
 def test_masked_paths_are_empty_and_kernel_parameters_read_only(engine: Engine) -> None:
@@ -298,7 +298,7 @@ def test_exec_is_as_confined_as_the_workload(engine: Engine) -> None:
     script = "grep -E 'Cap(Inh|Bnd|Eff)|Seccomp:' /proc/self/status; echo; cat /proc/1/cgroup | sort; echo; cat /proc/self/cgroup | sort"
     status, init, own = container.exec(["sh", "-c", script]).stdout.split("\n\n")
     values = dict(line.split(":\t") for line in status.splitlines())
-    assert values == {"CapInh": "0" * 16, "CapEff": "00000000800425fb", "CapBnd": "00000000800425fb", "Seccomp": "2"}
+    assert values == {"CapInh": "0" * 16, "CapEff": "00000000800405fb", "CapBnd": "00000000800405fb", "Seccomp": "2"}
     assert init.split() == own.split()
 
 
