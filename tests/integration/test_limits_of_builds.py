@@ -56,8 +56,8 @@ def test_docker_pys_forms_of_the_limits_mean_the_same(engine: Engine, tmp_path: 
     assert output(engine, tmp_path, text, **options, rm=True, forcerm=True, gzip=False).split()[-1] == "4096"
     with pytest.raises(InvalidArgument, match="container_limits: invalid: 'cpus'"):
         build(engine, tmp_path, text, container_limits={"cpus": 1})
-    for refused in ({"squash": True}, {"isolation": "hyperv"}, {"cgroup_parent": "/x"}):
-        with pytest.raises(Unsupported, match=r"^--(squash|isolation|cgroup-parent): "):
+    for refused in ({"isolation": "hyperv"}, {"cgroup_parent": "/x"}):
+        with pytest.raises(Unsupported, match=r"^--(isolation|cgroup-parent): "):
             build(engine, tmp_path, text, **refused)
 
 
@@ -68,7 +68,7 @@ def test_the_flags_come_through_a_command_line(engine: Engine, tmp_path: Path) -
     words = "build --network none --rm=false --force-rm --compress --shm-size 8m --ulimit nofile=99 --add-host db=10.0.0.5".split()
     made = execute(lambda: engine, understand([*words, str(tmp_path)]), folder=tmp_path, on_output=lambda stream, data: None)
     assert made.steps[-1].output.split() == ["8192", "10.0.0.5", "db", "99"]
-    for flag in ("--squash", "--security-opt=x", "--isolation=x", "--cgroup-parent=/x"):
+    for flag in ("--security-opt=x", "--isolation=x", "--cgroup-parent=/x"):
         with pytest.raises(Unsupported, match=flag.partition("=")[0]):
             understand(["build", flag, str(tmp_path)])
 
