@@ -56,7 +56,7 @@ def test_a_lesson_in_docker_pys_words(engine: Engine, place: Path) -> None:
         (lambda engine: engine.containers.create("lab/base", links={}), Unsupported, "'links'", "leave it out"),
         (lambda engine: engine.images.build(".", tagz="x"), InvalidArgument, "'tagz'", "did you mean tag?"),
         (lambda engine: engine.images.build(".", buildargs={}), InvalidArgument, "'buildargs'", "did you mean build_args?"),
-        (lambda engine: engine.images.build(".", squash=True), Unsupported, "--squash: True", "leave it out"),
+        (lambda engine: engine.images.build(".", isolation="hyperv"), Unsupported, "--isolation: 'hyperv'", "leave it out"),
         (lambda engine: engine.containers.list(filters={"lable": "x"}), InvalidArgument, "'lable'", "did you mean label?"),
         (lambda engine: engine.containers.list(filters={"is-task": "x"}), Unsupported, "'is-task'", "filters are"),
         (lambda engine: engine.containers.list(filters={"status": "up"}), InvalidArgument, "'status=up'", "running"),
