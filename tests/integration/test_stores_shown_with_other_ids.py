@@ -117,7 +117,7 @@ def test_who_cannot_read_it_with_own_ids_is_told(engine: Engine, place: Path, us
         engine.images.share("lab/base", place / "shared", users=user)
 
 
-@pytest.mark.needs("ordinary user", "busybox")
+@pytest.mark.needs("ordinary user", "a name", "busybox")
 def test_a_store_of_an_ordinary_user_is_not_shown_to_others(engine: Engine, place: Path) -> None:
     engine.images.get("lab/base")
     with pytest.raises(Unsupported, match=r"subordinate ids|other ids"):
