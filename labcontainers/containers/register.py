@@ -37,6 +37,9 @@ from labcontainers.store.records import ContainerRow
 from labcontainers.store.space import tells_full_disk
 from labcontainers.volumes.volumes import Volumes
 
+# how often an image that somebody removes meanwhile is looked for, or made, again
+_TRIES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -77,6 +80,10 @@ class Record:
         return os.uname().nodename if hosts else self.row.id[:12]
 
 
+class _ImageRemoved(NotFound):
+    """Its layers were removed with it, while a container of it was written down."""
+
+
 class Register:
     """All containers of a store, by record. Thread-safe, and safe beside other processes."""
 
@@ -94,6 +101,14 @@ class Register:
     @tells_full_disk(lambda self: self.store.paths.root)
     def create(self, image: str | Image | None, command: tuple[str, ...], options: ContainerOptions) -> Record:
         """Write a new container down, not started. Raises NotFound (image), Conflict (name), InvalidArgument (no command)."""
+        for _ in range(_TRIES):
+            try:
+                return self._create(image, command, options)
+            except _ImageRemoved as error:
+                removed = error
+        raise removed
+
+    def _create(self, image: str | Image | None, command: tuple[str, ...], options: ContainerOptions) -> Record:
         ground = host_root.ground_of(image, options, self.catalog.obtain, rootless=self.launcher.rootless)
         options = host_root.settled(options, self.store.paths.root, rootless=self.launcher.rootless)
         config = ground.config
@@ -135,13 +150,18 @@ class Register:
         return settler.settle(options, ground.config)
 
     def _check_layers(self, row: ContainerRow, *images: tuple[str, ...]) -> None:
-        """Now that the row protects the layers of the images, see that nobody removed them just before; raises NotFound."""
+        """Now that the row protects the layers of the images, see that nobody removed them just before; raises NotFound.
+
+        _ImageRemoved says that the image went with them: one of that name may be had, or made, again.
+        """
         try:
             with self.store.locks.hold("images", shared=True):
                 for diff_ids in images:
                     self.store.snapshots.lower_paths(diff_ids)
-        except BaseException:
+        except BaseException as error:
             self.store.records.remove_container(row.id)
+            if isinstance(error, NotFound) and self.catalog.find_own(row.image_id) is None:
+                raise _ImageRemoved(error.message, error.hint) from None
             raise
 
     def _put(self, container_id: str, name: str | None, image: str, image_id: str, document: dict[str, Any]) -> ContainerRow:

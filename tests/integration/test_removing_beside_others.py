@@ -8,11 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labcontainers import Engine
+from labcontainers.containers.register import Register
 from labcontainers.errors import Conflict, NotFound
+from labcontainers.store.records import ContainerRow
 
 HOUSE = Path(__file__).resolve().parents[2]
 CHILD = Path(__file__).with_name("makers_child.py")
@@ -78,6 +81,23 @@ def test_nobody_who_makes_images_fails_beside_somebody_who_removes_them(start: S
     assert engine.store.records.list_layers() == []
     assert list(engine.store.blobs.list()) == []
     assert engine.store.verify(deep=True) == []
+
+
+def test_an_image_that_goes_while_a_container_of_it_is_written_down_is_made_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, removed = Register._put, list[object]()
+
+    def put_too_late(register: Register, *arguments: Any) -> ContainerRow:
+        if len(removed) < 2:
+            removed.append(engine.images.prune(all=True))
+        return put(register, *arguments)
+
+    monkeypatch.setattr(Register, "_put", put_too_late)
+    with pytest.raises(NotFound, match="no such image"):
+        engine.containers.create(engine.images.get("lab/base").id, ["true"], network="none")
+    container = engine.containers.create("lab/base", ["true"], network="none")
+    assert len(removed) == 2
+    assert container.start().wait() == 0
+    assert [each.id for each in engine.containers.list(all=True)] == [container.id]
 
 
 def test_what_a_killed_build_left_goes_with_the_next_prune(start: Start, engine: Engine) -> None:
