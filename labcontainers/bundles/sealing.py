@@ -8,9 +8,6 @@ from __future__ import annotations
 import os
 import sys
 
-_SEALS = 0xF  # F_SEAL_SEAL, SHRINK, GROW and WRITE (fcntl(2))
-_F_ADD_SEALS = 1033
-
 
 def _needed(executable: str) -> bool:
     """Whether this user, and so root of its containers, could write to the interpreter: it is the user's, and not yet such a copy."""
@@ -26,15 +23,10 @@ def run_again(arguments: list[str]) -> None:
     """Become a copy of the interpreter that runs this command again; returns where that is not needed, or is done already."""
     if not _needed(os.readlink("/proc/self/exe")):
         return
-    import fcntl
+    from labcontainers.runtime.sealed import sealed_copy
 
     real = os.path.realpath(sys.executable)
-    copy = os.memfd_create("labcontainers-oci", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with open(real, "rb") as file:
-        size, sent = os.fstat(file.fileno()).st_size, 0
-        while sent < size:
-            sent += os.sendfile(copy, file.fileno(), sent, size - sent)
-    fcntl.fcntl(copy, _F_ADD_SEALS, _SEALS)
+    copy = sealed_copy(real)
     home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     program = f"import sys; sys.path.append({home!r}); from labcontainers.bundles.command import main; main()"
     try:

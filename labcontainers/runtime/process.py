@@ -6,7 +6,6 @@ It must not know records or images, and it never forks: the launcher is started 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import socket
@@ -26,6 +25,7 @@ from labcontainers.kernel import id_maps
 from labcontainers.kernel.interrupts import LOOK_AGAIN_S
 from labcontainers.kernel.lean import dumps
 from labcontainers.runtime.handshake import Channel, Message, memory_file
+from labcontainers.runtime.sealed import sealed_copy
 from labcontainers.runtime.workshop import Request, Workshop
 
 _BOOT = (
@@ -33,7 +33,6 @@ _BOOT = (
     "from labcontainers.runtime.launcher import main;"
     "main(int(sys.argv[2]),sys.argv[3],sys.argv[4],sys.path[:])"
 )
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class LauncherProcess:
@@ -81,7 +80,7 @@ class LauncherProcess:
     def _spawn(self, members: str, ids: str) -> None:
         ours, theirs = Channel.pair()
         interpreter = os.path.realpath(sys.executable)
-        sealed = _sealed_copy(interpreter)
+        sealed = sealed_copy(interpreter)
         package_parent = str(Path(__file__).resolve().parents[2])
         try:
             process = subprocess.Popen(
@@ -262,21 +261,6 @@ def _mapped(failure: Message) -> BaseException:
 def _close_all(fds: list[int]) -> None:
     for fd in fds:
         os.close(fd)
-
-
-def _sealed_copy(path: str) -> int:
-    """A sealed memfd of the interpreter, so that nothing in a container can reach the host's file (CVE-2019-5736); -1 if refused."""
-    try:
-        copy = os.memfd_create("labcontainers", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    except OSError:
-        return -1
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        done = 0
-        while done < size:
-            done += os.sendfile(copy, file.fileno(), done, size - done)
-    fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
-    return copy
 
 
 def _given_ids() -> id_maps.Ranges:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -240,9 +242,23 @@ def test_program_that_cannot_run_is_told_by_create(bundle: Bundle, arguments: li
     assert bundle.nothing_left()
 
 
+@pytest.fixture
+def third_is_lent() -> Iterator[None]:
+    """What this process itself has as descriptor 3 is there again afterwards."""
+    try:
+        former = fcntl.fcntl(3, fcntl.F_DUPFD_CLOEXEC, 100)
+    except OSError:
+        yield
+        return
+    yield
+    os.dup2(former, 3, inheritable=False)
+    os.close(former)
+
+
+@pytest.mark.usefixtures("third_is_lent")
 def test_descriptors_are_passed_on_only_when_asked(bundle: Bundle) -> None:
     reading, writing = os.pipe()
-    os.dup2(writing, 3) if writing != 3 else None
+    os.dup2(writing, 3)
     os.set_inheritable(3, True)
     try:
         assert bundle.says("ls /proc/self/fd | wc -l; echo kept >&3").run(flags=("--preserve-fds", "1"), pass_fds=(3,)).stdout

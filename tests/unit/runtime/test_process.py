@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from labcontainers.errors import Conflict, Failed, KernelFailed, LabError, StartFailed, Unavailable
+from labcontainers.runtime import sealed
 from labcontainers.runtime.handshake import Channel, memory_file, read_all
-from labcontainers.runtime.process import Execution, LauncherProcess, _mapped, _sealed_copy, start_failure
+from labcontainers.runtime.process import Execution, LauncherProcess, _mapped, start_failure
+from labcontainers.runtime.sealed import sealed_copy
 from tests.lost_signal import lost_signal
 
 FAILURES = [
@@ -125,9 +128,30 @@ def test_signal_goes_to_the_shim_and_is_lost_without_one(talk: tuple[Execution, 
     execution.signal(9)
 
 
+@pytest.mark.parametrize(("busy", "succeeds"), [(2, True), (100, False)])
+def test_a_copy_that_is_still_busy_is_sealed_a_moment_later(monkeypatch: pytest.MonkeyPatch, busy: int, succeeds: bool) -> None:
+    asked: list[int] = []
+
+    def ask(fd: int, command: int, seals: int) -> None:
+        asked.append(fd)
+        if len(asked) <= busy:
+            raise OSError(errno.EBUSY, "busy")
+
+    monkeypatch.setattr(sealed, "fcntl", SimpleNamespace(fcntl=ask, F_ADD_SEALS=fcntl.F_ADD_SEALS))
+    monkeypatch.setattr(sealed, "_REST_S", 0)
+    if succeeds:
+        os.close(sealed_copy("/proc/self/exe"))
+        assert len(asked) == busy + 1
+        return
+    with pytest.raises(OSError, match="busy"):
+        sealed_copy("/proc/self/exe")
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(asked[0])
+
+
 def test_sealed_copy_is_the_interpreter_and_cannot_be_changed_by_anybody() -> None:
     interpreter = os.path.realpath(sys.executable)
-    fd = _sealed_copy(interpreter)
+    fd = sealed_copy(interpreter)
     try:
         assert read_all(fd) == Path(interpreter).read_bytes()
         for attempt in (lambda: os.write(fd, b"x"), lambda: os.ftruncate(fd, 0), lambda: fcntl.fcntl(fd, fcntl.F_ADD_SEALS, 0)):
