@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from labcontainers.errors import InvalidArgument
 from labcontainers.images.exploration import Exploration, Explored, exploration_html, exploration_text, instruction
 from labcontainers.images.file_table import FileTable, LayerFile
 from labcontainers.images.files import MARKS, Files, shown_path
-from labcontainers.kernel.interrupts import begin_thread
 from labcontainers.units import format_bytes
 from labcontainers.widgets.messages import (
     Answer,
@@ -30,6 +28,7 @@ from labcontainers.widgets.messages import (
     WastedFiles,
     failure_of,
 )
+from labcontainers.widgets.questions import Questions
 from labcontainers.widgets.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ WASTED_SHOWN = 50
 CONFIG_SHOWN = 60
 OTHERS_SHOWN = 500
 _LONGEST_VALUE = 300
-_QUESTIONS_WAITING = 100
 _SURVEY = ""
 
 
@@ -62,11 +60,9 @@ class LayerExplorer:
         self._waste: Wasted | None = None
         self._comparison: ComparedImages | None = None
         self._failure: Failure | None = None
-        # what is to be answered, in order; the empty one stands for what is told unasked
-        self._questions: deque[str] = deque()
+        # the empty one stands for what is told unasked
+        self._questions = Questions("lab-layers", self._answer_one)
         self._surveyed = False
-        self._thread: threading.Thread | None = None
-        self._closed = False
 
     def show_on(self, surface: Surface) -> None:
         """Send to `surface` from now on."""
@@ -99,13 +95,12 @@ class LayerExplorer:
         with self._lock:
             if not self._surveyed:
                 self._surveyed = True
-                self._ask(_SURVEY)
+                self._questions.ask(_SURVEY)
 
     def act(self, action: str) -> None:
         """A page asks something (messages.Question)."""
-        with self._lock:
-            if action and action not in self._questions:
-                self._ask(action)
+        if action:
+            self._questions.ask(action)
 
     def snapshot(self) -> Snapshot:
         with self._lock:
@@ -114,47 +109,26 @@ class LayerExplorer:
 
     def close(self) -> None:
         """Answer no more; blocks until the thread has ended."""
-        with self._lock:
-            self._closed = True
-            self._questions.clear()
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        self._questions.close()
 
     # --- the thread
 
-    def _ask(self, question: str) -> None:
-        if self._closed:
-            return
-        self._questions.append(question)
-        while len(self._questions) > _QUESTIONS_WAITING:
-            self._questions.popleft()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._answer_all, name="lab-layers", daemon=True)
-            begin_thread(self._thread)
-
-    def _answer_all(self) -> None:
-        while True:
-            with self._lock:
-                if not self._questions:
-                    self._thread = None
-                    return
-                question = self._questions.popleft()
-            try:
-                if question == _SURVEY:
-                    self._survey()
-                else:
-                    self._send({"answers": [self._answer(question)]})
-            except Exception as error:
-                # whatever went wrong is the reader's to see, and must not end the answers
-                self._set(failure=failure_of(error))
+    def _answer_one(self, question: str) -> None:
+        try:
+            if question == _SURVEY:
+                self._survey()
+            else:
+                self._send({"answers": [self._answer(question)]})
+        except Exception as error:
+            # whatever went wrong is the reader's to see, and must not end the answers
+            self._set(failure=failure_of(error))
 
     def _survey(self) -> None:
         """Count what each layer changes, and what is wasted, telling it as it is known, but not too often."""
         fresh: list[list[int]] = []
         sent_at = time.monotonic()
         for layer in self._image.layers:
-            if self._closed:
+            if self._questions.closed:
                 return
             counts = layer.files.table.changes(-1)
             with self._lock:
@@ -173,11 +147,7 @@ class LayerExplorer:
             self._surface.keep(in_output=True)
 
     def _answer_waiting(self) -> None:
-        while True:
-            with self._lock:
-                if not self._questions:
-                    return
-                question = self._questions.popleft()
+        while (question := self._questions.take()) is not None:
             self._send({"answers": [self._answer(question)]})
 
     def _answer(self, text: str) -> Answer:
@@ -233,7 +203,7 @@ class LayerExplorer:
 
     def _send(self, data: Mapping[str, Any]) -> None:
         with self._lock:
-            if self._surface is not None and not self._closed:
+            if self._surface is not None and not self._questions.closed:
                 self._surface.update(data)
 
 

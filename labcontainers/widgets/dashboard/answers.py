@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from labcontainers.engine.dashboard.log_search import LogWish
 from labcontainers.errors import InvalidArgument
-from labcontainers.kernel.interrupts import begin_thread
 from labcontainers.widgets.dashboard import tables
 from labcontainers.widgets.dashboard.messages import Answer, Order, point_of
 from labcontainers.widgets.messages import failure_of
+from labcontainers.widgets.questions import Questions
 
 if TYPE_CHECKING:
     from labcontainers.engine.dashboard.dashboard import Dashboard
 
-_WAITING = 100
 SETTLED_S = 0.25
 _WISHES = {field.name for field in fields(LogWish)} - {"after_ns"}
 
@@ -35,43 +32,15 @@ class Answers:
     def __init__(self, dashboard: Dashboard, send: Callable[[Answer], None]) -> None:
         self._dashboard = dashboard
         self._send = send
-        self._lock = threading.Lock()
-        self._questions: deque[str] = deque(maxlen=_WAITING)
-        self._thread: threading.Thread | None = None
-        self._closed = False
+        self._questions = Questions("lab-dashboard-ask", lambda question: self._send(self._answer(question)))
 
     def ask(self, question: str) -> None:
-        """Have it answered, once however often it is asked meanwhile; of very many the oldest are left out."""
-        with self._lock:
-            if self._closed or question in self._questions:
-                return
-            self._questions.append(question)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._answer_all, name="lab-dashboard-ask", daemon=True)
-                begin_thread(self._thread)
+        """Have it answered, once however often it is asked meanwhile."""
+        self._questions.ask(question)
 
     def close(self) -> None:
         """Answer no more; blocks until the thread has ended."""
-        with self._lock:
-            self._closed = True
-            self._questions.clear()
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-    def _answer_all(self) -> None:
-        while True:
-            with self._lock:
-                if not self._questions:
-                    self._thread = None
-                    return
-                question = self._questions[0]
-            answer = self._answer(question)
-            with self._lock:
-                # until now it counted as asked
-                if self._questions and self._questions[0] == question:
-                    self._questions.popleft()
-            self._send(answer)
+        self._questions.close()
 
     def _answer(self, question: str) -> Answer:
         try:
