@@ -107,6 +107,7 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "crun": (lambda: shutil.which("crun", path=SYSTEM_PATH) is not None, "needs crun"),
     "buildah": (lambda: shutil.which("buildah") is not None, "needs buildah"),
     "crane": (lambda: shutil.which("crane") is not None, "needs crane, which Debian has since trixie"),
+    "oras": (lambda: shutil.which("oras") is not None, "needs oras, which Debian has since trixie"),
     "umoci": (lambda: shutil.which("umoci") is not None, "needs umoci"),
     "a Docker": (lambda: "DOCKER_HOST" in os.environ, "needs a Docker in DOCKER_HOST that the tests may use"),
     "docker-registry": (lambda: shutil.which("docker-registry", path=SYSTEM_PATH) is not None, "needs Debian's docker-registry"),
@@ -121,13 +122,13 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
 # another run of the same tests has these, or another kind of machine: here they are no loss
 OF_ANOTHER_USER = {
     "root", "ordinary user", "subids", "single id", "cgroups", "network", "cgroups v1", "disk", "x86_64", "a capability less",
-    "no AppArmor", "a Docker", "crane", "node", "a name", "ids for others",
+    "no AppArmor", "a Docker", "crane", "oras", "node", "a name", "ids for others",
 }  # fmt: skip
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, or skip with its reason, what this user or this machine cannot do."""
-    left_out = []
+    """Leave out, or skip with its reason, what this user or this machine cannot do; and leave out what root's run tells for all."""
+    left_out = [item for item in items if RUNS_AS_ROOT_TOO and item.get_closest_marker("alike")]
     for item in items:
         for marker in item.iter_markers("needs"):
             missing = [name for name in marker.args if not ABILITIES[name][0]()]
@@ -137,8 +138,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for name in missing:
                 item.add_marker(pytest.mark.skip(reason=ABILITIES[name][1]))
     if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        out = set(left_out)
+        config.hook.pytest_deselected(items=[item for item in items if item in out])
+        items[:] = [item for item in items if item not in out]
 
 
 @pytest.hookimpl(wrapper=True)

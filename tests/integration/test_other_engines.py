@@ -261,3 +261,19 @@ def test_crane_copies_and_validates_what_we_push(engine: Engine, other: Engine, 
     assert other.images.pull(f"{address}/copy/made:1").id == image.id
     crane("pull", "--insecure", f"{address}/team/made:1", str(place / "crane.tar"))
     assert [found.id for found in engine.images.load(place / "crane.tar")] == [image.id]
+
+
+@pytest.mark.needs("oras", "docker-registry")
+def test_the_oras_command_copies_what_we_push_and_its_layouts_are_read(engine: Engine, other: Engine, address: str, place: Path) -> None:
+    image = layered(engine, f"{address}/team/made:1")
+    engine.images.push(f"{address}/team/made:1")
+
+    def oras(*words: str) -> str:
+        return subprocess.run(["oras", *words], capture_output=True, text=True, check=True, timeout=120, cwd=place).stdout.strip()
+
+    assert oras("manifest", "fetch", "--plain-http", f"{address}/team/made:1").encode() == manifest_at(address, "team/made:1").strip()
+    oras("cp", "--from-plain-http", "--to-plain-http", f"{address}/team/made:1", f"{address}/copy/made:1")
+    assert other.images.pull(f"{address}/copy/made:1").id == image.id
+    oras("cp", "--from-plain-http", f"{address}/team/made:1", "--to-oci-layout", "layout:1")
+    subprocess.run(["tar", "-cf", str(place / "layout.tar"), "-C", str(place / "layout"), "."], check=True)
+    assert [loaded.id for loaded in other.images.load(place / "layout.tar")] == [image.id]
