@@ -101,10 +101,10 @@ def format_memory(size: float) -> str:
 def _format(size: float, step: int, names: tuple[str, ...], digits: int) -> str:
     index = 0
     # As it will be written: 999.95 of three digits is 1000, and so 1 of the next unit.
-    while float(f"{size:.{digits}g}") >= step and index < len(names) - 1:
+    while (written := float(f"{size:.{digits}g}")) >= step and index < len(names) - 1:
         size /= step
         index += 1
-    return f"{float(f'{size:.{digits}g}'):g}{names[index]}"
+    return f"{written:g}{names[index]}"
 
 
 def format_time(at: float | None) -> str:

@@ -55,7 +55,8 @@ def images(call: Invocation) -> Any:
         call.on_output(2, f"{problem.message} ({problem.hint})\n".encode())
     if call.tree:
         return _tree(call, found)
-    rows = [row for image, names in found for row in _rows(image, names, digests=call.digests, wants=_wants_digests(call))]
+    wants = _wants_digests(call)
+    rows = [row for image, names in found for row in _rows(image, names, digests=call.digests, wants=wants)]
     if call.quiet and is_table(call.format):
         return Text("\n".join(row.image.id if call.no_trunc else row.image.short_id for row in rows))
     shown = [("REPOSITORY", "Repository"), ("TAG", "Tag"), *([("DIGEST", "Digest")] if call.digests else [])]
