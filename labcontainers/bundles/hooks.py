@@ -40,7 +40,8 @@ def _run(hook: Document, state: Document) -> str:
     given = memory_file(dumps(state).encode())
     told = os.memfd_create("hook", os.MFD_CLOEXEC)
     try:
-        environment = dict(entry.partition("=")[::2] for entry in hook["env"])
+        # environ(7) is inherited, as everywhere, where the hook has none of its own
+        environment = os.environ if hook["env"] is None else dict(entry.partition("=")[::2] for entry in hook["env"])
         # A group of its own, so that all that it started can be ended with it.
         actions = [(os.POSIX_SPAWN_DUP2, given, 0), (os.POSIX_SPAWN_DUP2, told, 1), (os.POSIX_SPAWN_DUP2, told, 2)]
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from labcontainers.bundles.mount_options import PROPAGATION, MountOptions
 from labcontainers.kernel import syscalls
 from labcontainers.kernel.capability_names import NAMES
-from labcontainers.kernel.mounts import MS_PRIVATE, MS_REC, MS_SLAVE
+from labcontainers.kernel.mounts import MS_PRIVATE, MS_RDONLY, MS_REC, MS_SLAVE
 from labcontainers.oci.runtime_spec import RLIMITS, namespace_paths
 from labcontainers.oci.shapes import fault
 
@@ -56,7 +56,7 @@ class Circumstances:
         user_namespace: bool = False,
         cgroups: list[dict[str, str]] | None = None,
         taken: dict[int, int] | None = None,
-        preserve: int = 0,
+        preserve: list[int] | None = None,
         pivot: bool = True,
         keyring: bool = True,
     ) -> None:
@@ -64,7 +64,7 @@ class Circumstances:
         self.user_namespace = user_namespace
         self.cgroups = cgroups or []
         self.taken = taken or {}
-        self.preserve = preserve
+        self.preserve = preserve or []
         self.pivot = pivot
         self.keyring = keyring
 
@@ -85,6 +85,8 @@ def plan_container(config: Document, host: Circumstances) -> list[Operation]:
         *_mounts(config, host),
         *_devices(config, host),
         *_terminal(process, console=True),
+        *(["read_only_mount", {"target": _target(mount)}] for mount in config["mounts"] if _late(mount, config)),
+        *([["directory", {"path": process["cwd"]}]] if process["cwd"].strip("/") else []),
         *([["runtime_hooks", {}]] if any(config["hooks"][kind] for kind in CREATION_HOOKS) else []),
         *_hooks(config, "createContainer", "creating"),
         *(["mask", {"path": path}] for path in linux["maskedPaths"]),
@@ -130,7 +132,7 @@ def _mounts(config: Document, host: Circumstances) -> list[Operation]:
     spaces = namespace_paths(config)
     for number, mount in enumerate(config["mounts"]):
         options = MountOptions(mount["options"])
-        target = "/" + mount["destination"].strip("/")
+        target = _target(mount)
         kind = mount["type"] or ("bind" if options.bind else "")
         if options.bind or kind == "bind":
             steps.append(["bundle_bind", _bind(mount, number, options, target, host)])
@@ -139,10 +141,23 @@ def _mounts(config: Document, host: Circumstances) -> list[Operation]:
         elif not kind or kind == "none":
             fault(f"mounts[{number}].type", mount["type"], "is missing for a mount that is no bind")
         else:
-            arguments: dict[str, Any] = {"source": mount["source"] or kind, "target": target, "fstype": kind, "flags": options.flags}
+            flags = options.flags & ~MS_RDONLY if _late(mount, config) else options.flags
+            arguments: dict[str, Any] = {"source": mount["source"] or kind, "target": target, "fstype": kind, "flags": flags}
             arguments["data"] = options.data
             steps.append(["file_system", {**arguments, **_afterwards(options), **({"copy_up": True} if options.copy_up else {})}])
     return steps
+
+
+def _target(mount: Document) -> str:
+    return f"/{mount['destination'].strip('/')}"
+
+
+def _late(mount: Document, config: Document) -> bool:
+    """Whether it becomes read-only only when all is made: a tmpfs in which there are mount points or devices to be made."""
+    if mount["type"] != "tmpfs" or not MountOptions(mount["options"]).flags & MS_RDONLY:
+        return False
+    below = _target(mount) + "/"
+    return below == "/dev/" or any(_target(other).startswith(below) for other in config["mounts"])
 
 
 def _afterwards(options: MountOptions) -> dict[str, Any]:
@@ -208,8 +223,8 @@ def _become(process: Document, host: Circumstances, seccomp: bool, hooks: list[O
     return [
         *scheduling,
         *([["apparmor", {"name": process["apparmorProfile"]}]] if process["apparmorProfile"] else []),
-        ["become", identity],
         ["enter_directory", {"path": process["cwd"], "preserve": host.preserve}],
+        ["become", identity],
         *([["umask", {"mask": user["umask"]}]] if user["umask"] is not None else []),
         ["find_program", {"arguments": process["args"], "environment": process["env"]}],
         ["wait_start", {}],

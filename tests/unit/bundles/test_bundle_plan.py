@@ -43,7 +43,7 @@ def test_operations_come_in_the_order_of_the_kernel() -> None:
         once
         == (
             "unshare loopback hostname bundle_root file_system cgroup_mount default_device link ptmx terminal mask readonly "
-            "pivot finish keyring become enter_directory find_program wait_start limit last exec"
+            "pivot finish keyring enter_directory become find_program wait_start limit last exec"
         ).split()
     )
 
@@ -148,7 +148,7 @@ def test_limits_become_files_of_both_versions() -> None:
         "memory.swappiness": ([("memory.swappiness", "7")], []),
         "cpu.cpus": ([("cpuset.cpus", "0-1")], [("cpuset.cpus", "0-1")]),
         "cpu.shares": ([("cpu.shares", "1024")], [("cpu.weight", "39")]),
-        "cpu.period": ([("cpu.cfs_period_us", "10000")], []),
+        "cpu.period": ([("cpu.cfs_period_us", "10000")], [("cpu.max", "5000 10000")]),
         "cpu.quota": ([("cpu.cfs_quota_us", "5000")], [("cpu.max", "5000 10000")]),
         "cpu.burst": ([("cpu.cfs_burst_us", "100")], [("cpu.max.burst", "100")]),
         "cpu.idle": ([("cpu.idle", "1")], [("cpu.idle", "1")]),
@@ -163,4 +163,11 @@ def test_unlimited_is_said_in_each_versions_words() -> None:
     assert found["memory.limit"] == ([("memory.limit_in_bytes", "-1")], [("memory.max", "max")])
     assert found["memory.swap"] == ([("memory.memsw.limit_in_bytes", "-1")], [("memory.swap.max", "max")])
     assert found["pids.limit"][1] == [("pids.max", "max")]
-    assert found["cpu.quota"][1] == [("cpu.max", "max 100000")]
+    assert found["cpu.quota"][1] == [("cpu.max", "max")]
+
+
+def test_no_limit_of_memory_lifts_that_of_swap_too() -> None:
+    found = settings(memory={"limit": -1})
+    assert found["memory.swap"][0][0] == ("memory.memsw.limit_in_bytes", "-1")
+    assert found["memory.swap"][1][0] == ("memory.swap.max", "max")
+    assert "memory.swap" not in settings(memory={"limit": 100})
