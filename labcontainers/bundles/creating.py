@@ -10,6 +10,7 @@ import time
 
 from labcontainers.bundles import resources, spawning, starting
 from labcontainers.bundles.consoles import send_master
+from labcontainers.bundles.device_nodes import detached_nodes
 from labcontainers.bundles.filters import needed_inside
 from labcontainers.bundles.groups import HOME, Groups, hierarchies
 from labcontainers.bundles.hooks import run_hooks, try_hooks
@@ -252,6 +253,7 @@ class Creation:
             user_namespace="user" in self._spaces or not _root_of_host(),
             cgroups=groups.hierarchies,
             taken=self._take_mounts(),
+            devices=self._make_devices(),
             preserve=self._wishes.preserve,
             pivot=self._wishes.pivot,
             keyring=self._wishes.keyring,
@@ -278,6 +280,14 @@ class Creation:
             if mapped:
                 self._map(tree, mount, number, options.id_map == "ridmap")
         return taken
+
+    def _make_devices(self) -> dict[str, int]:
+        linux = self.config["linux"]
+        if self._spaces.get("user") != "" or not linux["devices"] or not _root_of_host():
+            return {}
+        made = detached_nodes(linux["devices"], _rows(linux["uidMappings"]), _rows(linux["gidMappings"]), self.state.devices)
+        self._opened += made.values()
+        return made
 
     def _map(self, tree: int, mount: Document, number: int, recursive: bool) -> None:
         linux = self.config["linux"]

@@ -62,9 +62,14 @@ class BundleProcess(init.Process):
             raise Refused("whoever created the container is gone")
         self._state["pid"] = message["pid"]
 
-    def hooks(self, kind: str, status: str) -> None:
-        """Run the container's own hooks of this kind."""
-        run_hooks(kind, self._inherited["hooks"][kind], {**self._state, "status": status})
+    def hooks(self, kind: str, status: str, confined: Document | None = None) -> None:
+        """Run the container's own hooks of this kind; with `confined`, arguments of `last`, they may do what the program may.
+
+        A filter with somebody who answers is the program's alone.
+        """
+        filtered = confined is not None and confined["seccomp"] and not self._inherited["filter"]["notify"]
+        confine = None if confined is None else lambda: self.last(confined["no_new_privileges"], filtered)
+        run_hooks(kind, self._inherited["hooks"][kind], {**self._state, "status": status}, confine)
 
     def personality(self, domain: str) -> None:
         """personality(2)."""

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 
+from labcontainers.bundles.device_nodes import KINDS
 from labcontainers.bundles.old_root import hide_kernel_mounts
 from labcontainers.kernel import mounts
 from labcontainers.kernel.mounts import (
@@ -286,6 +287,16 @@ class BundleRoot(RootFileSystem):
             os.close(parent)
         self.bind(path, path, recursive=False)
 
+    def bundle_device(self, path: str, kind: str, major: int, minor: int, tree: int) -> None:
+        """A device that was made outside as the mount `tree`, or the host's at the same path, if that is the same one."""
+        if tree < 0:
+            tree = mounts.open_tree(path)
+            status = os.fstat(tree)
+            if status.st_rdev != os.makedev(major, minor) or stat.S_IFMT(status.st_mode) != KINDS[kind]:
+                os.close(tree)
+                raise Refused(f"linux.devices: {path} of the host, which would be bound, is not the device {kind} {major}:{minor}")
+        self.attach_tree(tree, path, path)
+
     def link(self, target: str, path: str) -> None:
         """A symbolic link, unless there is something already."""
         try:
@@ -332,7 +343,7 @@ class BundleRoot(RootFileSystem):
 
     def bundle_operations(self) -> dict[str, Any]:
         """Name of each operation of this module -> the function that does it."""
-        names = "bundle_root file_system bundle_bind cgroup_mount default_device link ptmx directory read_only_mount"
+        names = "bundle_root file_system bundle_bind cgroup_mount default_device bundle_device link ptmx directory read_only_mount"
         return {name: getattr(self, name) for name in f"{names} pivot move_root root_propagation".split()}
 
 

@@ -52,6 +52,21 @@ def test_hook_without_an_environment_has_that_of_the_caller(bundle: Bundle, hook
     assert (bundle.path / "seen").read_text() == f"{wanted}\n"
 
 
+def test_hook_in_the_container_is_confined_as_the_program(bundle: Bundle) -> None:
+    rule = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+    script = "exec 2>&1; mkdir /dev/shm/x; grep -e ^NoNewPrivs -e ^CapPrm /proc/self/status; exit 1"
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin"]}]}
+    bundle.config["process"]["capabilities"] = {"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"]}
+    for privileges, seen in ((True, "CapPrm: 0000000000000020 NoNewPrivs: 1"), (False, "CapPrm: 0000000000000020 NoNewPrivs: 0")):
+        bundle.config["process"]["noNewPrivileges"] = privileges
+        told = bundle.says("true").run(ok=False).stderr
+        assert "not supported" in told
+        assert seen in told
+    bundle.config["hooks"]["startContainer"][0] = {"path": "/bin/nothing"}
+    assert "/bin/nothing cannot be run: no such file" in bundle.run(ok=False).stderr
+
+
 def test_missing_working_directory_is_made(bundle: Bundle) -> None:
     bundle.config["process"]["cwd"] = "/var/lib/new"
     assert bundle.output("pwd") == "/var/lib/new\n"
@@ -103,6 +118,21 @@ def test_mount_point_behind_a_link_that_leads_nowhere_is_made(bundle: Bundle) ->
     assert bundle.output("grep -c /new/place/below /proc/self/mountinfo") == "1\n"
     bundle.config["mounts"][-1]["destination"] = "/etc/round"
     assert "symbolic links" in bundle.run(ok=False).stderr
+
+
+@pytest.mark.needs("root")
+def test_devices_of_a_user_namespace_are_made_outside(bundle: Bundle) -> None:
+    bundle.config["linux"]["namespaces"].append({"type": "user"})
+    rows = [{"containerID": 0, "hostID": 0, "size": 10}, {"containerID": 10, "hostID": 70010, "size": 2}]
+    bundle.config["linux"] |= {"uidMappings": rows, "gidMappings": rows}
+    node = {"path": "/dev/own", "type": "c", "major": 1, "minor": 5, "fileMode": 0o644, "uid": 10, "gid": 11}
+    bundle.config["linux"]["devices"] = [node]
+    bundle.config["linux"]["resources"]["devices"].append({"allow": True, "type": "c", "major": 1, "minor": 5, "access": "r"})
+    assert bundle.output("stat -c '%u:%g %a %F' /dev/own; head -c 3 /dev/own | wc -c") == "10:11 644 character special file\n3\n"
+    assert bundle.nothing_left()
+    node["uid"] = 20
+    assert "has no id 20" in bundle.run(ok=False).stderr
+    assert bundle.nothing_left()
 
 
 @pytest.mark.needs("root")
@@ -162,6 +192,15 @@ def test_what_is_done_is_told_when_asked(bundle: Bundle) -> None:
     bundle.call("--debug", "--log", "log", "--log-format", "json", "run", "one")
     lines = [json.loads(line) for line in (bundle.path / "log").read_text().splitlines()]
     assert {line["level"] for line in lines} == {"debug"}
+
+
+@pytest.mark.needs("ordinary user")
+def test_device_of_the_host_must_be_the_one_that_is_wanted(bundle: Bundle) -> None:
+    node = {"path": "/dev/zero", "type": "c", "major": 1, "minor": 5}
+    bundle.config["linux"]["devices"] = [node]
+    assert bundle.output("head -c 3 /dev/zero | wc -c") == "3\n"
+    node["minor"] = 3
+    assert "is not the device c 1:3" in bundle.run(ok=False).stderr
 
 
 @pytest.mark.parametrize("verb", ["checkpoint", "restore"])

@@ -87,8 +87,8 @@ def test_devices_are_bound_in_a_user_namespace() -> None:
     config = checked(linux__devices=[{"type": "b", "path": "/dev/x", "major": 7, "minor": 1}])
     made = [step for step in plan_container(config, Circumstances()) if step[0] == "device_node"]
     assert made == [["device_node", {"path": "/dev/x", "kind": "b", "major": 7, "minor": 1, "mode": 0o666, "uid": 0, "gid": 0}]]
-    bound = [step for step in plan_container(config, Circumstances(user_namespace=True)) if step[0] == "bind_device"]
-    assert bound == [["bind_device", {"source": "/dev/x", "target": "/dev/x"}]]
+    bound = [step for step in plan_container(config, Circumstances(user_namespace=True)) if step[0] == "bundle_device"]
+    assert bound == [["bundle_device", {"path": "/dev/x", "kind": "b", "major": 7, "minor": 1, "tree": -1}]]
 
 
 def test_nothing_is_made_in_the_hosts_own_devices() -> None:
