@@ -203,6 +203,27 @@ def test_device_of_the_host_must_be_the_one_that_is_wanted(bundle: Bundle) -> No
     assert "is not the device c 1:3" in bundle.run(ok=False).stderr
 
 
+@pytest.mark.needs("root")
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [("cgroup", "ipc"), ("ipc", "mnt"), ("mount", "net"), ("network", "pid"), ("pid", "user"), ("user", "uts"), ("uts", "cgroup")],
+)
+def test_namespace_of_another_kind_is_refused(bundle: Bundle, kind: str, wrong: str) -> None:
+    spaces = [space for space in bundle.config["linux"]["namespaces"] if space["type"] != kind]
+    bundle.config["linux"]["namespaces"] = [*spaces, {"type": kind, "path": f"/proc/self/ns/{wrong}"}]
+    done = bundle.says("echo ran").run(ok=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert bundle.nothing_left()
+
+
+def test_unknown_words_are_ignored_and_wrong_values_are_not(bundle: Bundle) -> None:
+    bundle.config |= {"unknown": "unknown", "annotations": {"org.nobody.knows": ""}}
+    assert bundle.output("echo ran") == "ran\n"
+    bundle.config["ociVersion"] = "invalid"
+    assert "ociVersion" in bundle.run(ok=False).stderr
+
+
 @pytest.mark.parametrize("verb", ["checkpoint", "restore"])
 def test_checkpoints_are_refused(bundle: Bundle, verb: str) -> None:
     done = bundle.call(verb, "one", ok=False)
@@ -300,6 +321,21 @@ class TestGroups:
             (group / file).write_text(thawed)
             group.rmdir()
             group.parent.rmdir()
+
+    def test_group_that_the_container_did_not_make_is_kept(self, bundle: Bundle) -> None:
+        other = self._group("pids", "other")
+        other.mkdir(parents=True)
+        try:
+            self._bundle(bundle).call("create", "one")
+            (other / "cgroup.procs").write_text(str(bundle.state()["pid"]))
+            bundle.call("start", "one")
+            bundle.call("kill", "one", "KILL")
+            bundle.wait("stopped")
+            bundle.call("delete", "one")
+            assert other.is_dir()
+        finally:
+            other.rmdir()
+            other.parent.rmdir()
 
     def test_who_was_frozen_elsewhere_can_be_deleted(self, bundle: Bundle) -> None:
         self._bundle(bundle).call("run", "-d", "one")
