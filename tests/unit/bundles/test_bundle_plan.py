@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labcontainers.bundles import resources
+from labcontainers.bundles.groups import Groups
 from labcontainers.bundles.inside import BundleProcess
 from labcontainers.bundles.mount_options import MountOptions, known
 from labcontainers.bundles.mounting import BundleRoot
@@ -164,6 +166,20 @@ def test_unlimited_is_said_in_each_versions_words() -> None:
     assert found["memory.swap"] == ([("memory.memsw.limit_in_bytes", "-1")], [("memory.swap.max", "max")])
     assert found["pids.limit"][1] == [("pids.max", "max")]
     assert found["cpu.quota"][1] == [("cpu.max", "max")]
+
+
+def test_version_2_takes_a_period_with_its_quota_or_keeps_the_one_it_has(tmp_path: Path) -> None:
+    file = tmp_path / "cpu.max"
+    group = Groups([{"name": "", "fstype": "cgroup2", "data": "", "point": str(tmp_path), "path": str(tmp_path)}])
+    for before, wanted, after in (
+        ("max 10000", {"quota": 500, "period": 2000}, "500 2000"),
+        ("300 10000", {"period": 20000}, "300 20000"),
+        ("max 10000", {"period": 20000}, "max 20000"),
+        ("300", {"quota": 400}, "400"),
+    ):
+        file.write_text(before[: len(after)])  # a plain file keeps what is not written over
+        resources.apply(group, RESOURCES({"cpu": wanted}, "resources"))
+        assert file.read_text() == after
 
 
 def test_no_limit_of_memory_lifts_that_of_swap_too() -> None:
