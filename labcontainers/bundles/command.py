@@ -82,6 +82,10 @@ def _run(said: Parsed, log: Log) -> int:
     from labcontainers.bundles.verbs import VERBS, Setting
 
     verb = VERBS.get(said.rest[0])
+    if said.rest[0] in ("checkpoint", "restore"):
+        from labcontainers.errors import Unsupported
+
+        raise Unsupported(f"{said.rest[0]} is not supported", "a container can be stopped for a while by `pause`")
     if verb is None:
         refuse(f"there is no command {said.rest[0]!r}")
     if said.rest[1:2] in (["--help"], ["-h"]):

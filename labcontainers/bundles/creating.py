@@ -10,6 +10,7 @@ import time
 
 from labcontainers.bundles import resources, spawning, starting
 from labcontainers.bundles.consoles import send_master
+from labcontainers.bundles.device_nodes import detached_nodes
 from labcontainers.bundles.filters import needed_inside
 from labcontainers.bundles.groups import HOME, Groups, hierarchies
 from labcontainers.bundles.hooks import run_hooks, try_hooks
@@ -47,7 +48,7 @@ class Wishes:
         self.cgroup_manager = "cgroupfs"
         self.console_socket = ""
         self.pid_file = ""
-        self.preserve = 0
+        self.preserve: list[int] = []
         self.pivot = True
         self.keyring = True
         self.waits = True
@@ -125,14 +126,9 @@ class Creation:
             raise Unsupported("a container without a mount namespace is not supported", "add `mount` to linux.namespaces")
         terminal = self.config["process"]["terminal"]
         if terminal and self._wishes.waits and not self._wishes.console_socket:
-            _invalid("process.terminal is true, so who gets it must be said: --console-socket is missing")
+            _invalid("process.terminal is true, so who gets it must be said: use --console-socket")
         if not terminal and self._wishes.console_socket:
             _invalid("--console-socket is there, but process.terminal is not true")
-        for fd in range(3, 3 + self._wishes.preserve):
-            try:
-                os.fstat(fd)
-            except OSError:
-                _invalid(f"--preserve-fds: descriptor {fd} is not open")
 
     def make(self) -> None:
         """Create the container, so that its process waits for the start; raises LabError, and then nothing is left."""
@@ -183,6 +179,7 @@ class Creation:
             if fd >= 0:
                 os.close(fd)
         self._opened = []
+        self._log.debug(f"process {self.pid} makes the container, in its namespaces: {', '.join(self._spaces)}")
         values.update(pid=self.pid, start=process_state(self.pid)[1], created=time.time())
         self.state.save()
         starting.await_created(self.channel, self._log, {"hooks": self._run_hooks, "terminal": self._take_terminal})
@@ -192,6 +189,7 @@ class Creation:
             os.chmod(self._wishes.pid_file, 0o644)
         values["ready"] = True
         self.state.save()
+        self._log.debug(f"container {self.state.id} is created, its process waits for the start")
         self.state.unlock()
 
     def _groups(self) -> Groups:
@@ -218,6 +216,10 @@ class Creation:
             # Signals to the whole container, and its end, would be theirs too.
             groups.remove()
             raise resources.NotPossible(f"linux.cgroupsPath: {path!r} has {len(others)} processes already")
+        if groups.frozen:
+            # One that was there before; nothing in it would ever begin.
+            groups.remove()
+            raise resources.NotPossible(f"linux.cgroupsPath: {path!r} is frozen")
         self.state.values["cgroups"] = groups.to_json()
         self.state.save()
         if wanted is not None:
@@ -251,6 +253,7 @@ class Creation:
             user_namespace="user" in self._spaces or not _root_of_host(),
             cgroups=groups.hierarchies,
             taken=self._take_mounts(),
+            devices=self._make_devices(),
             preserve=self._wishes.preserve,
             pivot=self._wishes.pivot,
             keyring=self._wishes.keyring,
@@ -277,6 +280,14 @@ class Creation:
             if mapped:
                 self._map(tree, mount, number, options.id_map == "ridmap")
         return taken
+
+    def _make_devices(self) -> dict[str, int]:
+        linux = self.config["linux"]
+        if self._spaces.get("user") != "" or not linux["devices"] or not _root_of_host():
+            return {}
+        made = detached_nodes(linux["devices"], _rows(linux["uidMappings"]), _rows(linux["gidMappings"]), self.state.devices)
+        self._opened += made.values()
+        return made
 
     def _map(self, tree: int, mount: Document, number: int, recursive: bool) -> None:
         linux = self.config["linux"]
@@ -372,6 +383,7 @@ def start(state: State, log: Log, channel: Channel | None = None) -> None:
         starting.await_program(channel, state, values["pid"], bool(values["filter"] and values["filter"]["notify"]))
     finally:
         channel.close()
+    log.debug(f"container {state.id} is started")
     for line in try_hooks("poststart", values["config"]["hooks"]["poststart"], state.to_json("running")):
         log.warn(line)
 

@@ -10,7 +10,7 @@ import time
 
 from labcontainers.bundles.consoles import Console
 from labcontainers.bundles.hooks import try_hooks
-from labcontainers.kernel import syscalls
+from labcontainers.kernel import cgroup_files, syscalls
 from labcontainers.kernel.lean import signal
 
 TYPE_CHECKING = False
@@ -24,13 +24,13 @@ _KEPT = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.
 
 
 def kill(state: State, number: int, *, everybody: bool = False) -> None:
-    """Send a signal to the container's first process, or to all of them; raises Conflict when it does not run."""
+    """Send a signal to the container's first process, or to all there are; raises Conflict when the first does not run."""
     pid = state.pid
     if everybody:
         groups = state.groups
         if pid or groups.pids():
             groups.kill(number) if groups.entries else os.kill(pid, number)
-            return
+        return
     if not pid:
         from labcontainers.errors import Conflict
 
@@ -48,9 +48,11 @@ def kill(state: State, number: int, *, everybody: bool = False) -> None:
 
 def _thaw(state: State) -> None:
     """What version 1 has frozen dies only once it is let go."""
-    freezer = state.freezer
+    freezer, group = state.freezer, state.groups.v1.get("freezer")
     if freezer and state.groups.v1:
         try:
+            if group and state.pid:
+                cgroup_files.write(f"{group}/cgroup.procs", str(state.pid))  # somebody may have frozen it in another group
             freezer.thaw()
         except OSError:
             pass

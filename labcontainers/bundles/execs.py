@@ -37,10 +37,11 @@ class Entry:
         self._log = log
         self.console_socket = ""
         self.pid_file = ""
-        self.preserve = 0
+        self.preserve: list[int] = []
         self.pid = 0
         self.master = -1
         self.ignore_paused = False
+        self.groups = state.groups
 
     def start(self) -> None:
         """Start it, until it has become its program; raises LabError."""
@@ -52,7 +53,7 @@ class Entry:
         if status == "paused" and not self.ignore_paused:
             from labcontainers.errors import Conflict
 
-            raise Conflict(f"cannot exec in container {self._state.id!r}: it is paused", "`resume` it first, or use --ignore-paused")
+            raise Conflict(f"cannot exec in a paused container: {self._state.id!r}", "`resume` it first, or use --ignore-paused")
         channel, theirs = Channel.pair()
         try:
             self._start(channel, theirs)
@@ -66,7 +67,7 @@ class Entry:
         linux = values["config"]["linux"]
         kept = values["filter"]
         wanted = self._wanted()
-        place(wanted, self._state.groups)
+        place(wanted, self.groups)
         host = Circumstances(preserve=self.preserve)
         plan = plan_exec(self.process, host, seccomp=kept is not None)
         notify = bool(kept and kept["notify"])
@@ -91,6 +92,7 @@ class Entry:
             if linux and self.pid_file:
                 write_file(self.pid_file, str(self.pid))
                 os.chmod(self.pid_file, 0o644)
+            self._log.debug(f"process {self.pid} has entered container {self._state.id}")
             starting.await_program(channel, self._state, self.pid, notify)
         except BaseException:
             _end(self.pid)

@@ -13,6 +13,8 @@ from labcontainers.kernel.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from labcontainers.oci.runtime_spec import Document
 
 HOME = "labcontainers-oci"
@@ -73,6 +75,29 @@ class Groups:
             if one["fstype"] == "cgroup" and one["path"]
             for controller in one["data"].split(",")
         }
+
+    def below(self, wanted: list[str]) -> Groups:
+        """The same, but for groups within that exist, each of `wanted` as PATH or CONTROLLER,…:PATH; raises InvalidArgument."""
+        found = [dict(one) for one in self.hierarchies if one["path"]]
+        for text in wanted:
+            names, colon, path = text.rpartition(":")
+            if ".." in path.split("/"):
+                _invalid(f"--cgroup: {path} is not a sub cgroup path")
+            asked = set(names.split(",")) if colon else set()
+            if unknown := asked - {name for one in found for name in _names(one)}:
+                _invalid(f"--cgroup: unknown controller {min(unknown)}")
+            for one in found:
+                if not colon or asked & _names(one):
+                    one["path"] = f"{one['path']}/{path.strip('/')}".rstrip("/")
+                    if not os.path.isdir(one["path"]):
+                        _invalid(f"--cgroup: {one['path']}/cgroup.procs: no such file or directory")
+        return Groups(found, self.made)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether whoever enters one of them is stopped there."""
+        v1 = files.read(f"{self.v1['freezer']}/freezer.state") if "freezer" in self.v1 else None
+        return (v1 or "THAWED").strip() != "THAWED" or (files.read(f"{self.unified}/cgroup.freeze") or "").strip() == "1"
 
     def create_own(self, name: str) -> None:
         """As create, at a path of which nobody else has made use: containers of other roots may have the same id."""
@@ -172,6 +197,17 @@ class Groups:
                 os.rmdir(directory)
             except OSError:
                 pass  # in use by others, or gone already
+
+
+def _names(hierarchy: dict[str, str]) -> set[str]:
+    """By which words --cgroup may mean this hierarchy."""
+    return {hierarchy["name"], *hierarchy["data"].removeprefix("none,").split(",")} - {""}
+
+
+def _invalid(message: str) -> NoReturn:
+    from labcontainers.errors import InvalidArgument
+
+    raise InvalidArgument(message)
 
 
 def _own(point: str, name: str, suffix: int) -> str:

@@ -6,6 +6,7 @@ It must not import anything but what init holds: init runs those of the containe
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 
@@ -16,15 +17,20 @@ from labcontainers.runtime.rootfs import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from labcontainers.oci.runtime_spec import Document
 
 _TOLD_BYTES = 400
 
 
-def run_hooks(kind: str, hooks: list[Document], state: Document) -> None:
-    """Run these one after the other, and wait; raises Refused at the first that fails, with the end of what it wrote."""
+def run_hooks(kind: str, hooks: list[Document], state: Document, confine: Callable[[], None] | None = None) -> None:
+    """Run these one after the other, and wait; raises Refused at the first that fails, with the end of what it wrote.
+
+    `confine` is done by each process of theirs just before it becomes the hook.
+    """
     for number, hook in enumerate(hooks):
-        why = _run(hook, state)
+        why = _run(hook, state, confine)
         if why:
             raise Refused(f"hooks.{kind}[{number}]: {hook['path']} {why}")
 
@@ -35,16 +41,15 @@ def try_hooks(kind: str, hooks: list[Document], state: Document) -> list[str]:
     return [f"hooks.{kind}[{number}]: {path} {why}" for number, path, why in failed if why]
 
 
-def _run(hook: Document, state: Document) -> str:
+def _run(hook: Document, state: Document, confine: Callable[[], None] | None = None) -> str:
     """Why it failed, or ""."""
     given = memory_file(dumps(state).encode())
     told = os.memfd_create("hook", os.MFD_CLOEXEC)
     try:
-        environment = dict(entry.partition("=")[::2] for entry in hook["env"])
-        # A group of its own, so that all that it started can be ended with it.
-        actions = [(os.POSIX_SPAWN_DUP2, given, 0), (os.POSIX_SPAWN_DUP2, told, 1), (os.POSIX_SPAWN_DUP2, told, 2)]
+        # environ(7) is inherited, as everywhere, where the hook has none of its own
+        environment = os.environ if hook["env"] is None else dict(entry.partition("=")[::2] for entry in hook["env"])
         try:
-            pid = os.posix_spawn(hook["path"], hook["args"] or [hook["path"]], environment, file_actions=actions, setpgroup=0)
+            pid = _spawn(hook, environment, given, told, confine)
         except OSError as error:
             return f"cannot be run: {os.strerror(error.errno or 0).lower()}"
         try:
@@ -64,6 +69,29 @@ def _run(hook: Document, state: Document) -> str:
         os.close(told)
 
 
+def _spawn(hook: Document, environment: Mapping[str, str], given: int, told: int, confine: Callable[[], None] | None) -> int:
+    """Start it in a group of its own, so that all that it starts can be ended with it; its pid. Raises OSError."""
+    arguments = hook["args"] or [hook["path"]]
+    streams = ((given, 0), (told, 1), (told, 2))
+    if confine is None:
+        actions = [(os.POSIX_SPAWN_DUP2, *pair) for pair in streams]
+        return os.posix_spawn(hook["path"], arguments, environment, file_actions=actions, setpgroup=0)
+    if not os.access(hook["path"], os.X_OK):
+        os.stat(hook["path"])
+        raise PermissionError(errno.EACCES, "permission denied")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setpgid(0, 0)
+            for pair in streams:
+                os.dup2(*pair)
+            confine()
+            os.execve(hook["path"], arguments, environment)
+        finally:
+            os._exit(126)
+    return pid
+
+
 def _ends(pid: int, timeout_s: int | None) -> bool:
     if timeout_s is None:
         return True
@@ -78,5 +106,8 @@ def _ends(pid: int, timeout_s: int | None) -> bool:
 
 
 def _end(pid: int) -> None:
-    os.killpg(pid, signal.SIGKILL)
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        os.kill(pid, signal.SIGKILL)  # its group is not made yet
     os.waitpid(pid, 0)

@@ -52,7 +52,7 @@ class BundleProcess(init.Process):
         self._ambient = 0
         self._keep: frozenset[int] = frozenset()
         self._answers: list[int] = []
-        self._directory = "/"
+        self._later = ""
 
     def runtime_hooks(self) -> None:
         """Let the runtime run its hooks; it answers with this process' number as the host has it."""
@@ -62,9 +62,14 @@ class BundleProcess(init.Process):
             raise Refused("whoever created the container is gone")
         self._state["pid"] = message["pid"]
 
-    def hooks(self, kind: str, status: str) -> None:
-        """Run the container's own hooks of this kind."""
-        run_hooks(kind, self._inherited["hooks"][kind], {**self._state, "status": status})
+    def hooks(self, kind: str, status: str, confined: Document | None = None) -> None:
+        """Run the container's own hooks of this kind; with `confined`, arguments of `last`, they may do what the program may.
+
+        A filter with somebody who answers is the program's alone.
+        """
+        filtered = confined is not None and confined["seccomp"] and not self._inherited["filter"]["notify"]
+        confine = None if confined is None else lambda: self.last(confined["no_new_privileges"], filtered)
+        run_hooks(kind, self._inherited["hooks"][kind], {**self._state, "status": status}, confine)
 
     def personality(self, domain: str) -> None:
         """personality(2)."""
@@ -118,10 +123,18 @@ class BundleProcess(init.Process):
         os.setresuid(uid, uid, uid)
         syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
         syscalls.capset(available, self._final[1])
+        if self._later:
+            try:
+                self._change_directory(self._later)
+            except PermissionError as error:
+                raise CannotExecute(f"process.cwd: {self._later!r}: {(error.strerror or '').lower()}", 1) from None
 
-    def enter_directory(self, path: str, preserve: int) -> None:
-        """Enter the working directory, when nothing is open any more by which it could lie outside the root (CVE-2024-21626)."""
-        kept = sorted({self.channel.fileno(), *self._own(), *range(3, 3 + preserve)})
+    def enter_directory(self, path: str, preserve: list[int]) -> None:
+        """Enter the working directory, when nothing is open any more by which it could lie outside the root (CVE-2024-21626).
+
+        What this process may not enter yet, such as a folder of a FUSE mount, its user will (`become`).
+        """
+        kept = sorted({self.channel.fileno(), *self._own(), *preserve})
         first = 3
         for fd in kept:
             if fd > first:
@@ -130,7 +143,16 @@ class BundleProcess(init.Process):
         syscalls.close_range(first, flags=0)
         self._keep = frozenset(kept)
         try:
+            self._change_directory(path)
+        except PermissionError:
+            self._later = path
+
+    @staticmethod
+    def _change_directory(path: str) -> None:
+        try:
             os.chdir(path)
+        except PermissionError:
+            raise
         except OSError as error:
             raise CannotExecute(f"process.cwd: {path!r}: {(error.strerror or '').lower()}", 1) from None
         if not os.getcwd().startswith("/"):

@@ -29,12 +29,13 @@ def containers(root: str) -> list[Document]:
             continue
         try:
             state = State.load(root, name)
-            row = state.to_json()
+            told = state.to_json()
         except (LabError, OSError, ValueError):
             continue
         created, owner = state.values["created"], state.values["owner"]
         rootfs = (state.values["config"]["root"] or {"path": ""})["path"]
-        found.append({**row, "rootfs": rootfs, "created": _moment(created), "owner": _user(owner), "at": created})
+        row = {key: told.pop(key) for key in ("ociVersion", "id", "pid", "status", "bundle")}  # in runc's order
+        found.append({**row, "rootfs": rootfs, "created": _moment(created), **told, "owner": _user(owner), "at": created})
     found.sort(key=lambda row: (row["at"], row["id"]))
     return [{key: value for key, value in row.items() if key != "at"} for row in found]
 
@@ -66,13 +67,8 @@ def listed(found: list[Document]) -> str:
 
 
 def processes(state: State) -> list[int]:
-    """The numbers of a container's processes: those in its control groups, or without any its first one; raises Conflict for none."""
-    pids = sorted(state.groups.pids()) or ([state.pid] if state.pid else [])
-    if not pids:
-        from labcontainers.errors import Conflict
-
-        raise Conflict(f"no process of container {state.id!r}: container not running", "`list` tells which run")
-    return pids
+    """The numbers of a container's processes: those in its control groups, or without any its first one."""
+    return sorted(state.groups.pids()) or ([state.pid] if state.pid else [])
 
 
 def process_table(pids: list[int], options: list[str]) -> str:

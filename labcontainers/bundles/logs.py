@@ -15,7 +15,7 @@ class Log:
     """`path` is the file of --log or "", `form` "text" or "json"; `debug` says that more is told."""
 
     def __init__(self, path: str = "", form: str = "text", debug: bool = False) -> None:
-        self._path = path
+        self._path = os.path.abspath(path) if path else ""  # this command changes its directory
         self._form = form
         self._debug = debug
 
@@ -35,27 +35,31 @@ class Log:
         if self._debug:
             self._put("debug", message)
             if not self._path:
-                self._say(message)
+                self._tell(self._line("debug", message))
+
+    def _say(self, message: str) -> None:
+        self._tell(f"labcontainers-oci: {message}")
 
     @staticmethod
-    def _say(message: str) -> None:
+    def _tell(line: str) -> None:
         try:
-            os.write(2, f"labcontainers-oci: {message}\n".encode("utf-8", "backslashreplace"))
+            os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
         except OSError:
             pass  # nobody listens
+
+    def _line(self, level: str, message: str) -> str:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if self._form == "json":
+            return dumps({"level": level, "msg": message, "time": now})
+        return f"time={dumps(now)} level={level} msg={dumps(message)}"
 
     def _put(self, level: str, message: str) -> None:
         if not self._path:
             return
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        if self._form == "json":
-            line = dumps({"level": level, "msg": message, "time": now})
-        else:
-            line = f"time={dumps(now)} level={level} msg={dumps(message)}"
         try:
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
-                os.write(fd, line.encode() + b"\n")
+                os.write(fd, self._line(level, message).encode() + b"\n")
             finally:
                 os.close(fd)
         except OSError as error:

@@ -10,6 +10,8 @@ import errno
 import os
 import stat
 
+from labcontainers.bundles.device_nodes import KINDS
+from labcontainers.bundles.old_root import hide_kernel_mounts
 from labcontainers.kernel import mounts
 from labcontainers.kernel.mounts import (
     MS_MOVE,
@@ -36,6 +38,7 @@ _PROC_FILES = (
 )  # fmt: skip
 _KERNEL_TYPES = ("proc", "sysfs", "mqueue")
 _CHUNK_BYTES = 1 << 20
+_MOST_LINKS = 40  # as path_resolution(7)
 
 
 class BundleRoot(RootFileSystem):
@@ -68,6 +71,58 @@ class BundleRoot(RootFileSystem):
             finally:
                 os.close(fd)
             path = os.path.dirname(path)
+
+    def target(self, path: str, *, directory: bool) -> int:
+        """As the engine's; symbolic links that lead nowhere are followed, and what they name is made."""
+        return super().target(self._resolved(path), directory=directory)
+
+    def _resolved(self, path: str) -> str:
+        """The path without the symbolic links of what is not there; one of these may change meanwhile, but leads nowhere else."""
+        try:
+            os.close(self.find(path))
+        except FileNotFoundError:
+            pass
+        else:
+            return path
+        todo, done, links = path.split("/")[::-1], [""], 0
+        while todo:
+            part = todo.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                done = done[:-1] or [""]
+                continue
+            try:
+                parent = self.find("/".join(done))
+                try:
+                    link = os.readlink(part, dir_fd=parent)
+                finally:
+                    os.close(parent)
+            except OSError:
+                done.append(part)
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise Refused(f"too many symbolic links: cannot mount at {path}")
+            if link.startswith("/"):
+                done = [""]
+            todo += link.split("/")[::-1]
+        return "/".join(done) or "/"
+
+    def directory(self, path: str) -> None:
+        """Make the working directory where it is missing; where that cannot be, entering it will tell."""
+        try:
+            os.close(self.target(path, directory=True))
+        except (OSError, Refused):
+            pass
+
+    def read_only_mount(self, target: str) -> None:
+        """Let what is mounted at `target`, in which all is made now, be read-only."""
+        fd = self.find(target)
+        try:
+            mounts.set_attributes(fd, mounts.MOUNT_ATTR_RDONLY)
+        finally:
+            os.close(fd)
 
     def refuse_proc(self, fd: int, path: str) -> None:
         """As the engine's, but for a few files that others stand in for."""
@@ -232,6 +287,16 @@ class BundleRoot(RootFileSystem):
             os.close(parent)
         self.bind(path, path, recursive=False)
 
+    def bundle_device(self, path: str, kind: str, major: int, minor: int, tree: int) -> None:
+        """A device that was made outside as the mount `tree`, or the host's at the same path, if that is the same one."""
+        if tree < 0:
+            tree = mounts.open_tree(path)
+            status = os.fstat(tree)
+            if status.st_rdev != os.makedev(major, minor) or stat.S_IFMT(status.st_mode) != KINDS[kind]:
+                os.close(tree)
+                raise Refused(f"linux.devices: {path} of the host, which would be bound, is not the device {kind} {major}:{minor}")
+        self.attach_tree(tree, path, path)
+
     def link(self, target: str, path: str) -> None:
         """A symbolic link, unless there is something already."""
         try:
@@ -265,6 +330,7 @@ class BundleRoot(RootFileSystem):
         """Without pivot_root(2), which a root in a ramfs does not allow: with `move` over the old root, else by chroot(2) alone."""
         os.fchdir(self.fd)
         if move:
+            hide_kernel_mounts(os.getcwd())
             mounts.mount(".", "/", "", MS_MOVE)
         os.chroot(".")
         os.chdir("/")
@@ -277,8 +343,8 @@ class BundleRoot(RootFileSystem):
 
     def bundle_operations(self) -> dict[str, Any]:
         """Name of each operation of this module -> the function that does it."""
-        names = "bundle_root file_system bundle_bind cgroup_mount default_device link ptmx pivot move_root root_propagation"
-        return {name: getattr(self, name) for name in names.split()}
+        names = "bundle_root file_system bundle_bind cgroup_mount default_device bundle_device link ptmx directory read_only_mount"
+        return {name: getattr(self, name) for name in f"{names} pivot move_root root_propagation".split()}
 
 
 def _times(pair: list[int]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from labcontainers.bundles.mount_options import PROPAGATION, MountOptions
 from labcontainers.kernel import syscalls
 from labcontainers.kernel.capability_names import NAMES
-from labcontainers.kernel.mounts import MS_PRIVATE, MS_REC, MS_SLAVE
+from labcontainers.kernel.mounts import MS_PRIVATE, MS_RDONLY, MS_REC, MS_SLAVE
 from labcontainers.oci.runtime_spec import RLIMITS, namespace_paths
 from labcontainers.oci.shapes import fault
 
@@ -48,7 +48,7 @@ _KINDS = {"c": "c", "u": "c", "b": "b", "p": "p"}
 class Circumstances:
     """What of a host changes a plan: whether the ids of a user namespace are used, its groups, and the wishes of the command line."""
 
-    __slots__ = ("cgroups", "keyring", "pivot", "preserve", "taken", "user_namespace")
+    __slots__ = ("cgroups", "devices", "keyring", "pivot", "preserve", "taken", "user_namespace")
 
     def __init__(
         self,
@@ -56,15 +56,17 @@ class Circumstances:
         user_namespace: bool = False,
         cgroups: list[dict[str, str]] | None = None,
         taken: dict[int, int] | None = None,
-        preserve: int = 0,
+        devices: dict[str, int] | None = None,
+        preserve: list[int] | None = None,
         pivot: bool = True,
         keyring: bool = True,
     ) -> None:
-        """`cgroups` are the hierarchies (groups.Hierarchy.to_json); `taken` are detached mounts by number of the mount."""
+        """`cgroups` are the hierarchies (groups.Hierarchy.to_json); `taken` are detached mounts by number of mount, `devices` by path."""
         self.user_namespace = user_namespace
         self.cgroups = cgroups or []
         self.taken = taken or {}
-        self.preserve = preserve
+        self.devices = devices or {}
+        self.preserve = preserve or []
         self.pivot = pivot
         self.keyring = keyring
 
@@ -85,6 +87,8 @@ def plan_container(config: Document, host: Circumstances) -> list[Operation]:
         *_mounts(config, host),
         *_devices(config, host),
         *_terminal(process, console=True),
+        *(["read_only_mount", {"target": _target(mount)}] for mount in config["mounts"] if _late(mount, config)),
+        *([["directory", {"path": process["cwd"]}]] if process["cwd"].strip("/") else []),
         *([["runtime_hooks", {}]] if any(config["hooks"][kind] for kind in CREATION_HOOKS) else []),
         *_hooks(config, "createContainer", "creating"),
         *(["mask", {"path": path}] for path in linux["maskedPaths"]),
@@ -94,7 +98,7 @@ def plan_container(config: Document, host: Circumstances) -> list[Operation]:
         ["finish", {"readonly": bool(config["root"]["readonly"])}],
         *([["keyring", {}]] if host.keyring else []),
         *([["personality", {"domain": linux["personality"]["domain"]}]] if linux["personality"] else []),
-        *_become(process, host, linux["seccomp"] is not None, _hooks(config, "startContainer", "created")),
+        *_become(process, host, linux["seccomp"] is not None, bool(config["hooks"]["startContainer"])),
     ]
 
 
@@ -103,7 +107,7 @@ def plan_exec(process: Document, host: Circumstances, *, seccomp: bool) -> list[
     return [
         *_terminal(process, console=False),
         *([["keyring", {}]] if host.keyring else []),
-        *_become(process, host, seccomp, []),
+        *_become(process, host, seccomp, False),
     ]
 
 
@@ -130,7 +134,7 @@ def _mounts(config: Document, host: Circumstances) -> list[Operation]:
     spaces = namespace_paths(config)
     for number, mount in enumerate(config["mounts"]):
         options = MountOptions(mount["options"])
-        target = "/" + mount["destination"].strip("/")
+        target = _target(mount)
         kind = mount["type"] or ("bind" if options.bind else "")
         if options.bind or kind == "bind":
             steps.append(["bundle_bind", _bind(mount, number, options, target, host)])
@@ -139,10 +143,23 @@ def _mounts(config: Document, host: Circumstances) -> list[Operation]:
         elif not kind or kind == "none":
             fault(f"mounts[{number}].type", mount["type"], "is missing for a mount that is no bind")
         else:
-            arguments: dict[str, Any] = {"source": mount["source"] or kind, "target": target, "fstype": kind, "flags": options.flags}
+            flags = options.flags & ~MS_RDONLY if _late(mount, config) else options.flags
+            arguments: dict[str, Any] = {"source": mount["source"] or kind, "target": target, "fstype": kind, "flags": flags}
             arguments["data"] = options.data
             steps.append(["file_system", {**arguments, **_afterwards(options), **({"copy_up": True} if options.copy_up else {})}])
     return steps
+
+
+def _target(mount: Document) -> str:
+    return f"/{mount['destination'].strip('/')}"
+
+
+def _late(mount: Document, config: Document) -> bool:
+    """Whether it becomes read-only only when all is made: a tmpfs in which there are mount points or devices to be made."""
+    if mount["type"] != "tmpfs" or not MountOptions(mount["options"]).flags & MS_RDONLY:
+        return False
+    below = _target(mount) + "/"
+    return below == "/dev/" or any(_target(other).startswith(below) for other in config["mounts"])
 
 
 def _afterwards(options: MountOptions) -> dict[str, Any]:
@@ -183,19 +200,21 @@ def _devices(config: Document, host: Circumstances) -> list[Operation]:
         if f"/dev/{name}" not in asked
     ]
     for device in config["linux"]["devices"]:
+        numbers = {"major": device["major"] or 0, "minor": device["minor"] or 0}
         if host.user_namespace and device["type"] != "p":
-            steps.append(["bind_device", {"source": device["path"], "target": device["path"]}])
+            tree = host.devices.get(device["path"], -1)
+            steps.append(["bundle_device", {"path": device["path"], "kind": _KINDS[device["type"]], **numbers, "tree": tree}])
             continue
         mode = 0o666 if device["fileMode"] is None else device["fileMode"] & 0o7777
-        numbers = {"major": device["major"] or 0, "minor": device["minor"] or 0}
         owner = {"uid": device["uid"] or 0, "gid": device["gid"] or 0}
         steps.append(["device_node", {"path": device["path"], "kind": _KINDS[device["type"]], **numbers, "mode": mode, **owner}])
     links = LINKS if any(mount["destination"].rstrip("/") == "/proc" for mount in config["mounts"]) else ()
     return [*steps, *(["link", {"target": target, "path": path}] for target, path in links), ["ptmx", {}]]
 
 
-def _become(process: Document, host: Circumstances, seccomp: bool, hooks: list[Operation]) -> list[Operation]:
+def _become(process: Document, host: Circumstances, seccomp: bool, hooks: bool) -> list[Operation]:
     """Turn into the user. The filter comes last, so that it need not allow what this process does before (see inside.Process.last)."""
+    last = {"no_new_privileges": bool(process["noNewPrivileges"]), "seccomp": seccomp}
     user, sets = process["user"], process["capabilities"]
     identity: dict[str, Any] = {"uid": user["uid"] or 0, "gid": user["gid"] or 0, "groups": user["additionalGids"]}
     if sets is not None:
@@ -208,14 +227,14 @@ def _become(process: Document, host: Circumstances, seccomp: bool, hooks: list[O
     return [
         *scheduling,
         *([["apparmor", {"name": process["apparmorProfile"]}]] if process["apparmorProfile"] else []),
-        ["become", identity],
         ["enter_directory", {"path": process["cwd"], "preserve": host.preserve}],
+        ["become", identity],
         *([["umask", {"mask": user["umask"]}]] if user["umask"] is not None else []),
         ["find_program", {"arguments": process["args"], "environment": process["env"]}],
         ["wait_start", {}],
-        *hooks,
+        *([["hooks", {"kind": "startContainer", "status": "created", "confined": last}]] if hooks else []),
         *([["limit", {"rows": [limit_row(limit) for limit in process["rlimits"]]}]] if process["rlimits"] else []),
-        ["last", {"no_new_privileges": bool(process["noNewPrivileges"]), "seccomp": seccomp}],
+        ["last", last],
         ["exec", {"arguments": process["args"], "environment": process["env"]}],
     ]
 

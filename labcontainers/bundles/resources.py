@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     # What of the document, controller of version 1, writes of version 1 and of version 2: alternatives, of which one must succeed.
     Setting = tuple[str, str, list[tuple[str, str]], list[tuple[str, str]]]
 
-_PERIOD_US = 100_000
 _MAX = "max"
 
 
@@ -71,6 +70,10 @@ def _memory(memory: Document) -> Iterator[Setting]:
         alone = _MAX if swap < 0 else str(max(swap - max(limit or 0, 0), 0))
         v2 = [("memory.swap.max", alone)] if swap < 0 or limit is not None else []
         both.append(("memory.swap", "memory", [("memory.memsw.limit_in_bytes", str(swap))], v2))
+    elif limit == -1:
+        # A limit of both would go on to limit the one; the alternatives are for a kernel that does not count swap.
+        v1 = [("memory.memsw.limit_in_bytes", "-1"), ("memory.limit_in_bytes", "-1")]
+        both.append(("memory.swap", "memory", v1, [("memory.swap.max", _MAX), ("memory.max", _MAX)]))
     yield from both
     if memory["reservation"]:
         value = memory["reservation"]
@@ -96,12 +99,13 @@ def _cpu(cpu: Document) -> Iterator[Setting]:
 
         shares = min(max(cpu["shares"], 2), 262144)
         yield "cpu.shares", "cpu", [("cpu.shares", str(shares))], [("cpu.weight", str(weight(shares)))]
-    period, quota = cpu["period"], cpu["quota"]
+    period, quota = cpu["period"], cpu["quota"] or 0
+    # Version 2 has both in one file, and keeps a period that is not written.
+    most = [("cpu.max", " ".join([str(quota) if quota > 0 else _MAX, *([str(period)] if period else [])]))]
     if period:
-        yield "cpu.period", "cpu", [("cpu.cfs_period_us", str(period))], [] if quota is not None else [("cpu.max", f"max {period}")]
+        yield "cpu.period", "cpu", [("cpu.cfs_period_us", str(period))], most
     if quota:
-        most = _MAX if quota < 0 else str(quota)
-        yield "cpu.quota", "cpu", [("cpu.cfs_quota_us", str(quota))], [("cpu.max", f"{most} {period or _PERIOD_US}")]
+        yield "cpu.quota", "cpu", [("cpu.cfs_quota_us", str(quota))], most
     if cpu["burst"] is not None:
         yield "cpu.burst", "cpu", [("cpu.cfs_burst_us", str(cpu["burst"]))], [("cpu.max.burst", str(cpu["burst"]))]
     if cpu["realtimePeriod"]:
@@ -149,6 +153,10 @@ def apply(groups: Groups, resources: Document, *, rules: bool = True) -> None:
     memory = resources["memory"]
     if memory is not None and memory["checkBeforeUpdate"] and memory["limit"]:
         _check_usage(v1, unified, memory["limit"])
+    cpu = resources["cpu"]
+    if cpu is not None and cpu["period"] and not cpu["quota"] and unified and "cpu" not in v1:
+        now = (files.read(f"{unified}/cpu.max") or _MAX).split()[0]
+        resources = {**resources, "cpu": {**cpu, "quota": int(now) if now.isdigit() else -1}}
     for what, controller, first, second in _in_order(list(settings(resources)), v1):
         group, writes = (v1[controller], first) if controller in v1 else (unified, second)
         if not group:
@@ -166,13 +174,18 @@ def apply(groups: Groups, resources: Document, *, rules: bool = True) -> None:
 
 
 def _in_order(found: list[Setting], v1: dict[str, str]) -> list[Setting]:
-    """Of memory in version 1 the limit with swap must never be below that without: when both grow, it is written first."""
+    """The order that version 1 takes: of memory the limit with swap must never be below that without, so to grow it is first."""
     names = [setting[0] for setting in found]
     if "memory.limit" in names and "memory.swap" in names and "memory" in v1:
         now = files.number(f"{v1['memory']}/memory.memsw.limit_in_bytes")
         at = names.index("memory.limit")
         wanted = int(found[at][2][0][1])
         if now is not None and (wanted < 0 or wanted > now):
+            found[at], found[at + 1] = found[at + 1], found[at]
+    if "cpu.period" in names and "cpu.quota" in names and "cpu" in v1:
+        # The quota is held against those of the groups above with each write: that of the shorter period fits into the longer one.
+        now, at = files.number(f"{v1['cpu']}/cpu.cfs_period_us"), names.index("cpu.period")
+        if now is not None and int(found[at][2][0][1]) < now:
             found[at], found[at + 1] = found[at + 1], found[at]
     return found
 

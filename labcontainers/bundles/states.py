@@ -82,6 +82,11 @@ class State:
     def directory(self) -> str:
         return f"{self.root}/{self.id}"
 
+    @property
+    def devices(self) -> str:
+        """The folder of the nodes that are bound in a container with a user namespace (device_nodes)."""
+        return f"{self.directory}/devices"
+
     @classmethod
     def create(cls, root: str, container_id: str, values: Document) -> State:
         """A new one, locked; raises Conflict for an id that is taken, and KernelFailed."""
@@ -168,6 +173,10 @@ class State:
 
     def remove(self) -> None:
         """Forget the container."""
+        if os.path.isdir(self.devices):
+            for name in os.listdir(self.devices):
+                os.unlink(f"{self.devices}/{name}")
+            os.rmdir(self.devices)
         for name in os.listdir(self.directory):
             os.unlink(f"{self.directory}/{name}")
         os.rmdir(self.directory)

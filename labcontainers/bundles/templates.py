@@ -21,8 +21,8 @@ def _mount(destination: str, kind: str, source: str, *options: str) -> Document:
     return {"destination": destination, "type": kind, "source": source, "options": list(options)}
 
 
-def template(version: str, *, rootless: bool = False, uid: int = 0, gid: int = 0) -> Document:
-    """The document; with `rootless` root inside is `uid` and `gid` outside, and the network is the host's."""
+def template(version: str, *, rootless: bool = False, uid: int = 0, gid: int = 0, cgroups: bool = True) -> Document:
+    """The document; with `rootless` root inside is `uid` and `gid` outside, the network the host's; with `cgroups` a cgroup namespace."""
     hard = ("nosuid", "noexec", "nodev")
     sys = ("rbind", *hard, "ro") if rootless else (*hard, "ro")
     return {
@@ -61,7 +61,7 @@ def template(version: str, *, rootless: bool = False, uid: int = 0, gid: int = 0
             ),
             "namespaces": [
                 {"type": kind}
-                for kind in ("pid", "ipc", "uts", "mount", "cgroup", *(("user",) if rootless else ("network",)))
+                for kind in ("pid", "ipc", "uts", "mount", *(("cgroup",) if cgroups else ()), "user" if rootless else "network")
             ],
             "maskedPaths": list(_MASKED),
             "readonlyPaths": list(_READ_ONLY),

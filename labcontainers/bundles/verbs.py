@@ -9,6 +9,7 @@ import os
 import sys
 
 from labcontainers.bundles.arguments import MANY, NUMBER, SWITCH, TEXT, Flags, Parsed, refuse
+from labcontainers.bundles.descriptors import handed, preserved
 from labcontainers.bundles.states import State
 
 TYPE_CHECKING = False
@@ -71,25 +72,20 @@ def _creation(setting: Setting, said: Parsed, *, waits: bool) -> Creation:
     wishes.cgroup_manager = setting.cgroup_manager
     wishes.console_socket = _absolute(said.texts.get("--console-socket", ""))
     wishes.pid_file = _absolute(said.texts.get("--pid-file", ""))
-    wishes.preserve = _preserved(said)
+    wishes.preserve = preserved(said.number("--preserve-fds"))
     wishes.pivot = "--no-pivot" not in said.switches
     wishes.keyring = "--no-new-keyring" not in said.switches
     wishes.waits = waits
     creation = Creation(wishes)
+    if sockets := handed():
+        # sd_listen_fds(3): who reads them is the first process of the container
+        creation.config["process"]["env"] += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
     creation.make()
     return creation
 
 
 def _absolute(path: str) -> str:
     return os.path.abspath(path) if path else ""
-
-
-def _preserved(said: Parsed) -> int:
-    count = said.number("--preserve-fds")
-    if not 0 <= count <= 1024:
-        refuse(f"--preserve-fds: {count} is not between 0 and 1024")
-    handed = os.environ.get("LISTEN_FDS", "")
-    return count + (int(handed) if handed.isascii() and handed.isdigit() and len(handed) < 4 else 0)
 
 
 def _create(setting: Setting, said: Parsed) -> int:
@@ -121,7 +117,7 @@ def _run(setting: Setting, said: Parsed) -> int:
 
 def _detached(setting: Setting, said: Parsed) -> Creation:
     if "--console-socket" not in said.texts and _wants_terminal(said):
-        refuse("process.terminal is true, so who gets it must be said: --console-socket is missing")
+        refuse("process.terminal is true, so who gets it must be said: use --console-socket")
     return _creation(setting, said, waits=False)
 
 
@@ -155,10 +151,10 @@ def _kill(setting: Setting, said: Parsed) -> int:
 
 
 def signal_number(text: str) -> int:
-    """The number of a signal by its name, with or without SIG, or its number; raises InvalidArgument."""
+    """The number of a signal by its name, with or without SIG, or its number, 0 too (kill(2)); raises InvalidArgument."""
     from labcontainers.kernel.lean import signal
 
-    if text.isascii() and text.isdigit() and len(text) < 4 and 0 < int(text) < signal.NSIG:
+    if text.isascii() and text.isdigit() and len(text) < 4 and int(text) < signal.NSIG:
         return int(text)
     name = "SIG" + text.upper().removeprefix("SIG")
     found = getattr(signal, name, None)
@@ -172,14 +168,27 @@ def _delete(setting: Setting, said: Parsed) -> int:
     from labcontainers.errors import NotFound
 
     force = "--force" in said.switches
-    try:
-        state = State.load(setting.root, said.rest[0], lock=True, forgiving=force)
-    except NotFound:
-        if force:
-            return 0  # as rm(1)
-        raise
-    delete(state, setting.log, force=force)
+    for container_id in _matching(setting.root, said.rest[0]) if "--regex" in said.switches else [said.rest[0]]:
+        try:
+            state = State.load(setting.root, container_id, lock=True, forgiving=force)
+        except NotFound:
+            if force:
+                continue  # as rm(1)
+            raise
+        delete(state, setting.log, force=force)
     return 0
+
+
+def _matching(root: str, pattern: str) -> list[str]:
+    import re
+
+    from labcontainers.bundles.listing import containers
+
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        refuse(f"--regex: {pattern!r} is no regular expression: {error}")
+    return [row["id"] for row in containers(root) if wanted.search(row["id"])]
 
 
 def _exec(setting: Setting, said: Parsed) -> int:
@@ -190,8 +199,9 @@ def _exec(setting: Setting, said: Parsed) -> int:
     entry = Entry(state, process_of_exec(state, said), setting.log)
     entry.console_socket = _absolute(said.texts.get("--console-socket", ""))
     entry.pid_file = _absolute(said.texts.get("--pid-file", ""))
-    entry.preserve = _preserved(said)
+    entry.preserve = preserved(said.number("--preserve-fds"))
     entry.ignore_paused = "--ignore-paused" in said.switches
+    entry.groups = state.groups.below(said.many.get("--cgroup", []))
     detach = "--detach" in said.switches
     if entry.process["terminal"] and detach and not entry.console_socket:
         refuse("a terminal without --console-socket needs who shows it: leave --detach out")
@@ -214,7 +224,7 @@ def _list(setting: Setting, said: Parsed) -> int:
     if "--quiet" in said.switches:
         _print("".join(f"{row['id']}\n" for row in found))
     elif _form(said, "table") == "json":
-        _print_json(found)
+        _print_line(found)
     else:
         _print(listed(found))
     return 0
@@ -225,7 +235,7 @@ def _ps(setting: Setting, said: Parsed) -> int:
 
     pids = processes(State.load(setting.root, said.rest[0]))
     if _form(said, "table") == "json":
-        _print_json(pids)
+        _print_line(pids)
     else:
         _print(process_table(pids, said.rest[1:]))
     return 0
@@ -236,6 +246,19 @@ def _form(said: Parsed, default: str) -> str:
     if form not in ("table", "json"):
         refuse(f"--format: {form!r} is neither table nor json")
     return form
+
+
+def _events(setting: Setting, said: Parsed) -> int:
+    from labcontainers.bundles.events import numbers, watch
+    from labcontainers.units import parse_duration_s
+
+    interval_s = parse_duration_s(said.texts.get("--interval", "5s"))
+    if interval_s <= 0:
+        refuse(f"--interval: {said.texts['--interval']!r} is not above 0")
+    state = State.load(setting.root, said.rest[0])
+    for event in [numbers(state)] if "--stats" in said.switches else watch(state, interval_s):
+        _print_line(event)
+    return 0
 
 
 def _pause(setting: Setting, said: Parsed) -> int:
@@ -276,11 +299,14 @@ def _update(setting: Setting, said: Parsed) -> int:
 def _spec(setting: Setting, said: Parsed) -> int:
     import json
 
+    from labcontainers.bundles.groups import hierarchies
     from labcontainers.bundles.templates import template
     from labcontainers.oci.runtime_spec import VERSION
 
     path = f"{said.texts.get('--bundle', '.')}/config.json"
-    document = template(VERSION, rootless="--rootless" in said.switches, uid=os.geteuid(), gid=os.getegid())
+    # as runc: programs that look for their groups of version 1 need those as the host names them
+    modern = all(one["fstype"] == "cgroup2" for one in hierarchies())
+    document = template(VERSION, rootless="--rootless" in said.switches, uid=os.geteuid(), gid=os.getegid(), cgroups=modern)
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:
@@ -308,6 +334,13 @@ def _print_json(value: object) -> None:
     _print(json.dumps(value, indent=2) + "\n")
 
 
+def _print_line(value: object) -> None:
+    """What other programs read line by line."""
+    from labcontainers.kernel.lean import dumps
+
+    _print(dumps(value) + "\n")
+
+
 _DETACH = ("--detach -d", SWITCH, "do not wait for the end")
 _FORMAT = ("--format -f", TEXT, "table or json")
 _IGNORED = ("--no-subreaper", SWITCH, "taken for runc's sake: this runtime never is a subreaper")
@@ -320,7 +353,9 @@ VERBS = {
     "state": Verb(_state, "ID", "tell a container's state, as JSON", Flags()),
     "kill": Verb(_kill, "ID [SIGNAL]", "send a signal (default: TERM) to a container's process",
                  Flags(("--all -a", SWITCH, "to all its processes")), 1, 2),
-    "delete": Verb(_delete, "ID", "remove a container that has ended", Flags(("--force -f", SWITCH, "kill it if it runs"))),
+    "delete": Verb(_delete, "ID", "remove a container that has ended", Flags(
+        ("--force -f", SWITCH, "kill it if it runs"), ("--regex", SWITCH, "all in whose ids this regular expression is found"),
+    )),
     "exec": Verb(_exec, "ID COMMAND [ARGUMENT…]", "run one more process in a container", Flags(
         ("--tty -t", SWITCH, "with a terminal"), _DETACH, ("--env -e", MANY, "a variable, as NAME=VALUE"),
         ("--user -u", TEXT, "UID or UID:GID"), ("--additional-gids -g", MANY, "one more group"), ("--cwd", TEXT, "the working directory"),
@@ -330,9 +365,13 @@ VERBS = {
         ("--preserve-fds", NUMBER, "how many descriptors from 3 on the process keeps"),
         ("--ignore-paused", SWITCH, "also in a paused container"), ("--apparmor", TEXT, "a profile of AppArmor"),
         ("--process-label", TEXT, "SELinux: not supported"), _IGNORED,
+        ("--cgroup", MANY, "a group below the container's, as PATH or CONTROLLER,…:PATH"),
     ), 1, 10**6, passes=True),
     "list": Verb(_list, "", "tell which containers there are", Flags(_FORMAT, ("--quiet -q", SWITCH, "ids alone")), 0, 0),
     "ps": Verb(_ps, "ID [PS OPTION…]", "tell the processes of a container", Flags(_FORMAT), 1, 10**6, passes=True),
+    "events": Verb(_events, "ID", "tell what a container uses, and whenever it lacks memory, as JSON", Flags(
+        ("--interval", TEXT, "time between two tellings (default: 5s)"), ("--stats", SWITCH, "once, at once"),
+    )),
     "pause": Verb(_pause, "ID", "stop all processes of a container", Flags()),
     "resume": Verb(_resume, "ID", "let them go on", Flags()),
     "update": Verb(_update, "ID", "change limits of a container", Flags(

@@ -55,9 +55,11 @@ def _rlimit(value: Any, path: str) -> str:
 _CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 _CAPABILITIES = object_of(many=dict.fromkeys(_CAPABILITY_SETS, _TEXTS))
 
+_user = object_of(many={"additionalGids": list_of(_ID)}, uid=_ID, gid=_ID, umask=between(0, 0o777), username=text)
 PROCESS = object_of(
-    {"cwd": absolute, "user": object_of(many={"additionalGids": list_of(_ID)}, uid=_ID, gid=_ID, umask=between(0, 0o777), username=text)},
+    {"cwd": absolute},
     {
+        "user": lambda value, path: _user({} if value is None else value, path),  # root, as the other runtimes have it
         "args": _TEXTS,
         "env": _TEXTS,
         "rlimits": list_of(object_of({"type": _rlimit, "soft": _U64, "hard": _U64})),
@@ -89,7 +91,7 @@ _MOUNT = object_of(
     type=text,
     source=text,
 )
-_HOOK = object_of({"path": absolute}, {"args": _TEXTS, "env": _TEXTS}, timeout=between(1, 2**31 - 1))
+_HOOK = object_of({"path": absolute}, {"args": _TEXTS}, env=_TEXTS, timeout=between(1, 2**31 - 1))
 
 _RATES = list_of(object_of({"major": _I64, "minor": _I64, "rate": _U64}))
 _THROTTLES = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice", "throttleWriteIOPSDevice")
@@ -305,14 +307,14 @@ def _check_sysctl(name: str, paths: dict[str, str], config: Document) -> None:
     path, value = f"linux.sysctl.{name}", config["linux"]["sysctl"][name]
     if ".." in plain or plain.startswith(".") or plain.endswith("."):
         fault(path, value, "is no name of a kernel parameter")
-    if plain == "kernel.hostname" and config["hostname"]:
-        fault(path, value, "is told by `hostname` already")
+    if plain == "kernel.hostname":
+        fault(path, value, "is what `hostname` is for")
     kind = ""
     if plain.startswith("net."):
         kind = "network"
     elif plain.startswith("fs.mqueue.") or plain in _IPC_PARAMETERS:
         kind = "ipc"
-    elif plain in ("kernel.domainname", "kernel.hostname"):
+    elif plain == "kernel.domainname":
         kind = "uts"
     if not kind:
         fault(path, value, "would be set for the whole machine")

@@ -44,19 +44,19 @@ def test_ids(container_id: str) -> None:
     assert check_id(container_id) == container_id
 
 
-@pytest.mark.parametrize(("text", "number"), [("KILL", 9), ("sigterm", 15), ("9", 9), ("RTMIN", 34)])
+@pytest.mark.parametrize(("text", "number"), [("KILL", 9), ("sigterm", 15), ("9", 9), ("0", 0), ("RTMIN", 34)])
 def test_signals(text: str, number: int) -> None:
     assert signal_number(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "0", "65", "SIG", "_DFL", "-9", "9 "])
+@pytest.mark.parametrize("text", ["", "-1", "65", "SIG", "_DFL", "-9", "9 "])
 def test_no_signals(text: str) -> None:
     with pytest.raises(InvalidArgument):
         signal_number(text)
 
 
 def test_every_verb_tells_its_help() -> None:
-    assert list(VERBS) == "create start run state kill delete exec list ps pause resume update spec features".split()
+    assert list(VERBS) == "create start run state kill delete exec list ps events pause resume update spec features".split()
     assert all(verb.text and all(text for _, _, text in verb.flags.rows) for verb in VERBS.values())
 
 

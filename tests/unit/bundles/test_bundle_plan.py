@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labcontainers.bundles import resources
+from labcontainers.bundles.groups import Groups
 from labcontainers.bundles.inside import BundleProcess
 from labcontainers.bundles.mount_options import MountOptions, known
 from labcontainers.bundles.mounting import BundleRoot
@@ -43,7 +45,7 @@ def test_operations_come_in_the_order_of_the_kernel() -> None:
         once
         == (
             "unshare loopback hostname bundle_root file_system cgroup_mount default_device link ptmx terminal mask readonly "
-            "pivot finish keyring become enter_directory find_program wait_start limit last exec"
+            "pivot finish keyring enter_directory become find_program wait_start limit last exec"
         ).split()
     )
 
@@ -87,8 +89,8 @@ def test_devices_are_bound_in_a_user_namespace() -> None:
     config = checked(linux__devices=[{"type": "b", "path": "/dev/x", "major": 7, "minor": 1}])
     made = [step for step in plan_container(config, Circumstances()) if step[0] == "device_node"]
     assert made == [["device_node", {"path": "/dev/x", "kind": "b", "major": 7, "minor": 1, "mode": 0o666, "uid": 0, "gid": 0}]]
-    bound = [step for step in plan_container(config, Circumstances(user_namespace=True)) if step[0] == "bind_device"]
-    assert bound == [["bind_device", {"source": "/dev/x", "target": "/dev/x"}]]
+    bound = [step for step in plan_container(config, Circumstances(user_namespace=True)) if step[0] == "bundle_device"]
+    assert bound == [["bundle_device", {"path": "/dev/x", "kind": "b", "major": 7, "minor": 1, "tree": -1}]]
 
 
 def test_nothing_is_made_in_the_hosts_own_devices() -> None:
@@ -148,7 +150,7 @@ def test_limits_become_files_of_both_versions() -> None:
         "memory.swappiness": ([("memory.swappiness", "7")], []),
         "cpu.cpus": ([("cpuset.cpus", "0-1")], [("cpuset.cpus", "0-1")]),
         "cpu.shares": ([("cpu.shares", "1024")], [("cpu.weight", "39")]),
-        "cpu.period": ([("cpu.cfs_period_us", "10000")], []),
+        "cpu.period": ([("cpu.cfs_period_us", "10000")], [("cpu.max", "5000 10000")]),
         "cpu.quota": ([("cpu.cfs_quota_us", "5000")], [("cpu.max", "5000 10000")]),
         "cpu.burst": ([("cpu.cfs_burst_us", "100")], [("cpu.max.burst", "100")]),
         "cpu.idle": ([("cpu.idle", "1")], [("cpu.idle", "1")]),
@@ -163,4 +165,25 @@ def test_unlimited_is_said_in_each_versions_words() -> None:
     assert found["memory.limit"] == ([("memory.limit_in_bytes", "-1")], [("memory.max", "max")])
     assert found["memory.swap"] == ([("memory.memsw.limit_in_bytes", "-1")], [("memory.swap.max", "max")])
     assert found["pids.limit"][1] == [("pids.max", "max")]
-    assert found["cpu.quota"][1] == [("cpu.max", "max 100000")]
+    assert found["cpu.quota"][1] == [("cpu.max", "max")]
+
+
+def test_version_2_takes_a_period_with_its_quota_or_keeps_the_one_it_has(tmp_path: Path) -> None:
+    file = tmp_path / "cpu.max"
+    group = Groups([{"name": "", "fstype": "cgroup2", "data": "", "point": str(tmp_path), "path": str(tmp_path)}])
+    for before, wanted, after in (
+        ("max 10000", {"quota": 500, "period": 2000}, "500 2000"),
+        ("300 10000", {"period": 20000}, "300 20000"),
+        ("max 10000", {"period": 20000}, "max 20000"),
+        ("300", {"quota": 400}, "400"),
+    ):
+        file.write_text(before[: len(after)])  # a plain file keeps what is not written over
+        resources.apply(group, RESOURCES({"cpu": wanted}, "resources"))
+        assert file.read_text() == after
+
+
+def test_no_limit_of_memory_lifts_that_of_swap_too() -> None:
+    found = settings(memory={"limit": -1})
+    assert found["memory.swap"][0][0] == ("memory.memsw.limit_in_bytes", "-1")
+    assert found["memory.swap"][1][0] == ("memory.swap.max", "max")
+    assert "memory.swap" not in settings(memory={"limit": 100})

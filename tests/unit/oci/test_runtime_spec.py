@@ -71,7 +71,7 @@ FAULTS: list[tuple[list[str | int], Any, str]] = [
     (["linux", "timeOffsets"], {"boottime": {"secs": 1}}, "linux.timeOffsets: {'boottime': {'secs': 1, 'nanosecs': None}} needs a time"),
     (["linux", "sysctl"], {"net.x": "1", "vm.swappiness": "1"}, "linux.sysctl.vm.swappiness: '1' would be set for the whole machine"),
     (["linux", "sysctl"], {"net/../kernel/panic": "1"}, "is no name of a kernel parameter"),
-    (["linux", "sysctl"], {"kernel.hostname": "x"}, "is told by `hostname` already"),
+    (["linux", "sysctl"], {"kernel.hostname": "x"}, "is what `hostname` is for"),
     (["linux", "devices"], [{"type": "c", "path": "/dev/x"}], "linux.devices[0].major: None is missing"),
     (["linux", "resources", "devices", 0, "access"], "rx", "linux.resources.devices[0].access: 'rx' is not made of"),
     (["linux", "seccomp"], 3, "linux.seccomp: 3 is not an object"),
