@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -147,3 +148,18 @@ def test_scripts_learn_which_machine_this_is(engine: Engine, capfd: pytest.Captu
     assert said(engine, capfd, "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")[1] == f"linux/{architecture}\n"
     _, out, _ = said(engine, capfd, "info", "--format", "{{.OSType}} {{.Name}} {{.ContainersPaused}} {{.LoggingDriver}}")
     assert out == f"linux {os.uname().nodename} 0 local\n"
+
+
+@pytest.mark.parametrize("text", ["is-official=maybe", "is-automated=", "stars=many"])
+def test_a_filter_of_a_search_is_looked_at_before_anybody_is_asked(engine: Engine, capfd: pytest.CaptureFixture[str], text: str) -> None:
+    code, out, err = said(engine, capfd, "search", "--filter", text, "127.0.0.1:9/term")
+    assert (code, out) == (125, "")
+    assert text.partition("=")[0] in err
+
+
+def test_a_volume_of_a_folder_that_is_not_there_is_named(engine: Engine, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    engine.volumes.create("gone", driver_opts={"type": "none", "o": "bind", "device": str(tmp_path / "nowhere")})
+    code, out, err = said(engine, capfd, "run", "--rm", "-v", "gone:/x", "lab/base", "true")
+    assert (code, out) == (125, "")
+    assert f"failed to mount local volume gone: {tmp_path}/nowhere: no such file or directory" in err
+    assert engine.volumes.get("gone").users == ()
