@@ -303,12 +303,12 @@ class Volumes:
 
 
 def _check_device(volume: Volume) -> None:
-    device = volume.backing.device
-    if not device:
+    if volume.backing.kind != "bind":
         return
     try:
-        os.stat(device)
+        os.stat(volume.backing.device)
     except FileNotFoundError:
-        raise NotFound(f"failed to mount local volume {volume.name}: {device}: no such file or directory", "make it first") from None
+        problem = f"failed to mount local volume {volume.name}: {volume.backing.device}: no such file or directory"
+        raise NotFound(problem, "make it first") from None
     except OSError:
         pass  # whoever mounts it may see more
