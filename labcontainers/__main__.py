@@ -15,8 +15,6 @@ _ENGINE_FAILED = 125
 
 def main(words: Sequence[str] | None = None) -> int:
     """Carry out one command; returns the exit code: Docker's 125, 126, 127, or the container's own."""
-    from labcontainers import session
-
     given = _translated(list(sys.argv[1:] if words is None else words))
     with _signals():
         try:
@@ -29,8 +27,15 @@ def main(words: Sequence[str] | None = None) -> int:
             _let_go_of_output()
             return 128 + signal.SIGPIPE
         finally:
-            with suppress(OSError):  # the command has answered; what the engine puts off is done by the next one
-                session.close()
+            _close()
+
+
+def _close() -> None:
+    """Let go of the engine, unless not even its module is there yet, since an interrupt came first."""
+    session = sys.modules.get("labcontainers.session")
+    if session is not None and hasattr(session, "close"):
+        with suppress(OSError):  # the command has answered; what the engine puts off is done by the next one
+            session.close()
 
 
 def _let_go_of_output() -> None:

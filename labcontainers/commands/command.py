@@ -119,9 +119,14 @@ def for_each(call: Invocation, names: Sequence[str], action: Callable[[str], obj
         return done
     if done:
         call.on_output(1, "".join(f"{line}\n" for line in done).encode())
+    raise together(failures)
+
+
+def together(failures: Sequence[LabError]) -> LabError:
+    """All of these failures as one, of their kind if they have the same."""
     if len(failures) == 1:
-        raise failures[0]
+        return failures[0]
     kinds = {type(error) for error in failures}
     kind = kinds.pop() if len(kinds) == 1 else Failed
     message = "; ".join(error.message for error in failures)
-    raise (kind if kind.__init__ is LabError.__init__ else Failed)(message, failures[0].hint)
+    return (kind if kind.__init__ is LabError.__init__ else Failed)(message, failures[0].hint)

@@ -132,9 +132,9 @@ def _last(call: Invocation) -> int | None:
 
 
 def filters_of(texts: list[str]) -> dict[str, list[str]]:
-    """`KEY=VALUE` texts by key."""
+    """`KEY=VALUE` texts by key; an empty one says nothing, as in Docker."""
     filters: dict[str, list[str]] = {}
-    for text in texts:
+    for text in filter(None, texts):
         key, separator, value = text.partition("=")
         if not separator:
             raise InvalidArgument(f"--filter: not KEY=VALUE: {shown(text)}", "write KEY=VALUE, such as status=exited")
@@ -150,10 +150,10 @@ def _wishes(call: Invocation) -> tuple[float | None, str | None]:
 
 
 def _signal(call: Invocation) -> str | None:
-    if call.signal is not None:
+    if call.signal:
         with about("--signal"):
             signal_number(call.signal)
-    signal: str | None = call.signal
+    signal: str | None = call.signal or None
     return signal
 
 
@@ -172,7 +172,7 @@ def restart(call: Invocation) -> Text:
 
 
 def kill(call: Invocation) -> Text:
-    signal = _signal(call)
+    signal = _signal(call) or "KILL"
     return _each(call, lambda container: container.kill(signal))
 
 

@@ -71,19 +71,22 @@ def environment_of(call: Invocation) -> list[str] | None:
 
 
 def keywords_of(call: Invocation) -> dict[str, Any]:
-    """The flags of `run` and `create` as keywords of the engine."""
+    """The flags of `run` and `create` as keywords of the engine.
+
+    An empty text of a name, a user or the like is as none, as in Docker: a script's variable may be unset.
+    """
     return {
-        "name": call.name,
+        "name": call.name or None,
         "environment": environment_of(call),
         **mount_keywords(call),
-        "working_dir": call.workdir,
-        "user": call.user,
+        "working_dir": call.workdir or None,
+        "user": call.user or None,
         **resource_keywords(call),
         "ports": call.publish or None,
-        "network": call.network,
+        "network": call.network or None,
         "entrypoint": call.entrypoint,
         "labels": [*entries_of(call.label_file, call.folder, "--label-file"), *call.label] or None,
-        "hostname": call.hostname,
+        "hostname": call.hostname or None,
         **isolation_keywords(call),
         **policy_keywords(call),
         **process_keywords(call),

@@ -67,9 +67,9 @@ def events(call: Invocation) -> Any:
     with about("--format"):
         template = Template("{{json .}}" if call.format == "json" else call.format, _EVENT) if call.format else None
     with about("--since"):
-        since = None if call.since is None else parse_moment_s(call.since, now)
+        since = None if not call.since else parse_moment_s(call.since, now)
     with about("--until"):
-        until = None if call.until is None else parse_moment_s(call.until, now)
+        until = None if not call.until else parse_moment_s(call.until, now)
     found = call.engine.events
     if until <= now if until is not None else not (call.follow or call.live):
         past = list(found.read(since, until, wanted))

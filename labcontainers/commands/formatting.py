@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from labcontainers.commands.command import Invocation, together
 from labcontainers.commands.listing import Listing, Text, align
 from labcontainers.commands.templates.template import Template
 from labcontainers.commands.templates.values import Row, Shape
 from labcontainers.containers.options.flags import about
+from labcontainers.errors import NotFound
 
 Fields = Mapping[str, Callable[[Any], Any]]
 
@@ -40,6 +42,21 @@ def format_document(documents: Sequence[Mapping[str, Any]], template: str | None
         return Documents([dict(document) for document in documents])
     parsed = Template("{{json .}}" if template == "json" else template, DOCKERS)
     return Text("\n".join(parsed.render(document) for document in documents))
+
+
+def documents_of(call: Invocation, names: Sequence[str], find: Callable[[str], Mapping[str, Any]]) -> Any:
+    """The documents of everything named, as format_document gives them; when something is not there, the others are told before that."""
+    documents, missing = [], []
+    for name in names:
+        try:
+            documents.append(find(name))
+        except NotFound as error:
+            missing.append(error)
+    found = format_document(documents, call.format)
+    if missing:
+        call.on_output(1, f"{found}\n".encode())
+        raise together(missing)
+    return found
 
 
 def is_table(template: str | None) -> bool:

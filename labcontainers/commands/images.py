@@ -5,14 +5,23 @@ from __future__ import annotations
 from labcontainers.commands.command import Command, Invocation, for_each
 from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
+from labcontainers.errors import NotFound
 from labcontainers.images.image import Image
 
 
 def remove(call: Invocation) -> Text:
-    """Untag, and delete what has no name left."""
-    return Text(
-        "\n".join(for_each(call, call.images, lambda name: repr(call.engine.images.remove(name, force=call.force, no_prune=call.no_prune))))
-    )
+    """Untag, and delete what has no name left; with --force, one that is not there is told of and is no failure."""
+
+    def act(name: str) -> str:
+        try:
+            return repr(call.engine.images.remove(name, force=call.force, no_prune=call.no_prune))
+        except NotFound as error:
+            if not call.force:
+                raise
+            call.on_output(2, f"{error.message}\n".encode())
+            return ""
+
+    return Text("\n".join(for_each(call, call.images, act)))
 
 
 def tag(call: Invocation) -> Image | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from labcontainers.commands import networks
 from labcontainers.commands.command import Command, Invocation
-from labcontainers.commands.formatting import format_document
+from labcontainers.commands.formatting import documents_of, format_document
 from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
 from labcontainers.containers.options.forms import shown
@@ -17,23 +17,16 @@ from labcontainers.errors import InvalidArgument, NotFound
 
 def inspect(call: Invocation) -> Any:
     """The documents of whatever has these names; of the same name, a container comes first, as in Docker."""
-    if call.type is not None and call.type not in _KINDS:
+    if call.type and call.type not in _KINDS:
         raise InvalidArgument(f"--type: cannot inspect a {shown(call.type)}", f"use one of {', '.join(_KINDS)}")
     if call.security:
         return _security(call)
-    documents: list[dict[str, Any]] = []
-    for name in call.names:
-        try:
-            documents.append(_document(call, name))
-        except NotFound:
-            call.on_output(1, f"{format_document(documents, call.format)}\n".encode())
-            raise
-    return format_document(documents, call.format)
+    return documents_of(call, call.names, lambda name: _document(call, name))
 
 
 def _security(call: Invocation) -> Any:
     """What holds containers back: the report of one, a text of several, or as --format says."""
-    if call.size or call.type not in (None, "container"):
+    if call.size or call.type not in (None, "", "container"):
         flag = "--size" if call.size else f"--type {call.type}"
         raise InvalidArgument(f"--security: it does not go with {flag}", "leave one of them out; it tells of containers")
     reports = [call.engine.containers.get(name).security() for name in call.names]
@@ -44,7 +37,7 @@ def _security(call: Invocation) -> Any:
 
 def _document(call: Invocation, name: str) -> dict[str, Any]:
     for kind, document in _KINDS.items():
-        if call.type in (None, kind):
+        if call.type in (None, "", kind):
             with contextlib.suppress(NotFound):
                 return dict(document(call, name))
     wanted = call.type or "container, image, network or volume"

@@ -62,7 +62,7 @@ def isolation_keywords(call: Invocation) -> dict[str, Any]:
         "extra_hosts": call.add_host or None,
         "expose": call.expose or None,
         "publish_all_ports": call.publish_all or None,
-        "mac_address": call.mac_address,
+        "mac_address": call.mac_address or None,
     }
 
 

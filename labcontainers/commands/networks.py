@@ -7,11 +7,11 @@ from typing import Any
 
 from labcontainers.commands.command import Command, Invocation
 from labcontainers.commands.containers import filters_of
-from labcontainers.commands.formatting import format_document, format_rows, is_table
+from labcontainers.commands.formatting import documents_of, format_rows, is_table
 from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
 from labcontainers.containers.inspect.network import network_document, network_id
-from labcontainers.errors import InvalidArgument, NotFound
+from labcontainers.errors import InvalidArgument
 from labcontainers.networks.network import Network
 
 _FILTERS: dict[str, Callable[[Network, str], bool]] = {
@@ -62,15 +62,8 @@ def _found(call: Invocation) -> list[Network]:
 
 
 def inspect(call: Invocation) -> Any:
-    """The documents of the networks; what was found before one that is not there is told."""
-    documents: list[dict[str, Any]] = []
-    for name in call.networks:
-        try:
-            documents.append(document_of(call, name))
-        except NotFound:
-            call.on_output(1, f"{format_document(documents, call.format)}\n".encode())
-            raise
-    return format_document(documents, call.format)
+    """The documents of the networks; of those that are there, when others are not."""
+    return documents_of(call, call.networks, lambda name: document_of(call, name))
 
 
 def document_of(call: Invocation, name: str) -> dict[str, Any]:

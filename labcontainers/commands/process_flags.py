@@ -42,16 +42,16 @@ def process_keywords(call: Invocation) -> dict[str, Any]:
     """These flags as keywords of the engine; raises InvalidArgument and Unsupported for what cannot be."""
     if not call.disable_content_trust:
         raise Unsupported("--disable-content-trust: 'false' is not supported: images are not verified", "leave it out")
-    if call.pull not in (None, *POLICIES):
+    if call.pull and call.pull not in POLICIES:
         raise InvalidArgument(f"--pull: invalid value {shown(call.pull)}", "use missing, always or never")
     return {
         "group_add": call.group_add or None,
-        "domainname": call.domainname,
+        "domainname": call.domainname or None,
         "init": call.init or None,
-        "stop_signal": call.stop_signal,
+        "stop_signal": call.stop_signal or None,
         "stop_timeout": call.stop_timeout,
         "annotations": call.annotation or None,
-        "cidfile": None if call.cidfile is None else str(call.folder / Path(call.cidfile).expanduser()) if call.cidfile else "",
+        "cidfile": str(call.folder / Path(call.cidfile).expanduser()) if call.cidfile else None,
         "platform": call.platform,
         "isolation": call.isolation,
         "runtime": call.runtime,

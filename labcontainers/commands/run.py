@@ -88,14 +88,19 @@ def execute_in(call: Invocation) -> Any:
     if call.tty and not call.detach:
         attached.check_terminal(call, stdin=call.interactive)
     if attached.is_held(call):
-        options = {"environment": environment_of(call), "user": call.user, "working_dir": call.workdir, "privileged": call.privileged}
+        options = {
+            "environment": environment_of(call),
+            "user": call.user or None,
+            "working_dir": call.workdir or None,
+            "privileged": call.privileged,
+        }
         attached.execute(call, call.engine.containers.get(call.container), _command(call), options)
         return None
     result = call.engine.containers.get(call.container).exec(
         _command(call),
         environment=environment_of(call),
-        user=call.user,
-        working_dir=call.workdir,
+        user=call.user or None,
+        working_dir=call.workdir or None,
         stdin=_standard_input(call),
         on_output=output_of(call),
         detach=call.detach,

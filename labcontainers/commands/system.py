@@ -10,6 +10,8 @@ from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Flag
 from labcontainers.errors import Denied
 from labcontainers.kernel.probe import probe
+from labcontainers.oci.descriptor import host_platform
+from labcontainers.oci.platforms import normalized
 from labcontainers.store.paths import default_paths
 
 
@@ -21,7 +23,7 @@ def version(call: Invocation) -> Any:
     document = {
         "Version": known.version,
         "Os": "linux",
-        "Arch": known.architecture,
+        "Arch": normalized(host_platform()).architecture,
         "KernelVersion": known.kernel,
         "PythonVersion": known.python,
     }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labcontainers.images.push import Pushed
     from labcontainers.registry.listing import SearchResult
 
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _DESCRIPTION = 45
 
 
@@ -104,16 +105,25 @@ def _ask(call: Invocation, question: str, *, hidden: bool) -> str:
     return getpass.getpass(question) if hidden else input(question)
 
 
+def _truths(key: str, texts: Sequence[str]) -> list[bool]:
+    """What a filter is said to be; raises InvalidArgument for what is neither true nor false."""
+    for text in texts:
+        if text not in _TRUTHS:
+            raise InvalidArgument(f"--filter: invalid filter '{key}={text}'", f"write {key}=true or {key}=false")
+    return [_TRUTHS[text] for text in texts]
+
+
 def search(call: Invocation) -> Any:
     """Repositories by their names: of Docker Hub, or of HOST/TERM."""
     wanted = filters_of(call.filter)
     for key in wanted:
         if key not in ("stars", "is-official", "is-automated"):
             raise InvalidArgument(f"--filter: unknown filter {key!r}", "filters are stars, is-official, is-automated")
-    found = call.engine.registries.get().search(call.term, limit=_number("--limit", call.limit, 25))
     stars = max((_number("--filter stars", text, 0) for text in wanted.get("stars", [])), default=0)
-    official = [text == "true" for text in wanted.get("is-official", [])]
-    shown = [one for one in found if one.stars >= stars and all(one.official is yes for yes in official)]
+    official, automated = (_truths(key, wanted.get(key, [])) for key in ("is-official", "is-automated"))
+    found = call.engine.registries.get().search(call.term, limit=_number("--limit", call.limit, 25))
+    # As in Docker, nothing is automated any more.
+    shown = [one for one in found if one.stars >= stars and all(one.official is yes for yes in official) and True not in automated]
 
     def description(one: SearchResult) -> str:
         text = " ".join(one.description.split())

@@ -7,13 +7,13 @@ from typing import Any
 
 from labcontainers.commands.asking import FORCE, agreed
 from labcontainers.commands.command import Command, Invocation, for_each
-from labcontainers.commands.formatting import format_document, format_rows, is_table
+from labcontainers.commands.formatting import documents_of, format_rows, is_table
 from labcontainers.commands.listing import Text
 from labcontainers.commands.parser import Argument, Flag
 from labcontainers.containers.options.flags import about
 from labcontainers.containers.options.forms import pairs, shown
 from labcontainers.errors import InvalidArgument
-from labcontainers.volumes.driver import backing_of, check_driver
+from labcontainers.volumes.driver import backing_of, check_driver, check_name
 from labcontainers.volumes.filters import wanted_of
 from labcontainers.volumes.volume import Volume
 from labcontainers.volumes.volumes import PRUNE_FILTERS, PrunedVolumes
@@ -35,7 +35,12 @@ def create(call: Invocation) -> Any:
         check_driver(call.driver)
     with about("--label"):
         labels = dict(pairs(call.label, "KEY=VALUE"))
-    volume = call.engine.volumes.create(call.name, call.driver, labels, options)
+    if call.name and call.volume:
+        raise InvalidArgument("conflicting options: --name and a name", "leave one of them out")
+    if call.name:
+        with about("--name"):
+            check_name(call.name)
+    volume = call.engine.volumes.create(call.volume or call.name, call.driver, labels, options)
     return Text(volume.name) if call.live else volume
 
 
@@ -69,7 +74,7 @@ def _labels(volume: Volume) -> str:
 
 def _filters(call: Invocation) -> dict[str, list[str]]:
     filters: dict[str, list[str]] = {}
-    for text in call.filter:
+    for text in filter(None, call.filter):
         key, separator, value = text.partition("=")
         if not separator:
             raise InvalidArgument(f"--filter: not KEY=VALUE: {shown(text)}", "write KEY=VALUE, such as dangling=true")
@@ -78,7 +83,7 @@ def _filters(call: Invocation) -> dict[str, list[str]]:
 
 
 def inspect(call: Invocation) -> Any:
-    return format_document([call.engine.volumes.get(name).attrs for name in call.volumes], call.format)
+    return documents_of(call, call.volumes, lambda name: call.engine.volumes.get(name).attrs)
 
 
 def remove(call: Invocation) -> Text:
@@ -107,9 +112,10 @@ COMMANDS = (
         (
             Flag(("-d", "--driver"), "driver: local", metavar="DRIVER", default="local"),
             Flag(("--label",), "label KEY=VALUE; repeatable", "list", "KEY=VALUE"),
+            Flag(("--name",), "name of the volume, as without the flag", metavar="NAME"),
             Flag(("-o", "--opt"), "option of the driver: type=tmpfs, or o=bind with device=FOLDER; repeatable", "list", "KEY=VALUE"),
         ),
-        (Argument("name", "name of the volume; without one it is anonymous", "?"),),
+        (Argument("volume", "name of the volume; without one it is anonymous", "?"),),
     ),
     Command(
         "volume ls",

@@ -50,8 +50,8 @@ def logs(call: Invocation) -> Any:
         stdout=not call.stderr or call.stdout,
         stderr=not call.stdout or call.stderr,
         tail=call.tail,
-        since=call.since,
-        until=call.until,
+        since=call.since or None,
+        until=call.until or None,
         timestamps=call.timestamps,
         follow=call.follow,
     )

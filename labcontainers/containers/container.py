@@ -178,7 +178,7 @@ class Container(FileVerbs, Interactive, SessionVerbs, UsageVerbs, IsolationVerbs
         self._lifecycle.stop(self._record, timeout_s, None if signal is None else _signal(signal))
 
     def kill(self, signal: str | int = "KILL") -> None:
-        """Send a signal; raises Conflict when it does not run."""
+        """Send a signal, and after KILL wait until it has ended; raises Conflict when it does not run."""
         self._lifecycle.kill(self._record, _signal(signal))
 
     def restart(self, timeout_s: float | None = None, signal: str | int | None = None) -> Container:
@@ -266,14 +266,13 @@ class Container(FileVerbs, Interactive, SessionVerbs, UsageVerbs, IsolationVerbs
     ) -> Logs:
         """Its output so far, or with `follow` until it ends, as an iterable of lines.
 
-        A time is in seconds since the epoch, a datetime, or a text as for `docker logs --since`.
+        A time is in seconds since the epoch, a datetime, or a text as for `docker logs --since`. A `tail` below 0 is "all".
         """
         now = time.time()
-        if tail != "all" and (not str(tail).isdigit()):
+        if tail != "all" and not str(tail).removeprefix("-").isdigit():
             raise InvalidArgument(f"--tail: not a number of lines: {shown(tail)}", "write a number, or all")
-        query = LogQuery(
-            stdout, stderr, None if tail == "all" else int(tail), _moment("--since", since, now), _moment("--until", until, now)
-        )
+        last = None if tail == "all" or int(tail) < 0 else int(tail)
+        query = LogQuery(stdout, stderr, last, _moment("--since", since, now), _moment("--until", until, now))
         self.state  # noqa: B018  # raises NotFound once removed
         if self._record.options.log_driver == NO_LOG:
             raise Unsupported(f"container {self.name} keeps no log: its log-driver is none", "follow its output with attach")

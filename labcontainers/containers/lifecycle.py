@@ -47,6 +47,9 @@ from labcontainers.store import layer_line
 
 Output = Callable[[int, bytes], None]
 
+# how long Docker waits for the end of what it kills
+_KILLED_S = 10.0
+
 
 class Lifecycle(Starter):
     """The verbs."""
@@ -139,9 +142,15 @@ class Lifecycle(Starter):
         return self.state(record).exit_code
 
     def kill(self, record: Record, signal: int) -> None:
-        """Send a signal to the container's first process, which is told and on its way afterwards; raises Conflict when it does not run."""
+        """Send a signal to the container's first process, which is told and on its way afterwards; raises Conflict when it does not run.
+
+        After SIGKILL it has ended, as in Docker, unless the kernel takes more than ten seconds for that.
+        """
         with self.client(record) as client:
             client.ask({"signal": int(signal)}, "signalled")
+            ended = signal == signals.SIGKILL and client.wait_ended(_KILLED_S, last=True) is not None
+        if ended:
+            self.networks.disconnect(record.row.id)
 
     def stop(self, record: Record, timeout_s: float | None = None, signal: int | None = None, *, keep: bool = False) -> None:
         """Send `signal`, or the container's stop signal, and SIGKILL after `timeout_s` seconds (below 0: never; None: its own timeout).

@@ -9,12 +9,11 @@ from labcontainers.build.steps import OutputTail, RunRequest
 from labcontainers.containers.lifecycle import Lifecycle
 from labcontainers.containers.options.flags import about
 from labcontainers.engine.step_runner import RuntimeStepRunner
-from labcontainers.errors import InvalidArgument
 from labcontainers.images.catalog import Catalog
 from labcontainers.images.debs.bootstrap import Bootstrap, BootstrapRequest
 from labcontainers.images.image import Image
 from labcontainers.oci.descriptor import host_platform
-from labcontainers.oci.reference import parse_reference
+from labcontainers.oci.reference import new_name
 from labcontainers.store.layout import Store
 
 
@@ -56,8 +55,7 @@ def bootstrap(
     """
     with about("--tag"):
         for name in _several(tag):
-            if parse_reference(name).digest:
-                raise InvalidArgument(f"an image cannot be named by a digest: {name}", "use a name with a tag")
+            new_name(name)
     request = BootstrapRequest(
         distribution,
         packages=_several(packages),

@@ -200,19 +200,25 @@ class Engine:
     def info(self) -> dict[str, Any]:
         """Where things are and what this host gives, as `docker info` tells it."""
         containers = self.containers.list(all=True)
-        running = sum(container.status == "running" for container in containers)
+        running, paused = (sum(container.status == status for container in containers) for status in ("running", "paused"))
+        host = os.uname()
         level = self.containers.level
         return {
             "Containers": len(containers),
             "ContainersRunning": running,
-            "ContainersStopped": len(containers) - running,
+            "ContainersPaused": paused,
+            "ContainersStopped": len(containers) - running - paused,
             "Images": len(self.images.list()),
             "Driver": "overlay2",
             "CgroupDriver": "cgroupfs" if self._hierarchy.mode != "none" else "none",
             "CgroupVersion": {"v2": "2", "hybrid": "1", "v1": "1"}.get(self._hierarchy.mode, ""),
-            "KernelVersion": os.uname().release,
-            "Architecture": os.uname().machine,
+            "LoggingDriver": "local",
+            "KernelVersion": host.release,
+            "OSType": "linux",
+            "Architecture": host.machine,
             "NCPU": os.cpu_count(),
+            "MemTotal": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            "Name": host.nodename,
             "Rootless": self._launcher.rootless,
             "IDs": "none" if level == levels.NO_NAMESPACES else self._launcher.start(),
             "Level": level,

@@ -24,7 +24,7 @@ from labcontainers.images.selection import Filters, list_filters, select
 from labcontainers.images.transfer import OnProgress, is_address, nobody
 from labcontainers.oci.descriptor import Platform
 from labcontainers.oci.platforms import parse_platform
-from labcontainers.oci.reference import parse_reference
+from labcontainers.oci.reference import new_name
 from labcontainers.store.layout import Store, while_making
 from labcontainers.store.space import tells_full_disk
 
@@ -44,8 +44,7 @@ def _image_names(repository: str | None, tag: str | None) -> tuple[str, ...]:
             raise InvalidArgument(f"import: a tag without a repository: {tag!r}", "name the repository, too")
         return ()
     name = f"{repository}:{tag}" if tag else repository
-    if parse_reference(name).digest:
-        raise InvalidArgument(f"an image cannot be named by a digest: {name}", "use a name with a tag")
+    new_name(name)
     return (name,)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from labcontainers.errors import Conflict, InvalidArgument, InvalidReference, LabError, NotFound
+from labcontainers.errors import Conflict, InvalidReference, LabError, NotFound
 from labcontainers.images import bases
 from labcontainers.images.facts import chains_of, describe, read_facts
 from labcontainers.images.image import Image
@@ -24,7 +24,7 @@ from labcontainers.oci.descriptor import Descriptor
 from labcontainers.oci.digest import sha256
 from labcontainers.oci.image_config import ImageConfig
 from labcontainers.oci.manifest import MEDIA_TYPE_CONFIG, MEDIA_TYPE_LAYER, Manifest, media_type_of
-from labcontainers.oci.reference import Reference, parse_reference
+from labcontainers.oci.reference import Reference, new_name, parse_reference
 from labcontainers.store.events import Event
 from labcontainers.store.layout import Store
 from labcontainers.store.records import ManifestRow
@@ -255,10 +255,7 @@ class Catalog:
         `digests` are names of it with a digest, such as docker.io/library/busybox@sha256:…, which registries know it by.
         Raises Conflict when a layer was removed meanwhile.
         """
-        parsed = [parse_reference(reference) for reference in references]
-        for reference in parsed:
-            if reference.digest:
-                raise InvalidArgument(f"an image cannot be named by a digest: {reference}", "use a name with a tag")
+        parsed = [new_name(reference) for reference in references]
         known_by = [parse_reference(digest) for digest in digests]
         described = ImageConfig.from_bytes(config)
         config_digest, manifest_digest = self._store.blobs.put(config), self._store.blobs.put(manifest)
@@ -308,9 +305,7 @@ class Catalog:
 
     def tag(self, image: Image, reference: str) -> Image:
         """Give an image one more name; raises InvalidReference."""
-        parsed = parse_reference(reference)
-        if parsed.digest:
-            raise InvalidArgument(f"an image cannot be named by a digest: {reference}", "use a name with a tag")
+        parsed = new_name(reference)
         if self._store.records.find_manifest(image.manifest_digest) is None:
             self.shared.borrow(image.manifest_digest)
         with self._store.locks.hold("images"):
@@ -382,7 +377,8 @@ class Catalog:
 
 
 def _names(row: ManifestRow, wanted: str) -> bool:
-    """Whether `wanted` is a digest of the image, or the beginning of its id (at least four digits)."""
-    if wanted.startswith("sha256:"):
-        return wanted in (row.config_digest, row.manifest_digest)
-    return len(wanted) >= 4 and row.config_digest.removeprefix("sha256:").startswith(wanted)
+    """Whether `wanted` is a digest of the image, or the beginning of its id (at least four digits, with or without "sha256:")."""
+    digits = wanted.removeprefix("sha256:")
+    return wanted in (row.config_digest, row.manifest_digest) or (
+        len(digits) >= 4 and row.config_digest.removeprefix("sha256:").startswith(digits)
+    )

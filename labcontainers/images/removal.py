@@ -94,11 +94,13 @@ class Removal:
         return image, RemovedImage(tuple(parse_reference(row.reference).familiar for row in going), deleted)
 
     def _going(self, name_or_id: str, image: Image, rows: Sequence[ImageRow], force: bool) -> Sequence[ImageRow]:
-        """The references that are to go; raises Conflict."""
+        """The references that are to go; raises Conflict, and NotFound for a name with a digest that is none of the image's."""
         named = [row for row in rows if row.reference in _spellings(name_or_id)]
         if named:
             reference = parse_reference(named[0].reference)
             return named if reference.digest else [*named, *_digests_left_alone(reference, rows)]
+        if "@" in name_or_id:  # by its digest it was found all the same, but what is to go is somebody else's name
+            raise NotFound(f"no such image: {name_or_id}", "`images --digests` lists all names")
         if not (force or _single(rows)):
             raise Conflict(f"image {image.short_id} has several names: {', '.join(image.tags)}", "remove the names, or use force")
         running = self._running(image.id)

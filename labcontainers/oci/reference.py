@@ -65,6 +65,18 @@ def _is_domain(first: str) -> bool:
     return "." in first or ":" in first or first == "localhost" or first.lower() != first
 
 
+def new_name(text: str) -> Reference:
+    """The reference `text` as a name that an image may be given; raises InvalidReference, and InvalidArgument for one with a digest,
+    or whose repository is `sha256`, which could not be told from an id.
+    """
+    reference = parse_reference(text)
+    if reference.digest:
+        raise InvalidArgument(f"an image cannot be named by a digest: {text}", "use a name with a tag")
+    if reference.repository == "sha256":
+        raise InvalidArgument(f"refusing to create an ambiguous tag using digest algorithm as name: {text}", "use another name")
+    return reference
+
+
 def parse_reference(text: str) -> Reference:
     """The reference that `text` means; raises InvalidReference naming the text and the rule it breaks."""
 

@@ -168,11 +168,12 @@ class Volumes:
     ) -> Volume:
         """Give a volume, made if it is not there, to a container; an empty one gets the image's `content`. Blocks while it is copied.
 
-        `notes` are told of a volume that is made, and of what is copied.
+        `notes` are told of a volume that is made, and of what is copied. Raises NotFound when the folder that it stands for is not there.
         """
         told = notes or Notes()
         with self._hold(name):
             volume = self._ensure(name, dict(labels or {}), dict(options or {}), told)
+            _check_device(volume)
             (self._directory(name) / _USERS / container_id).touch(0o600)
             if content is not None:
                 self._fill(volume, content, told)
@@ -299,3 +300,15 @@ class Volumes:
     def event(self, action: str, name: str, attributes: Mapping[str, str]) -> None:
         """Tell what happened to a volume."""
         self._store.events.append(Event("volume", action, name, name, {"driver": "local", **attributes}, time.time_ns()))
+
+
+def _check_device(volume: Volume) -> None:
+    if volume.backing.kind != "bind":
+        return
+    try:
+        os.stat(volume.backing.device)
+    except FileNotFoundError:
+        problem = f"failed to mount local volume {volume.name}: {volume.backing.device}: no such file or directory"
+        raise NotFound(problem, "make it first") from None
+    except OSError:
+        pass  # whoever mounts it may see more

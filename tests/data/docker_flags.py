@@ -133,7 +133,7 @@ FLAGS = {
     "manifest push": "--insecure -p --purge".split(),
     "manifest rm": "".split(),
     "image inspect": "-f --format --platform".split(),
-    "volume create": "-d --driver --label -o --opt".split(),
+    "volume create": "-d --driver --label --name -o --opt".split(),
     "volume inspect": "-f --format".split(),
     "volume ls": "-f --filter --format -q --quiet".split(),
     "volume prune": "-a --all --filter -f --force".split(),

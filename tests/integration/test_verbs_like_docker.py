@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from labcontainers import Container, Engine, session
-from labcontainers.__main__ import main
+from labcontainers import Container, Engine
 from labcontainers.errors import Conflict, ContainerExit, StartFailed
+from tests.command_lines import said
 
 DEADLINE_S = 60.0
 
@@ -30,15 +30,6 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 def written_in_time(container: Container, text: str) -> None:
     """Wait until this is all that it has written."""
     eventually(lambda: container.logs().text == text, f"{container.name} has not written {text!r} alone")
-
-
-def said(engine: Engine, capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of a command line on this engine."""
-    capfd.readouterr()
-    session.use_engine(Engine(engine.paths.root, engine.paths.run))
-    code = main(words)
-    out, err = capfd.readouterr()
-    return code, out, err
 
 
 class TestStart:

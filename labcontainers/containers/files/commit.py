@@ -26,7 +26,7 @@ from labcontainers.errors import Conflict, InvalidArgument, Unsupported
 from labcontainers.images.image import Image
 from labcontainers.oci.descriptor import host_platform
 from labcontainers.oci.image_config import HistoryEntry, ImageConfig, ProcessConfig
-from labcontainers.oci.reference import parse_reference
+from labcontainers.oci.reference import new_name, parse_reference
 from labcontainers.store import layer_line
 from labcontainers.store.layout import while_making
 from labcontainers.store.space import tells_full_disk
@@ -73,8 +73,7 @@ def _names(repository: str | None, tag: str | None) -> list[str]:
             raise InvalidArgument(f"commit: a tag without a repository: {tag!r}", "name the repository, too")
         return []
     name = f"{repository}:{tag}" if tag else repository
-    if parse_reference(name).digest:
-        raise InvalidArgument(f"an image cannot be named by a digest: {name}", "use a name with a tag")
+    new_name(name)
     return [name]
 
 

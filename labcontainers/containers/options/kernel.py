@@ -82,6 +82,9 @@ def _shm_size(value: object) -> int | None:
 def _sysctls(value: object) -> tuple[tuple[str, str], ...]:
     """A later one of a name wins; names are kept with dots."""
     found: dict[str, str] = {}
+    bare = [item for item in value if "=" not in str(item)] if isinstance(value, list | tuple) else []
+    if bare:
+        raise InvalidArgument(f"{shown(bare[0])} is not allowed: it has no value", "write NAME=VALUE, such as net.core.somaxconn=1024")
     for name, text in pairs(value, "NAME=VALUE"):
         if not _NAME.fullmatch(name):
             raise InvalidArgument(f"invalid name {shown(name)}", "write NAME=VALUE, such as net.core.somaxconn=1024")

@@ -137,8 +137,8 @@ def _mac_address(value: object) -> str:
 
 def check(options: ContainerOptions) -> None:
     """Raises InvalidArgument for what contradicts the network."""
-    if options.ports and options.network in ("none", "host"):
-        problem = f"conflicting options: --publish and --network {options.network}: ports cannot be published with that"
+    if options.ports and options.network == "none":
+        problem = "conflicting options: --publish and --network none: ports cannot be published with that"
         raise InvalidArgument(problem, "use --network bridge, or leave the ports out")
     if options.mac_address and options.network in ("none", "host"):
         problem = f"conflicting options: mac-address and the network mode (--mac-address and --network {options.network})"
@@ -147,6 +147,8 @@ def check(options: ContainerOptions) -> None:
 
 def published(options: ContainerOptions, exposed: tuple[str, ...]) -> tuple[tuple[PortBinding, ...], tuple[str, ...]]:
     """The ports to be published, with --publish-all also what is exposed, on free ports; and warnings for what cannot be."""
+    if options.network == "host":
+        return (), ("published ports are discarded when using host network mode",) if options.ports else ()
     bindings, warnings = list(options.ports), []
     if options.publish_all_ports and options.network == "bridge":
         given = {f"{binding.container_port}/{binding.protocol}" for binding in bindings}

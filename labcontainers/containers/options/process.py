@@ -48,7 +48,7 @@ def _working_dir(value: object) -> str:
         raise InvalidArgument(
             f"the working directory must be an absolute path: {shown(value)}", "write a path that begins with /, such as /srv"
         )
-    return value
+    return "/" + os.path.normpath(value).lstrip("/")
 
 
 def _entrypoint(value: object) -> tuple[str, ...]:

@@ -28,7 +28,6 @@ CONFLICTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"ipc_mode": "none", "shm_size": "1m"}, ("--ipc", "--shm-size")),
     ({"ipc_mode": "container:db", "shm_size": "1m"}, ("--ipc", "--shm-size")),
     ({"ports": ["80:80"], "network": "none"}, ("--publish", "--network none")),
-    ({"ports": ["80:80"], "network": "host"}, ("--publish", "--network host")),
     ({"mac_address": "02:42:ac:11:00:02", "network": "none"}, ("--mac-address", "--network none")),
     ({"mac_address": "02:42:ac:11:00:02", "network": "host"}, ("--mac-address", "--network host")),
     ({**JOINED, "hostname": "a"}, ("--network", "--hostname")),
