@@ -5,12 +5,13 @@ It must not know the store: configs of base images are asked for through a funct
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from labcontainers.build.dockerfile.checks import BY_NAME
-from labcontainers.build.dockerfile.instructions import Command, Instruction, Pairs, read_dockerfile, read_instruction
+from labcontainers.build.dockerfile.instructions import Command, From, Instruction, Pairs, read_dockerfile, read_instruction
 from labcontainers.build.dockerfile.lint import BuildWarning, check, check_options
 from labcontainers.build.dockerfile.parser import Dockerfile, Node, parse
 from labcontainers.build.dockerfile.source import Faults, Place, Source, faults_of
@@ -202,6 +203,8 @@ def _check(subject: Subject) -> CheckResult:
         faults.raise_any()
         plan = plan_build(dockerfile, tuple(instructions), subject.options, subject.platform, subject.image_config, found)
         found += ignored_files(plan, subject.ignored)
+        if not subject.options.target:
+            found += _of_other_stages(subject, dockerfile, tuple(instructions), plan)
     except LabError as fault:
         error = fault
     try:
@@ -209,6 +212,19 @@ def _check(subject: Subject) -> CheckResult:
     except LabError as fault:
         error = error or fault
     return CheckResult(warnings, () if error is None else faults_of(error), dockerfile.source)
+
+
+def _of_other_stages(
+    subject: Subject, dockerfile: Dockerfile, instructions: tuple[Instruction, ...], plan: BuildPlan
+) -> Iterator[BuildWarning]:
+    """What is found in stages that the last one does not need: they are built by --target. What is wrong with them is not told."""
+    count = sum(isinstance(instruction, From) for instruction in instructions)
+    for number in set(range(count)) - {stage.stage.number for stage in plan.stages}:
+        options, found = replace(subject.options, target=str(number)), list[BuildWarning]()
+        with contextlib.suppress(LabError):
+            other = plan_build(dockerfile, instructions, options, subject.platform, subject.image_config, found)
+            found += ignored_files(other, subject.ignored)
+        yield from found
 
 
 def _description(node: Node, name: str) -> str:

@@ -52,11 +52,13 @@ def arg(scope: Scope, instruction: Instruction) -> Step:
     shown = []
     for pair in instruction.pairs:
         name = pair.key.text
-        value = None if pair.value is None else scope.expand(instruction, pair.value)
         if name in scope.options.build_args:
+            # the default is not looked at then: it may ask for what is not there
             scope.grouped.used_build_args.add(name)
-            value = scope.options.build_args[name]
-        elif value is None:
+            value: str | None = scope.options.build_args[name]
+        elif pair.value is not None:
+            value = scope.expand(instruction, pair.value)
+        else:
             value = scope.grouped.global_arguments.get(name)
         scope.state.declare(name, value)
         shown.append(name if value is None else f"{name}={value}")

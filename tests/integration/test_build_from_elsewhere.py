@@ -373,6 +373,8 @@ class TestContextsFromElsewhere:
         data = tar({"./Dockerfile": "FROM scratch\nADD d /\n", "d": None, "d/f": "f"})
         build = bench.engine.images.build(archive=iter([data[:700], data[700:]]))
         assert (bench.top(build) / "f").read_text() == "f"
+        lower = tar({"dockerfile": "FROM scratch\nCOPY g /\n", "g": "g"})
+        assert (bench.top(bench.engine.images.build(archive=lower)) / "g").read_text() == "g"
         with pytest.raises(InvalidArgument, match="no tar archive"):
             bench.engine.images.build(archive=b"FROM scratch\n")
         with pytest.raises(NotFound, match="no such Dockerfile: nope of the archive"):

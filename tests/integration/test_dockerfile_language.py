@@ -9,7 +9,7 @@ import pytest
 from labcontainers import Engine
 from labcontainers.build.calls import CheckResult, Outline, Targets
 from labcontainers.build.result import Build
-from labcontainers.errors import DockerfileError, InvalidArgument
+from labcontainers.errors import DockerfileError, InvalidArgument, NotFound
 
 
 class Bench:
@@ -106,3 +106,26 @@ def test_to_ask_about_a_dockerfile_builds_and_fetches_nothing(bench: Bench) -> N
     assert bench.engine.images.list() == []
     with pytest.raises(InvalidArgument, match="--call: unknown: 'other'"):
         bench.engine.images.describe_build("other", bench.context, dockerfile_text=text)
+
+
+def test_a_dockerfile_may_have_its_name_in_small_letters_and_has_an_ignore_file_of_its_own(bench: Bench) -> None:
+    images, folder = bench.engine.images, bench.context
+    for name, text in {"f": "", "g": "", ".dockerignore": "f\n", "sub/dockerfile": "FROM scratch\nCOPY [fg] /of/\n"}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+    def built(**options: str) -> list[str]:
+        top = Path(bench.engine.store.snapshots.lower_paths(images.build(folder, **options).image.diff_ids)[0])
+        return sorted(path.name for path in (top / "of").iterdir())
+
+    assert built(dockerfile="sub/Dockerfile") == ["g"]
+    (folder / "dockerfile").write_text("FROM scratch\nCOPY ? /of/\n")
+    assert built() == ["g"]
+    (folder / "dockerfile.dockerignore").write_text("g\n")
+    assert built() == ["f"]
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY ? /of/\n")
+    assert built() == ["g"]
+    (folder / "Dockerfile.dockerignore").write_text("*\n!f\n!g\n")
+    assert built() == ["f", "g"]
+    with pytest.raises(NotFound, match=r"no such Dockerfile: .*/sub/other"):
+        built(dockerfile="sub/other")

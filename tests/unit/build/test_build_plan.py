@@ -121,7 +121,9 @@ ARGUMENTS = [
     ("FROM base\nARG a=1\nARG b=${a}2\nRUN x", {}, {"a": "1", "b": "12"}),
     ("FROM base AS s\nARG a=1\nFROM s\nRUN x", {}, {"a": "1"}),
     ("FROM base\nARG TARGETARCH\nARG BUILDPLATFORM\nRUN x", {}, {"TARGETARCH": "amd64", "BUILDPLATFORM": "linux/amd64"}),
-    ("FROM base AS s\nARG TARGETSTAGE\nRUN x", {}, {"TARGETSTAGE": "default"}),
+    ("FROM base\nARG TARGETSTAGE\nRUN x", {}, {"TARGETSTAGE": "default"}),
+    ("FROM base AS s\nARG TARGETSTAGE\nRUN x\nFROM s AS last\nRUN x", {}, {"TARGETSTAGE": "last"}),
+    ("FROM base\nARG a=${b:?needed}\nRUN x", {"a": "given"}, {"a": "given"}),
     ("FROM base\nARG a=1\nENV a=2\nARG a=3\nRUN x", {}, {"a": "3"}),
     ("FROM base\nENV a=2\nARG a\nRUN x", {}, {"a": "2"}),
     ("FROM base AS s\nENV v=1\nARG v=2\nFROM s\nRUN x", {}, {"v": "1"}),
@@ -142,9 +144,15 @@ def test_arguments_reach_run_within_their_scope(text: str, build_args: dict[str,
 
 def test_proxy_arguments_reach_run_but_not_history_nor_key() -> None:
     step = last_run("FROM base\nRUN x", {"HTTP_PROXY": "p"})
-    assert step.proxies == ("HTTP_PROXY=p",)
+    assert step.proxies == ("HTTP_PROXY=p", "http_proxy=p")
     assert "HTTP_PROXY" not in step.created_by
     assert not any(entry.startswith("HTTP_PROXY") for entry in step.environment)
+
+
+def test_a_proxy_is_told_in_both_forms_save_for_one_that_is_said_otherwise() -> None:
+    assert last_run("FROM base\nRUN x", {"no_proxy": "a"}).proxies == ("NO_PROXY=a", "no_proxy=a")
+    assert last_run("FROM base\nRUN x", {"no_proxy": "a", "NO_PROXY": "b"}).proxies == ("NO_PROXY=b", "no_proxy=a")
+    assert last_run("FROM base\nENV NO_PROXY=c\nRUN x", {"no_proxy": "a"}).proxies == ("no_proxy=a",)
 
 
 def test_run_and_cmd_keep_their_variables_for_the_shell() -> None:
