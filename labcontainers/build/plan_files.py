@@ -93,7 +93,7 @@ def _run_arguments(scope: Scope, instruction: Command) -> tuple[tuple[str, ...],
     if not instruction.heredocs:
         return command_arguments(scope, instruction), ""
     text = instruction.words[0].text
-    alone = len(instruction.heredocs) == 1 and re.fullmatch(r"<<-?\S+", text)
+    alone = len(instruction.heredocs) == 1 and re.fullmatch(r"<<-?[ \t]*\S+", text)
     if alone:
         body = instruction.heredocs[0].text
         return ((), body) if body.startswith("#!") else ((*scope.state.shell, body), "")

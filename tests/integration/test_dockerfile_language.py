@@ -63,6 +63,9 @@ HEREDOCS = [
     ("RUN <<'E' sh -s x\necho \"$1\"\nE", "x\n"),
     ("RUN cat <<A /dev/fd/3 3<<B\na $B\nA\nb\nB", "b\n"),
     ('RUN <<E\n#!/bin/sh\necho "$0" | grep -c labcontainers\nE', "1\n"),
+    ("RUN << E\necho $B\nE", "b\n"),
+    ("RUN cat << 'E' | cat && echo $((1 << 3))\n$B\nE", "$B\n8\n"),
+    ("COPY << E <<-F /to/\n$B\nE\n\tf\nF\nRUN cat /to/E /to/F", "b\nf\n"),
     ('RUN <<A cat - && cat <<"B"\n$B\nA\n$B\nB', "b\n$B\n"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from json import JSONDecoder
 from typing import Any
 
@@ -138,7 +139,7 @@ def refuses(text: str) -> bool:
 
 def compare(text: str) -> None:
     """The same nodes, and the same arguments in those that we find well formed; what BuildKit refuses is refused here."""
-    if any(map(has_rest, parse(text, "Dockerfile", Faults()).nodes)):
+    if re.search(r"<<-?[ \t]", text) or any(map(has_rest, parse(text, "Dockerfile", Faults()).nodes)):
         return
     found = oracle(text)
     if found is None or not any(one.cmd for one in found):
