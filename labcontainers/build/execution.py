@@ -327,9 +327,12 @@ class BuildRun:
             tail.add(data)
             self._tell(StepOutput(index, stream, data))
 
+        def waits(what: str) -> None:
+            self._tell(StepWaiting(index, what))
+
         match step:
             case RunStep():
-                return self._executor.run(step, below, bound, self._gatherer.root, on_output, tail)
+                return self._executor.run(step, below, bound, self._gatherer.root, on_output, tail, waits)
             case CopyStep():
                 return self._executor.copy(step, below, chosen, self._gatherer.root, on_output)
             case WorkdirStep():
