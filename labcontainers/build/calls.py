@@ -6,18 +6,19 @@ It must not know the store: configs of base images are asked for through a funct
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from labcontainers.build.dockerfile.checks import BY_NAME
-from labcontainers.build.dockerfile.instructions import Command, From, Instruction, Pairs, read_dockerfile, read_instruction
+from labcontainers.build.dockerfile.instructions import From, Instruction, Pairs, read_dockerfile, read_instruction
 from labcontainers.build.dockerfile.lint import BuildWarning, check, check_options
 from labcontainers.build.dockerfile.parser import Dockerfile, Node, parse
 from labcontainers.build.dockerfile.source import Faults, Place, Source, faults_of
 from labcontainers.build.ignore import IgnoreRules
 from labcontainers.build.marked_lines import marked_lines
-from labcontainers.build.plan import BuildPlan, CopyStep, PlanOptions
+from labcontainers.build.plan import BuildPlan, CopyStep, PlanOptions, RunStep
 from labcontainers.build.planner import plan_build
 from labcontainers.build.stages import group_stages
 from labcontainers.errors import DockerfileError, LabError
@@ -267,29 +268,29 @@ def _outline(subject: Subject, dockerfile: Dockerfile, instructions: tuple[Instr
         for pair in one.pairs
     }
     for stage in plan.stages:
-        used = f"{stage.stage.opening.image.text} {stage.stage.opening.node.text}"
-        for name in [*stage.arguments, *(name for name in plan.global_arguments if f"${name}" in used or f"${{{name}" in used)]:
+        opening = stage.stage.opening
+        for name in [*stage.arguments, *_global_names(f"{opening.image.text} {opening.node.text}", plan.global_arguments, declared)]:
             one = declared.get(name)
             if one is not None:
                 value = stage.arguments.get(name, plan.global_arguments.get(name))
                 arguments.setdefault(name, Described(name, one.node.first_line, _description(one.node, name), value))
-        for instruction in stage.stage.instructions:
-            if isinstance(instruction, Command):
-                _mounts(instruction, secrets, ssh)
+        for step in (step for step in stage.steps if isinstance(step, RunStep)):
+            for mount in step.mounts:
+                found = secrets if mount.type == "secret" else ssh if mount.type == "ssh" else {}
+                found.setdefault(mount.id, Described(mount.id, step.place.first_line, is_required=mount.required))
     last = plan.stages[-1].stage
     ordered = [tuple(sorted(found.values(), key=lambda one: one.line)) for found in (arguments, secrets, ssh)]
     return Outline(last.name, _description(last.opening.node, last.name), *ordered)
 
 
-def _mounts(instruction: Command, secrets: dict[str, Described], ssh: dict[str, Described]) -> None:
-    for word in instruction.flags.get("mount", ()):
-        options = {key.strip().lower(): value for key, _, value in (part.partition("=") for part in word.text.split(","))}
-        is_required = "required" in options and options["required"].lower() in ("", "true", "1", "t")
-        line = instruction.node.first_line
-        if options.get("type") == "secret":
-            target = next((options[key] for key in ("target", "dst", "destination", "env") if key in options), "")
-            name = options.get("id") or target.rpartition("/")[2]
-            secrets.setdefault(name, Described(name, line, is_required=is_required))
-        elif options.get("type") == "ssh":
-            name = options.get("id") or "default"
-            ssh.setdefault(name, Described(name, line, is_required=is_required))
+def _global_names(text: str, known: Mapping[str, str], declared: Mapping[str, Pairs]) -> list[str]:
+    """The arguments of before the first FROM that a text uses, or the default of one of these."""
+    names: list[str] = []
+    texts = [text]
+    while texts:
+        used = texts.pop()
+        for name in known:
+            if name not in names and re.search(rf"\$(?:{{{name}\b|{name}\b)", used):
+                names.append(name)
+                texts += [declared[name].node.text] if name in declared else []
+    return names

@@ -100,6 +100,12 @@ class TestBind:
         assert self.of_stage(bench, how, "b", "2") == (False, words)
         assert self.of_stage(bench, how, "b", "2") == (True, "")
 
+    def test_of_a_whole_stage_its_files_count_and_not_its_layers(self, bench: Bench) -> None:
+        how = "COPY --from=one / /c"
+        assert not self.of_stage(bench, how, "a", "1")[0]
+        assert self.of_stage(bench, how, "a", "1", prepare="touch -d @1 /other") == (True, "")
+        assert self.of_stage(bench, how, "a", "2") == (False, "COPY: other of stage one changed")
+
     @pytest.mark.parametrize(
         ("prepare", "words"),
         [

@@ -51,7 +51,7 @@ def names_on_paper(contexts: Mapping[str, NamedContext]) -> Callable[[str], Orig
         key = _key(name)
         found = contexts.get(key)
         if isinstance(found, ImageContext):
-            return Origin(image=found.reference)
+            return found.origin
         return None if found is None else Origin(context=key)
 
     return find
@@ -100,7 +100,7 @@ class Elsewhere:
                     self._layouts[key] = Origin(image=load_layout(found, self._store, self._catalog, self._means.launcher))
                 return self._layouts[key]
         if isinstance(found, ImageContext):
-            return Origin(image=found.reference)
+            return found.origin
         return None if found is None else Origin(context=key)
 
     def context(self, name: str) -> Context:

@@ -245,6 +245,16 @@ def test_an_outline_tells_arguments_secrets_and_sockets() -> None:
     ]  # fmt: skip
 
 
+def test_an_outline_tells_what_defaults_and_names_are_made_of() -> None:
+    text = (
+        "ARG A=pine\nARG no=1\nARG B=al$A\nARG AB=x\nFROM ${B:-x}\nARG C\nRUN --mount=type=secret,id=s-$C,env=X --mount=type=ssh,id=k$C x"
+    )
+    found = ask("outline", text, build_args={"C": "1"})
+    assert isinstance(found, Outline)
+    assert [(one.name, one.value, one.line) for one in found.arguments] == [("A", "pine", 1), ("B", "alpine", 3), ("C", "1", 6)]
+    assert [one.name for one in (*found.secrets, *found.ssh)] == ["s-1", "k1"]
+
+
 def test_the_targets_are_told_with_their_descriptions() -> None:
     found = ask("targets", OUTLINE, target="base")
     assert repr(found).split("\n") == ["TARGET         DESCRIPTION", "base (default) is the base", "final"]
