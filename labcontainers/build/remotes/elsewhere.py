@@ -76,7 +76,7 @@ class Elsewhere:
         self.hashes = hashes
         self.places = Places(store)
         self._means = means
-        self._web = WebFiles(store, means.downloads, cancel)
+        self._web = WebFiles(store, means.downloads, confidential, cancel)
         self._git = GitTrees(self.places, confidential, cancel)
         self._lock = threading.RLock()
         self._contexts: dict[str, Context] = {}

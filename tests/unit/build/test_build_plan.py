@@ -467,3 +467,19 @@ def test_a_fault_names_its_line_and_its_mend(text: str, message: str, mend: str)
     assert message in caught.value.message
     assert caught.value.hint.startswith(mend)
     assert caught.value.first_line == len(text.split("\n"))
+
+
+def test_another_frontend_may_be_said_by_a_build_argument() -> None:
+    text = "# syntax=some/frontend\nFROM base\nLABEL a=b"
+    for name in ("dockerfile.v0", "docker/dockerfile:1"):
+        assert plan(text, {"BUILDKIT_SYNTAX": name}).unused_build_args == ()
+    for arguments in ({}, {"BUILDKIT_SYNTAX": "an/other"}):
+        with pytest.raises(Unsupported, match=r"the frontend (some/frontend|an/other) is not supported"):
+            plan(text, arguments)
+
+
+def test_caches_have_a_namespace_by_a_build_argument() -> None:
+    text = "FROM base\nRUN --mount=type=cache,target=/c --mount=type=cache,id=i,target=/d --mount=type=secret,id=s x"
+    step = last_run(text, {"BUILDKIT_CACHE_MOUNT_NS": "mine"})
+    assert [mount.id for mount in step.mounts] == ["mine//c", "mine/i", "s"]
+    assert [mount.id for mount in last_run(text).mounts] == ["/c", "i", "s"]
