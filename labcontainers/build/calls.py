@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from labcontainers.build.context import clean
 from labcontainers.build.dockerfile.checks import BY_NAME
 from labcontainers.build.dockerfile.instructions import From, Instruction, Pairs, read_dockerfile, read_instruction
 from labcontainers.build.dockerfile.lint import BuildWarning, check, check_options
 from labcontainers.build.dockerfile.parser import Dockerfile, Node, parse
 from labcontainers.build.dockerfile.source import Faults, Place, Source, faults_of
+from labcontainers.build.globs import has_wildcard
 from labcontainers.build.ignore import IgnoreRules
 from labcontainers.build.marked_lines import marked_lines
 from labcontainers.build.plan import BuildPlan, CopyStep, PlanOptions, RunStep
@@ -184,7 +186,7 @@ def ignored_files(plan: BuildPlan, rules: IgnoreRules) -> list[BuildWarning]:
     for step in (step for stage in plan.stages for step in stage.steps):
         if isinstance(step, CopyStep) and step.origin is None:
             verb = step.created_by.partition(" ")[0].capitalize()
-            for source in (source for source in step.sources if rules.ignores(source)):
+            for source in (source for source in step.sources if not has_wildcard(source) and rules.leaves_all_out(clean(source))):
                 message = f'Attempting to {verb} file "{source}" that is excluded by .dockerignore'
                 found.append(BuildWarning("CopyIgnoredFile", message, step.place))
     return found

@@ -18,9 +18,10 @@ from labcontainers.build.dockerfile.parser import Dockerfile
 from labcontainers.build.dockerfile.source import Place
 
 _SECRET = re.compile(r"(?i)(?:^|_)(?:apikey|auth|credentials?|key|passw(?:or)?d|pword|secret|token)(?:_|$)")
-_NOT_SECRET = re.compile(r"(?i)(?:^|_)public(?:_|$)")
+_NOT_SECRET = re.compile(r"(?i)(?:^|_)public(?:_|$)|_(?:file|version)$")
 _RESERVED = ("context", "scratch")
-_SKIP = re.compile(r"check\s*=\s*skip=(\S+)")
+# what follows a space says why
+_SKIP = re.compile(r"check\s*=\s*skip=(\S+)(?:\s.*)?")
 _DIRECTIVE = re.compile(r"(?i)(?:syntax|escape|check)\s*=.*")
 
 

@@ -174,7 +174,26 @@ def test_what_a_build_argument_says_of_checks_is_said_instead_of_the_directive()
     assert rules(text, {"BUILDKIT_DOCKERFILE_CHECK": ""}) == []
 
 
+IGNORED = [
+    ("COPY . /", ".*", False), ("COPY . /", "*", True), ("COPY . /", "*\n!a", False), ("COPY sub /", "sub\n!sub/a", False),
+    ("COPY sub/a /", "sub\n!sub/b", True), ("COPY sub/a /", "sub\n!sub/a", False), ("COPY sub/*.txt /", "sub", False),
+    ("COPY sub /", "!sub/a\nsub", True), ("COPY sub /", "sub\n!other/a", True), ("COPY sub /", "sub\n!s*/a", False),
+    ("COPY ./a /", "**\n!a", False), ("ADD /x/ /", "x", True), ("COPY --from=alpine x /", "x", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "ignored", "is_found"), IGNORED)
+def test_what_is_left_out_of_the_context_is_told_when_nothing_of_it_is_there(line: str, ignored: str, is_found: bool) -> None:
+    subject = Subject(f"FROM alpine\n{line}", "Dockerfile", PlanOptions(), Platform("linux", "amd64"), image_config, parse_ignore(ignored))
+    found = answer("check", subject)
+    assert isinstance(found, CheckResult)
+    assert [warning.rule for warning in found.warnings] == (["CopyIgnoredFile"] if is_found else [])
+
+
 QUIET = [
+    "FROM alpine\nARG SECRET_PASSPHRASE_FILE AUTH_MODULE_VERSION\nENV password_file=a",
+    "FROM alpine\n# check=skip=SecretsUsedInArgOrEnv // it is none\nENV password=a",
+    "FROM alpine\n# check=skip=all for a reason\nMAINTAINER me",
     'FROM alpine AS a\nSHELL ["/x"]\nFROM a AS b\nCMD a\nFROM B\nENTRYPOINT b',
     "ARG end\nFROM alpine${end}",
     "# check=experimental=all\nFROM alpine AS a\n# of another thing\n#\nARG b",
