@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from labcontainers import Engine
+from labcontainers.build.result import Build
 from tests.fakes.git_site import GitSite
 from tests.fakes.ssh_site import SSH_PORT, ssh_site
 
@@ -29,8 +30,8 @@ def main(folder: Path) -> None:
         os.environ["HOME"] = str(ssh.home())
         url = f"{ssh.user}@127.0.0.1:{site.root / 'bare/r.git'}"
 
-        def told(build: object) -> str:
-            top = Path(engine.store.snapshots.lower_paths(build.image.diff_ids)[0])  # type: ignore[attr-defined]  # a Build
+        def told(build: Build) -> str:
+            top = Path(engine.store.snapshots.lower_paths(build.image.diff_ids)[0])
             return ",".join(f"{path.relative_to(top)}={path.read_text()}" for path in sorted(top.rglob("f")))
 
         agent = f"default={ssh.agent}"
