@@ -35,7 +35,7 @@ from labcontainers.build.plan import DEFAULT_PATH, BuildPlan, PlanOptions
 from labcontainers.build.planner import plan_build
 from labcontainers.build.progress import BuildEvent, BuildFinished, OnEvent
 from labcontainers.build.remotes.elsewhere import Elsewhere, Means, names_on_paper
-from labcontainers.build.remotes.main_context import KEEP_GIT_DIR, open_remote, read_inside
+from labcontainers.build.remotes.main_context import DOCKERFILE, KEEP_GIT_DIR, lower_name, open_remote, read_inside
 from labcontainers.build.request import BuildRequest
 from labcontainers.build.result import Build
 from labcontainers.build.squashing import Base, squashed
@@ -245,24 +245,31 @@ def _ignore(event: BuildEvent) -> None:
 def _opened(request: BuildRequest, elsewhere: Elsewhere) -> tuple[Context, str, str, int | None]:
     """The context, the text and the name of its Dockerfile, and the context's time where it has one. Raises LabError."""
     if request.remote is None:
-        context = open_context(request.context, request.dockerfile, elsewhere.hashes)
-        return context, *_read(request), None
+        name = _name_of_file(request)
+        context = open_context(request.context, name if request.dockerfile_text is None else request.dockerfile, elsewhere.hashes)
+        return context, _read(request, name), name, None
     found = open_remote(elsewhere, request.remote, keep_git_dir=request.build_args.get(KEEP_GIT_DIR))
-    name = request.dockerfile or "Dockerfile"
-    text = request.dockerfile_text if request.dockerfile_text is not None else found.text
+    name = request.dockerfile or DOCKERFILE
+    inside = request.dockerfile_text if request.dockerfile_text is not None else found.text
     context = Context(found.folder, shown=found.shown)
-    return context, read_inside(found, name) if text is None else text, name, found.time_s
+    return context, read_inside(found, name) if inside is None else inside, name, found.time_s
 
 
-def _read(request: BuildRequest) -> tuple[str, str]:
-    """The Dockerfile's text and the name for messages; raises NotFound."""
-    name = request.dockerfile or "Dockerfile"
+def _name_of_file(request: BuildRequest) -> str:
+    """The Dockerfile's name, as it is in the folder."""
+    name = request.dockerfile or DOCKERFILE
+    lower = lower_name(name) if request.dockerfile_text is None and not (request.context / name).exists() else ""
+    return lower if lower and (request.context / lower).exists() else name
+
+
+def _read(request: BuildRequest, name: str) -> str:
+    """The Dockerfile's text; raises NotFound."""
     if request.dockerfile_text is not None:
-        return request.dockerfile_text, name
+        return request.dockerfile_text
     path = request.context / name
     flag = "--file: " if request.dockerfile else ""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape"), name
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"{flag}no such Dockerfile: {path}", "name it by -f, or write it in a %%dockerfile cell") from None
     except OSError as error:

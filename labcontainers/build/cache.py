@@ -23,6 +23,7 @@ from functools import cached_property
 from typing import Protocol
 
 from labcontainers.build.caching.reasons import NEVER, PRUNED, Inputs, Subject, remembered, why
+from labcontainers.build.waiting import Waiting
 from labcontainers.oci.digest import chain_id
 from labcontainers.store.layout import Store
 from labcontainers.store.snapshots import Layer
@@ -32,8 +33,6 @@ _VERSION = 3
 # A position that is met again gets a new date after this time, since nothing is written for steps that are found.
 _DATED_S = 86400.0
 _MOST_TEXT = 200
-# Whom a step waits for is told when it takes longer than this.
-_MOMENT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,7 @@ class StageCache:
             yield hit
             return
         lock = asked.key.replace(":", "-")
-        waiting = _Waiting(check, lambda: waits(_holder(self._store.locks.note_of(lock))))
+        waiting = Waiting(check, lambda: waits(_holder(self._store.locks.note_of(lock))))
         note = json.dumps({"pid": os.getpid(), "build": self._name})
         with self._store.locks.hold(lock, meanwhile=waiting, note=note):
             yield self.find(asked) or self._from_elsewhere(asked)
@@ -206,24 +205,6 @@ class StageCache:
             return
         value = {"diff_id": "", "chain_id": "", **remembered(asked.parent, asked.inputs, asked.subject)}
         self._store.records.put_cache(key, mark + json.dumps(value, sort_keys=True)[1:], now)
-
-
-class _Waiting:
-    """Called again and again by who waits: checks, and tells of it when that takes longer than a moment."""
-
-    def __init__(self, check: Callable[[], object], tell: Callable[[], object]) -> None:
-        self._check = check
-        self._tell = tell
-        self._since = 0.0
-        self._told = False
-
-    def __call__(self) -> None:
-        self._check()
-        now = time.monotonic()
-        self._since = self._since or now
-        if not self._told and now - self._since >= _MOMENT_S:
-            self._told = True
-            self._tell()
 
 
 def _holder(note: str) -> str:

@@ -5,18 +5,22 @@ It must not know the store: configs of base images are asked for through a funct
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from labcontainers.build.context import clean
 from labcontainers.build.dockerfile.checks import BY_NAME
-from labcontainers.build.dockerfile.instructions import Command, Instruction, Pairs, read_dockerfile, read_instruction
+from labcontainers.build.dockerfile.instructions import From, Instruction, Pairs, read_dockerfile, read_instruction
 from labcontainers.build.dockerfile.lint import BuildWarning, check, check_options
 from labcontainers.build.dockerfile.parser import Dockerfile, Node, parse
 from labcontainers.build.dockerfile.source import Faults, Place, Source, faults_of
+from labcontainers.build.globs import has_wildcard
 from labcontainers.build.ignore import IgnoreRules
 from labcontainers.build.marked_lines import marked_lines
-from labcontainers.build.plan import BuildPlan, CopyStep, PlanOptions
+from labcontainers.build.plan import BuildPlan, CopyStep, PlanOptions, RunStep
 from labcontainers.build.planner import plan_build
 from labcontainers.build.stages import group_stages
 from labcontainers.errors import DockerfileError, LabError
@@ -182,7 +186,7 @@ def ignored_files(plan: BuildPlan, rules: IgnoreRules) -> list[BuildWarning]:
     for step in (step for stage in plan.stages for step in stage.steps):
         if isinstance(step, CopyStep) and step.origin is None:
             verb = step.created_by.partition(" ")[0].capitalize()
-            for source in (source for source in step.sources if rules.ignores(source)):
+            for source in (source for source in step.sources if not has_wildcard(source) and rules.leaves_all_out(clean(source))):
                 message = f'Attempting to {verb} file "{source}" that is excluded by .dockerignore'
                 found.append(BuildWarning("CopyIgnoredFile", message, step.place))
     return found
@@ -202,6 +206,8 @@ def _check(subject: Subject) -> CheckResult:
         faults.raise_any()
         plan = plan_build(dockerfile, tuple(instructions), subject.options, subject.platform, subject.image_config, found)
         found += ignored_files(plan, subject.ignored)
+        if not subject.options.target:
+            found += _of_other_stages(subject, dockerfile, tuple(instructions), plan)
     except LabError as fault:
         error = fault
     try:
@@ -209,6 +215,19 @@ def _check(subject: Subject) -> CheckResult:
     except LabError as fault:
         error = error or fault
     return CheckResult(warnings, () if error is None else faults_of(error), dockerfile.source)
+
+
+def _of_other_stages(
+    subject: Subject, dockerfile: Dockerfile, instructions: tuple[Instruction, ...], plan: BuildPlan
+) -> Iterator[BuildWarning]:
+    """What is found in stages that the last one does not need: they are built by --target. What is wrong with them is not told."""
+    count = sum(isinstance(instruction, From) for instruction in instructions)
+    for number in set(range(count)) - {stage.stage.number for stage in plan.stages}:
+        options, found = replace(subject.options, target=str(number)), list[BuildWarning]()
+        with contextlib.suppress(LabError):
+            other = plan_build(dockerfile, instructions, options, subject.platform, subject.image_config, found)
+            found += ignored_files(other, subject.ignored)
+        yield from found
 
 
 def _description(node: Node, name: str) -> str:
@@ -251,29 +270,29 @@ def _outline(subject: Subject, dockerfile: Dockerfile, instructions: tuple[Instr
         for pair in one.pairs
     }
     for stage in plan.stages:
-        used = f"{stage.stage.opening.image.text} {stage.stage.opening.node.text}"
-        for name in [*stage.arguments, *(name for name in plan.global_arguments if f"${name}" in used or f"${{{name}" in used)]:
+        opening = stage.stage.opening
+        for name in [*stage.arguments, *_global_names(f"{opening.image.text} {opening.node.text}", plan.global_arguments, declared)]:
             one = declared.get(name)
             if one is not None:
                 value = stage.arguments.get(name, plan.global_arguments.get(name))
                 arguments.setdefault(name, Described(name, one.node.first_line, _description(one.node, name), value))
-        for instruction in stage.stage.instructions:
-            if isinstance(instruction, Command):
-                _mounts(instruction, secrets, ssh)
+        for step in (step for step in stage.steps if isinstance(step, RunStep)):
+            for mount in step.mounts:
+                found = secrets if mount.type == "secret" else ssh if mount.type == "ssh" else {}
+                found.setdefault(mount.id, Described(mount.id, step.place.first_line, is_required=mount.required))
     last = plan.stages[-1].stage
     ordered = [tuple(sorted(found.values(), key=lambda one: one.line)) for found in (arguments, secrets, ssh)]
     return Outline(last.name, _description(last.opening.node, last.name), *ordered)
 
 
-def _mounts(instruction: Command, secrets: dict[str, Described], ssh: dict[str, Described]) -> None:
-    for word in instruction.flags.get("mount", ()):
-        options = {key.strip().lower(): value for key, _, value in (part.partition("=") for part in word.text.split(","))}
-        is_required = "required" in options and options["required"].lower() in ("", "true", "1", "t")
-        line = instruction.node.first_line
-        if options.get("type") == "secret":
-            target = next((options[key] for key in ("target", "dst", "destination", "env") if key in options), "")
-            name = options.get("id") or target.rpartition("/")[2]
-            secrets.setdefault(name, Described(name, line, is_required=is_required))
-        elif options.get("type") == "ssh":
-            name = options.get("id") or "default"
-            ssh.setdefault(name, Described(name, line, is_required=is_required))
+def _global_names(text: str, known: Mapping[str, str], declared: Mapping[str, Pairs]) -> list[str]:
+    """The arguments of before the first FROM that a text uses, or the default of one of these."""
+    names: list[str] = []
+    texts = [text]
+    while texts:
+        used = texts.pop()
+        for name in known:
+            if name not in names and re.search(rf"\$(?:{{{name}\b|{name}\b)", used):
+                names.append(name)
+                texts += [declared[name].node.text] if name in declared else []
+    return names

@@ -148,12 +148,20 @@ class Context:
         Raises as select() does.
         """
         pivot, pattern = split_pivot(source)
-        real = self._resolve(clean(pivot))
+        if not has_wildcard(pivot):
+            return self._below(clean(pivot), pattern, exclude, strict=not has_wildcard(pattern))
+        tops = list(self._expand("", [part for part in pivot.split("/") if part not in ("", ".")]))
+        return [selection for top in tops for selection in self._below(top, pattern, exclude, strict=False)]
+
+    def _below(self, pivot: str, pattern: str, exclude: IgnoreRules | None, *, strict: bool) -> list[Selection]:
+        real = self._resolve(pivot)
         if real is None or not os.path.isdir(self._absolute(real)):
+            if not strict:
+                return []
             raise NotFound(f"no such folder in the build context: {pivot}", f"the context is {self.shown}")
         found = {entry.path: entry for entry in self._walk(real, "", exclude, hashed=False)}
         chosen = with_parents(pattern, list(found))
-        if not chosen and not has_wildcard(pattern):
+        if not chosen and strict:
             missing = posixpath.join(pivot, pattern).lstrip("/")
             raise NotFound(f"no such file in the build context: {missing}", f"the context is {self.shown}")
         entries = (found[""], *(self._read_entry(path, found[path].real_path) for path in chosen))
@@ -311,7 +319,10 @@ def clean(path: str) -> str:
 
 
 def open_context(root: Path, dockerfile: str | None = None, hashes: HashCache | None = None) -> Context:
-    """The context at `root`, with the rules of `<dockerfile>.dockerignore` or else of `.dockerignore`; raises NotFound."""
+    """The context at `root`, with the rules of `<dockerfile>.dockerignore` or else of `.dockerignore`; raises NotFound.
+
+    `dockerfile` is None for one that is no file.
+    """
     if root.is_file():
         raise InvalidArgument(f"the build context is a file: {root}", f"an archive is read from standard input: build - < {root.name}")
     if not root.is_dir():

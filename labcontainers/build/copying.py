@@ -19,6 +19,7 @@ from typing import Any
 from labcontainers.build.destination import Destination, Ownership, resolve_owner
 from labcontainers.build.globs import has_wildcard, matches
 from labcontainers.build.ignore import IgnoreRules, rules_from
+from labcontainers.build.parents import split_pivot
 from labcontainers.build.tree_items import SOURCE, Item, tree_with_parents, walk
 from labcontainers.build.unpacking import is_archive, unpack
 from labcontainers.errors import Failed, InvalidArgument, NotFound
@@ -62,12 +63,10 @@ def copy(request: str) -> dict[str, Any]:
     path = wanted["destination"]
     path = destination.resolve(path) + ("/" if path.endswith("/") else "")
     count = sum(not source.is_directory for source in sources) + len(wanted["files"])
-    if count > 1 and not _is_folder(destination, path) and not (sources and sources[0].is_directory):
-        raise InvalidArgument(f"{count} files cannot be copied to one: {path}", f"write {path}/")
     for source in sources:
-        _copy_source(source, destination, path, unpacks=wanted["unpacks"], chown=wanted["chown"])
+        _copy_source(source, destination, path, unpacks=wanted["unpacks"], chown=wanted["chown"], count=count)
     for name, content in wanted["files"]:
-        folder, final = (path, name) if _is_folder(destination, path) else posixpath.split(path)
+        folder, final = _place_of(destination, path, name, count)
         with destination.directory(folder) as parent:
             destination.put_text(parent, final, content.encode("utf-8", "surrogateescape"))
     counted = {"files": destination.files, "size_bytes": destination.size_bytes, "disowned": destination.disowned}
@@ -76,6 +75,15 @@ def copy(request: str) -> dict[str, Any]:
 
 def _is_folder(destination: Destination, path: str) -> bool:
     return path.endswith("/") or destination.is_directory(path)
+
+
+def _place_of(destination: Destination, path: str, name: str, count: int) -> tuple[str, str]:
+    """The folder and the name that one of `count` files gets; raises InvalidArgument where they would all be one."""
+    if _is_folder(destination, path):
+        return path, name
+    if count > 1:
+        raise InvalidArgument(f"{count} files cannot be copied to one: {path}", f"write {path}/")
+    return posixpath.split(path)
 
 
 def make_directory(
@@ -130,9 +138,10 @@ def find_sources(wanted: dict[str, Any], exclude: IgnoreRules | None) -> tuple[l
     unmatched: list[str] = []
     for pattern in source["patterns"]:
         if wanted["parents"]:
-            items = tree_with_parents(fd, pattern, exclude)
-            found += [Source("", iter(items), True)] if items else []
-            unmatched += [] if items else [pattern]
+            pivot, below = split_pivot(pattern)
+            trees = [tree_with_parents(fd, top, below, exclude, strict=not has_wildcard(pattern)) for top in _expand(fd, pivot)]
+            found += [Source("", iter(items), True) for items in trees if items]
+            unmatched += [] if any(trees) else [pattern]
             continue
         paths = list(_expand(fd, pattern))
         if not paths:
@@ -220,7 +229,7 @@ def _tree_source(root_fd: int, path: str, exclude: IgnoreRules | None) -> Source
     return Source(name, iter([Item("", state, state.st_mode, state.st_uid, state.st_gid, "", open_top)]), False)
 
 
-def _copy_source(source: Source, destination: Destination, path: str, *, unpacks: bool, chown: str) -> None:
+def _copy_source(source: Source, destination: Destination, path: str, *, unpacks: bool, chown: str, count: int) -> None:
     if source.is_directory:
         next(source.items)
         with destination.directory(path) as fd:
@@ -237,7 +246,7 @@ def _copy_source(source: Source, destination: Destination, path: str, *, unpacks
                 return
         finally:
             os.close(fd)
-    folder, name = (path, source.name) if _is_folder(destination, path) else posixpath.split(path)
+    folder, name = _place_of(destination, path, source.name, count)
     if not name:
         raise InvalidArgument(f"cannot copy a file over the directory {path}")
     with destination.directory(folder) as parent:

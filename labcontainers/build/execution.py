@@ -293,7 +293,9 @@ class BuildRun:
         """What a COPY or ADD names: files that are read and hashed, or patterns in another tree."""
         if step.origin is not None and not step.origin.context:
             layers = self._origin_layers(step.origin)
-            content = self._executor.contents.of(layers, step.sources, exclude=step.exclude, parents=step.parents)
+            # images are told apart by their layers well enough; of a stage all is to be read anyhow, for the copy
+            whole = step.origin.stage is not None
+            content = self._executor.contents.of(layers, step.sources, whole=whole, exclude=step.exclude, parents=step.parents)
             return TreeFiles(layers, step.sources, content)
         return self._gatherer.choose(step)
 
@@ -327,9 +329,12 @@ class BuildRun:
             tail.add(data)
             self._tell(StepOutput(index, stream, data))
 
+        def waits(what: str) -> None:
+            self._tell(StepWaiting(index, what))
+
         match step:
             case RunStep():
-                return self._executor.run(step, below, bound, self._gatherer.root, on_output, tail)
+                return self._executor.run(step, below, bound, self._gatherer.root, on_output, tail, waits)
             case CopyStep():
                 return self._executor.copy(step, below, chosen, self._gatherer.root, on_output)
             case WorkdirStep():

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from labcontainers.build.globs import BadPattern, compile_pattern
+from labcontainers.build.globs import BadPattern, compile_pattern, matches
 from labcontainers.errors import InvalidArgument
 
 
@@ -62,9 +62,21 @@ class IgnoreRules:
                 decisive = None if rule.includes else rule
         return decisive
 
+    def leaves_all_out(self, path: str) -> bool:
+        """Whether neither `path` nor, as far as patterns tell, anything below it belongs to the context; "" is the context itself."""
+        # that is left out by a line which any name fits
+        rule = self.rule_for(path or "any")
+        parts = path.split("/") if path else []
+        return rule is not None and not any(_may_fit_below(one, parts) for one in self.rules if one.includes and one.line > rule.line)
+
     def may_enter(self, directory: str) -> bool:
         """Whether something below `directory` can belong to the context."""
         return self._includes_again or not self.ignores(directory)
+
+
+def _may_fit_below(rule: Rule, parts: Sequence[str]) -> bool:
+    heads = rule.pattern.split("/")
+    return "**" in rule.pattern or (len(heads) > len(parts) and all(matches(*pair) for pair in zip(heads, parts, strict=False)))
 
 
 def parse_ignore(text: str, file: str = ".dockerignore") -> IgnoreRules:

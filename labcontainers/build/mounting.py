@@ -20,6 +20,7 @@ from labcontainers.build.globs import literal
 from labcontainers.build.plan import RunMount, RunStep
 from labcontainers.build.secrets import Confidential
 from labcontainers.build.sources import TreeFiles, described
+from labcontainers.build.waiting import Waiting
 from labcontainers.errors import InvalidArgument, NotFound
 from labcontainers.kernel import id_maps
 from labcontainers.kernel.mounts import MS_NOSUID, MS_RDONLY
@@ -44,16 +45,20 @@ class MountMaker:
         self._cancel = cancel
 
     @contextlib.contextmanager
-    def ready(self, step: RunStep, bound: Bound, context_root: Path, scratch: Path) -> Iterator[tuple[list[UserMount], list[str]]]:
-        """The mounts and the variables of a step, in effect until the context ends. Raises NotFound, InvalidArgument."""
+    def ready(
+        self, step: RunStep, bound: Bound, context_root: Path, scratch: Path, waits: Callable[[str], object]
+    ) -> Iterator[tuple[list[UserMount], list[str]]]:
+        """The mounts and the variables of a step, in effect until the context ends. Raises NotFound, InvalidArgument.
+
+        `waits` hears what is waited for, and "" when that is over.
+        """
         with contextlib.ExitStack() as stack:
             held: dict[str, Path] = {}
             # in one order, so that two steps never wait for each other
             for mount in sorted((one for one in step.mounts if one.type == "cache"), key=_cache_key(bound)):
                 key = _cache_key(bound)(mount)
                 if key not in held:
-                    fill = self._filler(mount, bound, context_root)
-                    held[key] = stack.enter_context(self._caches.hold(key, mount.id, mount.sharing, fill, self._cancel.check))
+                    held[key] = stack.enter_context(self._cache(key, mount, self._filler(mount, bound, context_root), waits))
             mounts: list[UserMount] = []
             variables: list[str] = []
             for number, mount in enumerate(step.mounts):
@@ -73,6 +78,14 @@ class MountMaker:
                     case _:
                         self._socket(mount, place, mounts, variables, stack)
             yield mounts, variables
+
+    @contextlib.contextmanager
+    def _cache(self, key: str, mount: RunMount, fill: Callable[[Path], None], waits: Callable[[str], object]) -> Iterator[Path]:
+        waiting = Waiting(self._cancel.check, lambda: waits(f"the cache {mount.id}, which {_whose(self._caches.holder(key))}"))
+        with self._caches.hold(key, mount.id, mount.sharing, fill, waiting) as folder:
+            if waiting.told:
+                waits("")
+            yield folder
 
     def _bind(self, mount: RunMount, source: Sequence[Selection] | TreeFiles, context_root: Path, place: Path) -> UserMount:
         place.mkdir(parents=True)
@@ -144,6 +157,12 @@ class MountMaker:
         mounts.append(BindMount(str(socket), mount.target, recursive=False))
         if not any(variable.startswith("SSH_AUTH_SOCK=") for variable in variables):
             variables.append(f"SSH_AUTH_SOCK={mount.target}")
+
+
+def _whose(pid: int | None) -> str:
+    if pid is None:
+        return "other steps share"
+    return "another step in this process has locked" if pid == os.getpid() else f"a step in process {pid} has locked"
 
 
 def cache_folder(store: Store, mount: RunMount, bound: Bound) -> Path:

@@ -13,7 +13,7 @@ from labcontainers.build.dockerfile.instructions import Command, Healthcheck, In
 from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.plan import Step, WorkdirStep, describe, triggers_of
 from labcontainers.build.scope import Scope
-from labcontainers.build.wording import absolute, go_duration, go_list, go_quote, is_signal, parse_ports
+from labcontainers.build.wording import absolute, check_address, go_duration, go_list, go_quote, is_signal, parse_ports
 from labcontainers.units import parse_duration_s
 
 # Beyond this, execve fails: a quarter of the usual limit of the stack (Linux, execve(2), Limits on size of arguments and environment).
@@ -52,11 +52,13 @@ def arg(scope: Scope, instruction: Instruction) -> Step:
     shown = []
     for pair in instruction.pairs:
         name = pair.key.text
-        value = None if pair.value is None else scope.expand(instruction, pair.value)
         if name in scope.options.build_args:
+            # the default is not looked at then: it may ask for what is not there
             scope.grouped.used_build_args.add(name)
-            value = scope.options.build_args[name]
-        elif value is None:
+            value: str | None = scope.options.build_args[name]
+        elif pair.value is not None:
+            value = scope.expand(instruction, pair.value)
+        else:
             value = scope.grouped.global_arguments.get(name)
         scope.state.declare(name, value)
         shown.append(name if value is None else f"{name}={value}")
@@ -121,6 +123,7 @@ def expose(scope: Scope, instruction: Instruction) -> Step:
             if inside != text:
                 message = f"EXPOSE instruction should not define an IP address or host-port mapping, found '{text}'"
                 scope.grouped.warnings.append(BuildWarning("ExposeInvalidFormat", message, place))
+                check_address(text, place)
             ports += parse_ports(inside, place)
             if len(ports) > _MAX_PORTS:
                 raise place.fault(f"more than {_MAX_PORTS} ports in one EXPOSE")

@@ -6,6 +6,7 @@ It must not know how steps are carried out.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from labcontainers.build import rights
 from labcontainers.build.dockerfile.instructions import Command, Instruction, Transfer, names_directory
@@ -33,7 +34,6 @@ def run(scope: Scope, instruction: Instruction) -> Step:
     shown_arguments = arguments or (*scope.state.shell, f"/dev/pipes/{instruction.heredocs[0].name}")
     prefix = f"|{len(shown)} {' '.join(shown)} " if shown else ""
     build_args = scope.options.build_args
-    hidden = {name: value for name, value in build_args.items() if name in PROXY_ARGUMENTS and name not in variables}
     return RunStep(
         text=describe(instruction),
         place=instruction.node.place,
@@ -41,7 +41,7 @@ def run(scope: Scope, instruction: Instruction) -> Step:
         arguments=arguments,
         script=script,
         environment=tuple(f"{name}={value}" for name, value in variables.items()),
-        proxies=tuple(f"{name}={value}" for name, value in hidden.items()),
+        proxies=_proxies(build_args, variables),
         working_dir=scope.state.working_dir,
         user=scope.state.config.user,
         network=_network(scope, instruction),
@@ -51,6 +51,13 @@ def run(scope: Scope, instruction: Instruction) -> Step:
         hosts=scope.options.hosts,
         privileged=_is_privileged(scope, instruction),
     )
+
+
+def _proxies(build_args: Mapping[str, str], variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The proxy arguments that no ARG declares, in capital and in small letters: some programs look for these, some for those."""
+    given = {name: value for name, value in build_args.items() if name in PROXY_ARGUMENTS and name not in variables}
+    both = {form: value for name, value in given.items() for form in (name.upper(), name.lower())} | given
+    return tuple(f"{name}={value}" for name, value in both.items() if name not in variables)
 
 
 def _network(scope: Scope, instruction: Command) -> str:
@@ -86,7 +93,7 @@ def _run_arguments(scope: Scope, instruction: Command) -> tuple[tuple[str, ...],
     if not instruction.heredocs:
         return command_arguments(scope, instruction), ""
     text = instruction.words[0].text
-    alone = len(instruction.heredocs) == 1 and re.fullmatch(r"<<-?\S+", text)
+    alone = len(instruction.heredocs) == 1 and re.fullmatch(r"<<-?[ \t]*\S+", text)
     if alone:
         body = instruction.heredocs[0].text
         return ((), body) if body.startswith("#!") else ((*scope.state.shell, body), "")

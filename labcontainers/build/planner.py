@@ -14,6 +14,7 @@ from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.dockerfile.parser import Dockerfile
 from labcontainers.build.dockerfile.source import Faults
 from labcontainers.build.plan import BuildPlan, FromStep, PlanOptions, StagePlan, StageState, Step, begin_stage, describe
+from labcontainers.build.run_mounts import CACHE_MOUNT_NAMESPACE
 from labcontainers.build.scope import Scope
 from labcontainers.build.stages import PROXY_ARGUMENTS, SANDBOX_HOSTNAME, SOURCE_DATE_EPOCH, Origin, Stage, Stages, group_stages
 from labcontainers.build.triggers import with_triggers
@@ -23,10 +24,14 @@ from labcontainers.oci.image_config import ImageConfig
 
 # The end of the year 9999, after which RFC 3339 has no date.
 _LATEST_S = 253402300799
+SYNTAX = "BUILDKIT_SYNTAX"
+_BUILT_IN = "dockerfile.v0"
 _OWN_ARGUMENTS = {
     "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
     "BUILDKIT_DOCKERFILE_CHECK",
-    "BUILDKIT_SYNTAX",
+    SYNTAX,
+    CACHE_MOUNT_NAMESPACE,
+    "BUILDKIT_GIT_ADVICE",
     "BUILDKIT_INLINE_CACHE",
     "BUILDKIT_MULTI_PLATFORM",
     "BUILDKIT_BUILD_NAME",
@@ -47,7 +52,7 @@ def plan_build(
     `image_config` gives the config of a base image by name, and may make or load it; `obtain` hears first of all the names that are
     known from the beginning. `noticed` gets the warnings also when it raises.
     """
-    _check_syntax(dockerfile)
+    _check_syntax(dockerfile, options.build_args.get(SYNTAX, ""))
     said = (options.target, noticed, options.contexts, options.platform, options.context_time_s)
     grouped, target = group_stages(instructions, options.build_args, platform, dockerfile.escape, *said)
     obtain(grouped.images(target))
@@ -83,10 +88,10 @@ def _check_platform(stage: Stage, grouped: Stages, state: StageState, platform: 
         grouped.warnings.append(BuildWarning("InvalidBaseImagePlatform", message, stage.opening.place_of(stage.opening.image)))
 
 
-def _check_syntax(dockerfile: Dockerfile) -> None:
-    syntax = dockerfile.directives.get("syntax", "").split(" ")[0]
+def _check_syntax(dockerfile: Dockerfile, instead: str) -> None:
+    syntax = (instead or dockerfile.directives.get("syntax", "")).split(" ")[0]
     name = syntax.split("@")[0].rsplit(":", 1)[0].removeprefix("docker.io/")
-    if syntax and name not in ("docker/dockerfile", "docker/dockerfile-upstream", "moby/dockerfile"):
+    if syntax and name not in ("docker/dockerfile", "docker/dockerfile-upstream", "moby/dockerfile", _BUILT_IN):
         raise Unsupported(f"{dockerfile.source.file}: the frontend {syntax} is not supported", "only docker/dockerfile is built in")
 
 

@@ -55,9 +55,9 @@ class StepCached:
 
 @dataclass(frozen=True, slots=True)
 class StepWaiting:
-    """Another build does the very same step, in this process or another: this one has what comes of it, or does it afterwards.
+    """Another build does the very same step, or has locked a cache that the step is to have, in this process or another.
 
-    `holder` says whose build it is, such as "the build of web in process 12".
+    `holder` says what is waited for, such as "the build of web in process 12"; it is "" when the step goes on.
     """
 
     index: int
@@ -144,7 +144,7 @@ class TextProgress:
             case StepCached():
                 self._lines(event.index, "CACHED", ends=True)
             case StepWaiting():
-                self._lines(event.index, f"waiting for {event.holder}")
+                self._lines(event.index, f"waiting for {event.holder}" if event.holder else "goes on")
             case StepMissed():
                 self._lines(event.index, f"run: {event.reason}")
             case StepOutput():

@@ -54,7 +54,7 @@ class RawProgress:
             case StepCancelled():
                 self._vertex(event.index, completed=now, error=f"canceled: {event.message}")
             case StepWaiting():
-                self._status(event.index, f"waiting for {event.holder}", now, ended=False)
+                self._status(event.index, event.holder and f"waiting for {event.holder}", now, ended=False)
             case StepMissed():
                 self._status(event.index, f"run: {event.reason}", now)
             case StepOutput():

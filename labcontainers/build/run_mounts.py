@@ -34,6 +34,8 @@ MOUNT_KEYS: dict[str, frozenset[str]] = {
     "secret": frozenset({"id", "source", "target", "env", "required", "mode", "uid", "gid", "readonly", "readwrite"}),
     "ssh": frozenset({"id", "target", "required", "mode", "uid", "gid", "readonly", "readwrite"}),
 }
+# BuildKit's name of a build argument
+CACHE_MOUNT_NAMESPACE = "BUILDKIT_CACHE_MOUNT_NS"
 _SWITCHES = ("readonly", "readwrite", "required")
 _SHARING = ("shared", "private", "locked")
 _LARGEST_ID = 2**32 - 2
@@ -72,7 +74,7 @@ def _mount(scope: Scope, instruction: Command, word: Word, place: Place, sockets
         source=values.get("source", ""),
         origin=_origin(scope, values, kind, place),
         read_only=read_only if read_only is not None else not writable if writable is not None else kind not in ("cache", "tmpfs"),
-        id=_id(values, kind),
+        id=_id(values, kind, scope.options.build_args.get(CACHE_MOUNT_NAMESPACE, "")),
         sharing=values.get("sharing", "shared"),
         size_bytes=_size(values, place),
         mode=_number(values, "mode", 8, 0o7777, place),
@@ -142,12 +144,13 @@ def _size(values: dict[str, str], place: Place) -> int:
         raise place.fault(f"invalid value for size: {error.message}", "write such as 64m") from None
 
 
-def _id(values: dict[str, str], kind: str) -> str:
+def _id(values: dict[str, str], kind: str, namespace: str) -> str:
     if kind == "secret":
         return values.get("id") or values.get("source") or posixpath.basename(values.get("target", ""))
     if kind == "ssh":
         return values.get("id") or "default"
-    return values.get("id") or (posixpath.normpath(values["target"]) if values.get("target") else "")
+    name = values.get("id") or (posixpath.normpath(values["target"]) if values.get("target") else "")
+    return f"{namespace}/{name}" if namespace and kind == "cache" else name
 
 
 def _target(scope: Scope, values: dict[str, str], kind: str, place: Place, sockets: int) -> str:

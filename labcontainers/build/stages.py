@@ -8,7 +8,7 @@ Source: docs.docker.com "Dockerfile reference", FROM, ARG (scope, predefined pla
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from labcontainers.build.dockerfile.instructions import From, Instruction, Pairs, Transfer
@@ -138,17 +138,19 @@ def group_stages(
     head, bodies = _split(instructions, faults)
     faults.raise_any()
     result = Stages((), {}, warnings=[] if noticed is None else noticed, contexts=contexts)
-    arguments = {**_platform_arguments(platform, image_platform or platform), "TARGETSTAGE": target or "default"}
+    stage_name = target or (bodies[-1][0].stage_name if bodies else "") or "default"
+    arguments = {**_platform_arguments(platform, image_platform or platform), "TARGETSTAGE": stage_name}
     defaults = dict(arguments)
     for instruction in head:
         if isinstance(instruction, Pairs):
             _declare(instruction, arguments, build_args, escape, faults, result.used_build_args)
             _declare(instruction, defaults, {}, escape, Faults(), set())
+    declared = {*arguments, *(pair.key.text for instruction in head if isinstance(instruction, Pairs) for pair in instruction.pairs)}
     arguments = with_context_time(arguments, context_time_s)
     stages: list[Stage] = []
     for opening, body in bodies:
         _check_default(opening, defaults, escape, result.warnings)
-        stage = _open_stage(opening, body, stages, arguments, platform, escape, faults, result.warnings)
+        stage = _open_stage(opening, body, stages, arguments, declared, platform, escape, faults, result.warnings)
         stages.append(_with_context(stage, contexts, faults))
     faults.raise_any()
     result.stages = tuple(stages)
@@ -226,6 +228,7 @@ def _open_stage(
     body: Sequence[Instruction],
     earlier: Sequence[Stage],
     arguments: Mapping[str, str],
+    declared: Collection[str],
     platform: Platform,
     escape: str,
     faults: Faults,
@@ -235,8 +238,8 @@ def _open_stage(
     place = opening.place_of(opening.image)
 
     def lookup(name: str) -> str | None:
-        if name not in arguments:
-            hint = nearest(name, arguments)
+        if name not in declared:
+            hint = nearest(name, declared)
             message = f"FROM argument '{name}' is not declared" + (f" ({hint})" if hint else "")
             warnings.append(BuildWarning("UndefinedArgInFrom", message, place))
         return arguments.get(name)

@@ -113,8 +113,12 @@ class StepExecutor:
         context_root: Path,
         on_output: Callable[[int, bytes], None],
         tail: OutputTail,
+        waits: Callable[[str], object] = lambda what: None,
     ) -> Layer:
-        """Run a command above the layers `below`, with `bound` mounted; raises StepFailed for an exit code other than 0."""
+        """Run a command above the layers `below`, with `bound` mounted; raises StepFailed for an exit code other than 0.
+
+        `waits` hears of a mount that it waits for, and "" when it has it.
+        """
         arguments = step.arguments or (f"/{_SCRIPT}",)
 
         def fill(scratch: Path) -> bool:
@@ -135,7 +139,7 @@ class StepExecutor:
             )
             where = f"{step.place.source.file}:{step.place.first_line}: {step.text}"
             try:
-                with self._mounts.ready(step, bound, context_root, scratch) as (mounts, variables):
+                with self._mounts.ready(step, bound, context_root, scratch, waits) as (mounts, variables):
                     environment = (*request.environment, *variables)
                     code = self._runner.run(replace(request, mounts=tuple(mounts), environment=environment), on_output)
             except StartFailed as error:

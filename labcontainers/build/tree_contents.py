@@ -35,14 +35,14 @@ class TreeContents:
         self._store = store
         self._worker = worker
 
-    def of(self, diff_ids: Sequence[str], patterns: Sequence[str], **how: Any) -> Content:
+    def of(self, diff_ids: Sequence[str], patterns: Sequence[str], *, whole: bool = False, **how: Any) -> Content:
         """What the files that `patterns` name are; blocks while they are read. Raises NotFound for a file that is not there.
 
-        `how` says what counts, as build.tree_digests.digests() takes it. Of a whole tree, and of the machine's own files, the answer
-        is what their layers are: to read them all would cost more than it spares.
+        `how` says what counts, as build.tree_digests.digests() takes it. Of a whole tree unless `whole` is said, and of the machine's own
+        files, the answer is what their layers are: to read them all would cost more than it spares.
         """
         chain = chain_id(diff_ids)
-        if not diff_ids or any(map(is_host, diff_ids)) or any(map(_is_whole, patterns)):
+        if not diff_ids or any(map(is_host, diff_ids)) or (not whole and any(map(_is_whole, patterns))):
             return chain
         asked = json.dumps([_VERSION, chain, list(patterns), how], sort_keys=True)
         key = TREE + hashlib.sha256(asked.encode("utf-8", "surrogateescape")).hexdigest()

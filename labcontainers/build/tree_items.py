@@ -8,9 +8,8 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from labcontainers.build.globs import has_wildcard
 from labcontainers.build.ignore import IgnoreRules
-from labcontainers.build.parents import split_pivot, with_parents
+from labcontainers.build.parents import with_parents
 from labcontainers.errors import NotFound
 from labcontainers.kernel import syscalls
 from labcontainers.kernel.scoped_paths import BENEATH
@@ -31,13 +30,17 @@ class Item:
     open_source: Callable[[], int]
 
 
-def tree_with_parents(root_fd: int, source: str, exclude: IgnoreRules | None) -> list[Item]:
-    """What `source` of COPY --parents names in a tree, after the tree's top; empty where a wildcard matches nothing. Raises NotFound."""
-    pivot, pattern = split_pivot(source)
+def tree_with_parents(root_fd: int, pivot: str, pattern: str, exclude: IgnoreRules | None, *, strict: bool) -> list[Item]:
+    """What `pattern` of COPY --parents names below `pivot` of a tree, after that folder itself; empty where it names nothing.
+
+    Raises NotFound for that where `strict`.
+    """
     try:
-        top = syscalls.openat2(root_fd, pivot.lstrip("/") or ".", os.O_RDONLY | os.O_DIRECTORY)
+        top = syscalls.openat2(root_fd, pivot or ".", os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise NotFound(f"no such folder to copy from: {pivot}", os.strerror(error.errno or 0).lower()) from error
+        if not strict:
+            return []
+        raise NotFound(f"no such folder to copy from: /{pivot}", os.strerror(error.errno or 0).lower()) from error
 
     def opener(path: str) -> Callable[[], int]:
         # what is chosen is opened when all has been gone through
@@ -46,8 +49,8 @@ def tree_with_parents(root_fd: int, source: str, exclude: IgnoreRules | None) ->
     items = walk(opener(""), "", os.fstat(top), exclude)
     found = {item.path: replace(item, open_source=opener(item.path)) for item in items}
     chosen = with_parents(pattern, list(found))
-    if not chosen and not has_wildcard(pattern):
-        raise NotFound(f"no such file to copy from: {posixpath.join(pivot, pattern)}", "look for it in the stage or image")
+    if not chosen and strict:
+        raise NotFound(f"no such file to copy from: {posixpath.join('/', pivot, pattern)}", "look for it in the stage or image")
     return [found[path] for path in ("", *chosen)] if chosen else []
 
 

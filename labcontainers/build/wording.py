@@ -5,6 +5,7 @@ It must not know instructions.
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
 import re
 import signal
@@ -31,6 +32,17 @@ def parse_ports(text: str, place: Place) -> list[str]:
     if match is None or protocol not in ("tcp", "udp", "sctp") or not 0 <= first <= last <= 65535:
         raise place.fault(f"invalid port: {text}", "write 80, 80/udp or 8000-8010")
     return [f"{port}/{protocol}" for port in range(first, last + 1)]
+
+
+def check_address(mapping: str, place: Place) -> None:
+    """The address before `HOST-PORT:PORT`, where there is one, is one of IP; raises DockerfileError."""
+    address = mapping.rpartition(":")[0].rpartition(":")[0]
+    if not address:
+        return
+    try:
+        ipaddress.ip_address(address.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise place.fault(f"invalid IP address in {mapping}: {address}", "write the port of the container alone") from None
 
 
 def is_signal(name: str) -> bool:

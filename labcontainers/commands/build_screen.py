@@ -119,7 +119,7 @@ class BuildScreen:
             case StepCached():
                 step.status = "cached"
             case StepWaiting():
-                step.reason = plain(f"waiting for {event.holder}")
+                step.reason = plain(f"waiting for {event.holder}") if event.holder else ""
             case StepMissed():
                 step.reason = plain(event.reason)
             case StepOutput():

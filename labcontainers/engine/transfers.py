@@ -102,9 +102,9 @@ class Transfers:
 
         return self._registries.get().download(url, on_bytes)
 
-    def fetch_file(self, url: str, *, conditions: Mapping[str, str]) -> Download:
+    def fetch_file(self, url: str, *, conditions: Mapping[str, str], authorization: str) -> Download:
         """As download(), for a file that may be unchanged; `conditions` are headers by which the server can tell."""
-        return self._registries.get().download(url, conditions=conditions)
+        return self._registries.get().download(url, conditions=conditions, authorization=authorization)
 
     def verify(self, name: str) -> Verification:
         """Whether an image is what all its digests say."""

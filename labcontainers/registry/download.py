@@ -34,10 +34,12 @@ class Download(io.RawIOBase):
         url: str,
         on_bytes: Callable[[int, int | None], None] | None = None,
         conditions: Mapping[str, str] | None = None,
+        authorization: str = "",
     ) -> None:
         """Ask for it; `on_bytes` is told how many have come, and of how many. Raises Denied, NotFound, Unavailable, InvalidArgument.
 
-        `conditions` are headers such as If-None-Match, to which the server may answer that the file is unchanged.
+        `conditions` are headers such as If-None-Match, to which the server may answer that the file is unchanged. `authorization` is what
+        the header of that name says, to this server alone, unless the address has a user.
         """
         super().__init__()
         self._transport = transport
@@ -45,7 +47,8 @@ class Download(io.RawIOBase):
         self._conditions = conditions or {}
         self.unchanged = False
         self.etag = self.modified = ""
-        self.address, self._headers = without_user(url)
+        self.address, login = without_user(url)
+        self._headers = login or ({"Authorization": authorization} if authorization else {})
         self._what = f"the file at {host_and_port(self.address)}"
         # what tells that a file is still the same
         self._mark = ""

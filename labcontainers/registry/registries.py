@@ -104,10 +104,15 @@ class Registries:
         return listing.search_hub(self._transport, self.settings.hub, rest if host else term, limit)
 
     def download(
-        self, url: str, on_bytes: Callable[[int, int | None], None] | None = None, *, conditions: Mapping[str, str] | None = None
+        self,
+        url: str,
+        on_bytes: Callable[[int, int | None], None] | None = None,
+        *,
+        conditions: Mapping[str, str] | None = None,
+        authorization: str = "",
     ) -> Download:
         """The file at an address of HTTP, whoever's it is, read as it comes; `on_bytes` is told how much came. Raises as Download()."""
-        return Download(self._transport, url, on_bytes, conditions)
+        return Download(self._transport, url, on_bytes, conditions, authorization)
 
     def _listed(self, host: str, term: str, limit: int) -> list[SearchResult]:
         try:

@@ -55,7 +55,9 @@ class CacheMounts:
             if sharing == "private":
                 name = self._alone(name, stack)
             else:
-                stack.enter_context(self._store.locks.hold(_lock(name), shared=sharing == "shared", meanwhile=meanwhile))
+                shared = sharing == "shared"
+                note = "" if shared else str(os.getpid())
+                stack.enter_context(self._store.locks.hold(_lock(name), shared=shared, meanwhile=meanwhile, note=note))
             with self._store.locks.hold(f"{_lock(name)}-making"):
                 if not (self._place / name / _NOTE).exists():
                     self._make(name, cache_id, fill)
@@ -65,6 +67,11 @@ class CacheMounts:
     def place(self, key: str) -> Path:
         """The folder for `key` that is shared, whether it is there or not."""
         return self._place / _name(key) / "fs"
+
+    def holder(self, key: str) -> int | None:
+        """The process that has the folder for `key` alone; None where nobody has, or several share it."""
+        note = self._store.locks.note_of(_lock(_name(key)))
+        return int(note) if note.isdecimal() else None
 
     def _alone(self, name: str, stack: contextlib.ExitStack) -> str:
         for number in range(_MOST_COPIES):

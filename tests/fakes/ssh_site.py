@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.waiting import until
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SSH_PORT = 22
 # where sshd wants to find an empty folder when it is root's
 _PRIVATE = Path("/run/sshd")
 
@@ -51,16 +52,16 @@ def make_key(path: Path, passphrase: str = "") -> Path:
 
 def host_line(port: int, key: Path) -> str:
     kind, text, *_ = key.with_suffix(".pub").read_text().split()
-    return f"[127.0.0.1]:{port} {kind} {text}\n"
+    return f"{'127.0.0.1' if port == SSH_PORT else f'[127.0.0.1]:{port}'} {kind} {text}\n"
 
 
 @contextmanager
-def ssh_site(root: Path) -> Iterator[SshSite]:
-    """Files below `root`; as root /run/sshd is made for it where it is missing."""
+def ssh_site(root: Path, port: int = 0) -> Iterator[SshSite]:
+    """Files below `root`; as root /run/sshd is made for it where it is missing. Without `port`, it listens on a free one."""
     root.mkdir(parents=True)
     host_key, key = make_key(root / "host"), make_key(root / "key")
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     (root / "authorized").write_text(key.with_suffix(".pub").read_text())
     (root / "config").write_text(

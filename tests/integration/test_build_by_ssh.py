@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from labcontainers.errors import Denied, DockerfileError, InvalidArgument, Unava
 from tests.fakes.git_site import GitSite, git
 from tests.fakes.host_programs import import_programs
 from tests.fakes.ssh_site import SshSite, host_line, make_key, ssh_site
+
+CHILD = Path(__file__).with_name("ssh_child.py")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(CHILD.parents[2]), os.environ.get("PYTHONPATH")]))}
 
 pytestmark = [pytest.mark.needs("git", "sshd", "a name")]
 
@@ -106,8 +110,15 @@ class TestGit:
         with pytest.raises(Unavailable, match=r"(?i)connection refused"):
             bench.add("ssh://127.0.0.1:1/r.git", ssh=f"default={ssh.agent}")
 
-    def test_an_address_without_scheme_is_one_of_ssh(self, bench: Bench, ssh: SshSite) -> None:
-        """Its port is 22, where no test can listen: whoever does, or nobody, does not let this key in."""
+    def test_an_address_without_scheme_is_one_of_ssh(self, place: Path) -> None:
+        """Its port is 22, on which a server listens in a network namespace of its own."""
+        owned = [] if os.geteuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
+        command = ["unshare", *owned, "--net", sys.executable, CHILD, place]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHILD.parents[2], env=ENVIRONMENT)
+        assert done.stdout.splitlines() == ["r/f=by ssh", "True", "f=by ssh", "n/f=by ssh"], done.stderr
+
+    def test_an_address_without_scheme_is_told_as_it_was_written(self, bench: Bench, ssh: SshSite) -> None:
+        """Whoever listens on port 22 here, or nobody, does not let this key in."""
         with pytest.raises((Denied, Unavailable), match=r"git@127\.0\.0\.9:r\.git"):
             bench.add("git@127.0.0.9:r.git", ssh=f"default={ssh.agent}")
 

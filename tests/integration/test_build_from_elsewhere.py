@@ -217,6 +217,28 @@ class TestAddByHttp:
         assert "authorization" in site.server.asked[0].headers
         assert "authorization" not in other.server.asked[0].headers
 
+    @pytest.mark.parametrize(("kind", "header"), [("TOKEN", f"Bearer {CANARY}"), ("HEADER", CANARY)])
+    def test_a_secret_opens_the_files_of_its_host(self, bench: Bench, site: Site, other: Site, kind: str, header: str) -> None:
+        site.files["/x"] = b"x"
+        site.more = lambda asked: None if asked.headers.get("authorization") == header else Answer(401)
+        (bench.context / "s").write_text(CANARY + "\n")
+        url = f"{site.url}/x"
+        host = site.url.removeprefix("http://")
+        with pytest.raises(Denied):
+            bench.add(f"{url} /")
+        for name in (host, host.partition(":")[0]):
+            secret = f"id=HTTP_AUTH_{kind}_{name},src={bench.context / 's'}"
+            assert (bench.top(bench.add(f"{url} /", secrets=secret)) / "x").read_bytes() == b"x"
+        assert bench.add(f"{url} /", secrets=secret).steps[-1].cached
+        with pytest.raises(Denied):
+            bench.add(f"{url} /", secrets=f"id=HTTP_AUTH_{kind}_other,src={bench.context / 's'}")
+        site.more = lambda asked: Answer(302, headers=[("Location", f"{other.url}/x")])
+        other.files["/x"] = b"y"
+        assert (
+            bench.top(bench.add(f"{url} /", secrets=f"id=HTTP_AUTH_{kind}_{host},src={bench.context / 's'}")) / "x"
+        ).read_bytes() == b"y"
+        assert "authorization" not in other.server.asked[-1].headers
+
     def test_a_password_is_in_no_record_and_no_image(self, bench: Bench, site: Site) -> None:
         site.files["/x"] = b"x"
         told: list[str] = []
@@ -309,6 +331,8 @@ class TestContextsWithNames:
         text = "FROM nowhere.example/x:9 AS a\nRUN cat /mark\nFROM lab/base AS tools\nRUN exit 3\nFROM a\nCOPY --from=tools /mark /mark2\n"
         build = bench.build(text, build_contexts={"nowhere.example/x:9": "docker-image://mine:1", "tools": "docker-image://mine:1"})
         assert "replaced" in build.steps[1].output
+        empty = bench.build("FROM lab/base\nLABEL a=b", build_contexts={"lab/base": "docker-image://scratch"})
+        assert empty.image.diff_ids == ()
         assert build.image.diff_ids[: len(base.diff_ids)] == base.diff_ids
 
     def test_an_oci_layout_is_a_base_by_tag_by_digest_and_alone(self, bench: Bench, tmp_path: Path) -> None:
@@ -373,6 +397,8 @@ class TestContextsFromElsewhere:
         data = tar({"./Dockerfile": "FROM scratch\nADD d /\n", "d": None, "d/f": "f"})
         build = bench.engine.images.build(archive=iter([data[:700], data[700:]]))
         assert (bench.top(build) / "f").read_text() == "f"
+        lower = tar({"dockerfile": "FROM scratch\nCOPY g /\n", "g": "g"})
+        assert (bench.top(bench.engine.images.build(archive=lower)) / "g").read_text() == "g"
         with pytest.raises(InvalidArgument, match="no tar archive"):
             bench.engine.images.build(archive=b"FROM scratch\n")
         with pytest.raises(NotFound, match="no such Dockerfile: nope of the archive"):

@@ -85,6 +85,16 @@ class TestParents:
         assert bench.layer(staged) == bench.layer(direct)
         assert expected
 
+    def test_a_pattern_may_stand_before_the_pivot(self, bench: Bench) -> None:
+        (bench.context / "a/b/c/one.txt").write_text("deeper")
+        lines = "COPY --parents {}[ax]/./**/one.txt /to/\nCOPY --parents {}nope*/./a a*/./nope* /to/\n"
+        expected = {"to", "to/b", "to/b/one.txt", "to/b/c", "to/b/c/one.txt", "to/one.txt"}
+        text = "FROM scratch AS one\nCOPY . /\nFROM scratch\n"
+        for start, flag in (("FROM scratch\n", ""), (text, "--from=one ")):
+            build = bench.build(start + lines.format(flag, flag).partition("\n")[0])
+            assert set(bench.layer(build)) == expected
+            assert bench.build(start + lines.format(flag, flag)).image.diff_ids[0] == build.image.diff_ids[0]
+
     def test_directories_keep_their_modes(self, bench: Bench) -> None:
         assert bench.layer(bench.build("FROM scratch\nCOPY --parents a/b/one.txt /to/"))["to/a/b"] == "700"
 
@@ -145,3 +155,21 @@ class TestZstd:
         (bench.context / "t.tar.zst").write_bytes(packed[: len(packed) // 2])
         with pytest.raises(DockerfileError, match="zstd stream"):
             bench.build("FROM scratch\nADD t.tar.zst /to/")
+
+
+def packed(name: str) -> bytes:
+    """A tar archive with one file, which has the name as its content."""
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(name)
+        archive.addfile(member, io.BytesIO(name.encode()))
+    return output.getvalue()
+
+
+def test_a_pattern_that_names_several_archives_unpacks_them_all_in_a_folder_without_a_slash(bench: Bench) -> None:
+    for name in ("one", "two"):
+        (bench.context / f"{name}.tar").write_bytes(packed(name))
+    assert bench.layer(bench.build("FROM scratch\nADD *.tar /to")) == {"to": "755", "to/one": "one", "to/two": "two"}
+    with pytest.raises(DockerfileError, match="2 files cannot be copied to one: /to"):
+        bench.build("FROM scratch\nCOPY *.tar /to")

@@ -9,7 +9,7 @@ import pytest
 from labcontainers import Engine
 from labcontainers.build.calls import CheckResult, Outline, Targets
 from labcontainers.build.result import Build
-from labcontainers.errors import DockerfileError, InvalidArgument
+from labcontainers.errors import DockerfileError, InvalidArgument, NotFound
 
 
 class Bench:
@@ -63,6 +63,9 @@ HEREDOCS = [
     ("RUN <<'E' sh -s x\necho \"$1\"\nE", "x\n"),
     ("RUN cat <<A /dev/fd/3 3<<B\na $B\nA\nb\nB", "b\n"),
     ('RUN <<E\n#!/bin/sh\necho "$0" | grep -c labcontainers\nE', "1\n"),
+    ("RUN << E\necho $B\nE", "b\n"),
+    ("RUN cat << 'E' | cat && echo $((1 << 3))\n$B\nE", "$B\n8\n"),
+    ("COPY << E <<-F /to/\n$B\nE\n\tf\nF\nRUN cat /to/E /to/F", "b\nf\n"),
     ('RUN <<A cat - && cat <<"B"\n$B\nA\n$B\nB', "b\n$B\n"),
 ]
 
@@ -106,3 +109,26 @@ def test_to_ask_about_a_dockerfile_builds_and_fetches_nothing(bench: Bench) -> N
     assert bench.engine.images.list() == []
     with pytest.raises(InvalidArgument, match="--call: unknown: 'other'"):
         bench.engine.images.describe_build("other", bench.context, dockerfile_text=text)
+
+
+def test_a_dockerfile_may_have_its_name_in_small_letters_and_has_an_ignore_file_of_its_own(bench: Bench) -> None:
+    images, folder = bench.engine.images, bench.context
+    for name, text in {"f": "", "g": "", ".dockerignore": "f\n", "sub/dockerfile": "FROM scratch\nCOPY [fg] /of/\n"}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+    def built(**options: str) -> list[str]:
+        top = Path(bench.engine.store.snapshots.lower_paths(images.build(folder, **options).image.diff_ids)[0])
+        return sorted(path.name for path in (top / "of").iterdir())
+
+    assert built(dockerfile="sub/Dockerfile") == ["g"]
+    (folder / "dockerfile").write_text("FROM scratch\nCOPY ? /of/\n")
+    assert built() == ["g"]
+    (folder / "dockerfile.dockerignore").write_text("g\n")
+    assert built() == ["f"]
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY ? /of/\n")
+    assert built() == ["g"]
+    (folder / "Dockerfile.dockerignore").write_text("*\n!f\n!g\n")
+    assert built() == ["f", "g"]
+    with pytest.raises(NotFound, match=r"no such Dockerfile: .*/sub/other"):
+        built(dockerfile="sub/other")

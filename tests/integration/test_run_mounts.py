@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labcontainers import Engine
-from labcontainers.build.progress import StepMissed
+from labcontainers.build.progress import StepWaiting
 from labcontainers.build.result import Build
 from labcontainers.errors import DockerfileError, LabError
 from tests.conftest import ABILITIES
@@ -99,6 +99,12 @@ class TestBind:
         assert self.of_stage(bench, how, "a", "2") == (True, "")
         assert self.of_stage(bench, how, "b", "2") == (False, words)
         assert self.of_stage(bench, how, "b", "2") == (True, "")
+
+    def test_of_a_whole_stage_its_files_count_and_not_its_layers(self, bench: Bench) -> None:
+        how = "COPY --from=one / /c"
+        assert not self.of_stage(bench, how, "a", "1")[0]
+        assert self.of_stage(bench, how, "a", "1", prepare="touch -d @1 /other") == (True, "")
+        assert self.of_stage(bench, how, "a", "2") == (False, "COPY: other of stage one changed")
 
     @pytest.mark.parametrize(
         ("prepare", "words"),
@@ -187,10 +193,28 @@ class TestCache:
             try:
                 self._until_begun(bench, first)
                 second = pool.submit(bench.run, f"{held} echo second >> /c/log; cat /c/log", on_event=events.append)
-                until(lambda: any(isinstance(event, StepMissed) for event in events) or second.done(), "the second step begins")
+                until(lambda: any(isinstance(event, StepWaiting) for event in events) or second.done(), "the second step waits")
             finally:
                 bench.run(f"{signal} touch /s/go")
             assert second.result().steps[-1].output == "first\nsecond\n"
+        told = [event.holder for event in events if isinstance(event, StepWaiting)]
+        assert told == ["the cache c, which another step in this process has locked", ""]
+
+    def test_one_that_others_share_is_waited_for_too(self, bench: Bench) -> None:
+        signal = "--mount=type=cache,id=signal,target=/s"
+        cache = "--mount=type=cache,id=c,target=/c"
+        events: list[object] = []
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(bench.run, f"{cache} {signal} touch /s/begun; while [ ! -e /s/go ]; do sleep 0.05; done")
+            try:
+                self._until_begun(bench, first)
+                second = pool.submit(bench.run, f"{cache},sharing=locked true", on_event=events.append)
+                until(lambda: any(isinstance(event, StepWaiting) for event in events) or second.done(), "the second step waits")
+            finally:
+                bench.run(f"{signal} touch /s/go")
+            second.result()
+        told = [event.holder for event in events if isinstance(event, StepWaiting)]
+        assert told == ["the cache c, which other steps share", ""]
 
     @staticmethod
     def _until_begun(bench: Bench, build: Future[Build]) -> None:

@@ -111,7 +111,7 @@ export interface Step {
   message: string;
   /** Why the step was not in the cache, "" when not known. */
   reason: string;
-  /** Which other build does the same step now, "" when it is not waited for. */
+  /** Which other build does the same step now, or who has a cache that it needs; "" when nothing is waited for. */
   waits_for: string;
   /** Null where there is only one stage. */
   lane: Lane | null;

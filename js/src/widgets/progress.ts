@@ -245,7 +245,7 @@ class StepRow {
     setAttribute(this.size, "title", size && "size of its layer");
     setAttribute(this.badge, "title", [size && `layer of ${size}`, step.reason].filter(Boolean).join("; ") || null);
     const missed = step.reason && `not from the cache: ${step.reason}`;
-    setText(this.reason, step.waits_for ? `waiting for ${step.waits_for}, which does the same` : missed);
+    setText(this.reason, step.waits_for ? `waiting for ${step.waits_for}` : missed);
     this.reason.hidden = !this.reason.textContent;
     setText(this.message, step.line ? `Dockerfile line ${step.line}: ${step.message}` : step.message);
   }

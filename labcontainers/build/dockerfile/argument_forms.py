@@ -42,14 +42,11 @@ def split_spaces(arguments: str) -> tuple[Word, ...]:
 
 
 def read_json(arguments: str) -> tuple[Word, ...] | None:
-    """The strings of a JSON array, or None when the arguments are no JSON array; raises FormFault for other things than strings.
-
-    What follows the closing bracket is not looked at, as in BuildKit.
-    """
+    """The strings of a JSON array, or None when the arguments are no JSON array alone; raises FormFault for other things than strings."""
     if not arguments.startswith("["):
         return None
     try:
-        value, _ = json.JSONDecoder(parse_constant=_refuse).raw_decode(arguments)
+        value = json.loads(arguments, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     if not all(isinstance(item, str) for item in value):

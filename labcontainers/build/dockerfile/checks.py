@@ -109,7 +109,6 @@ RULES: tuple[Rule, ...] = (
         "Attempting to Copy file that is excluded by .dockerignore",
         "FROM alpine\nCOPY kept /",
         "FROM alpine\nCOPY ignored /",
-        is_experimental=True,
     ),
     Rule(
         "InvalidDefinitionDescription",

@@ -8,18 +8,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_OPERATOR = re.compile(r"(\d*)<<(-?)([^<]*)", re.DOTALL)
+_OPERATOR = re.compile(r"(\d*)<<(-?)([ \t]*)([^<]*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Heredoc:
-    """One here-document: `descriptor` as in `3<<X`, `chomp` for `<<-`, `expand` unless the delimiter was quoted, and its raw `content`."""
+    """One here-document: `descriptor` as in `3<<X`, `chomp` for `<<-`, `expand` unless the delimiter was quoted, and its raw `content`.
+
+    With `is_apart`, white space stands before its name: it may as well be an operator of arithmetic, as in `$((1 << 2))`.
+    """
 
     name: str
     expand: bool
     chomp: bool
     descriptor: int
     content: str = ""
+    is_apart: bool = False
 
     @property
     def text(self) -> str:
@@ -35,12 +39,18 @@ def strip_tabs(text: str) -> str:
 def parse_heredoc(word: str, escape: str) -> Heredoc | None:
     """The here-document that the raw word `word` announces, or None. Source: BuildKit's parser, POSIX sh 2.7.4."""
     match = _OPERATOR.fullmatch(word)
-    if match is None or not match[3]:
+    if match is None or not match[4]:
         return None
-    name, quoted = _unquote(match[3], escape)
+    name, quoted = _unquote(match[4], escape)
     if not name or name is None:
         return None
-    return Heredoc(name, not quoted, bool(match[2]), int(match[1] or 0))
+    return Heredoc(name, not quoted, bool(match[2]), int(match[1] or 0), is_apart=bool(match[3]))
+
+
+def is_operator(word: str) -> bool:
+    """Whether a word is the operator alone, perhaps with white space behind, so that a name may follow."""
+    match = _OPERATOR.fullmatch(word)
+    return match is not None and not match[4]
 
 
 def find_heredocs(line: str, escape: str) -> list[Heredoc]:
@@ -64,7 +74,7 @@ def _shell_words(line: str, escape: str) -> list[str]:
             quote = "" if char == quote else quote
         elif char in "'\"":
             quote = char
-        elif char.isspace():
+        elif char.isspace() and not (char in " \t" and is_operator(word)):
             if word:
                 words.append(word)
             word = ""

@@ -8,7 +8,7 @@ Source: docs.docker.com "Dockerfile reference".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labcontainers.build.dockerfile.argument_forms import (
@@ -21,7 +21,7 @@ from labcontainers.build.dockerfile.argument_forms import (
     read_json,
     split_spaces,
 )
-from labcontainers.build.dockerfile.heredoc import Heredoc, parse_heredoc
+from labcontainers.build.dockerfile.heredoc import Heredoc, is_operator, parse_heredoc
 from labcontainers.build.dockerfile.parser import Dockerfile, Flag, Node, parse
 from labcontainers.build.dockerfile.source import Faults, Place, nearest
 from labcontainers.errors import InvalidArgument
@@ -242,7 +242,7 @@ def _transfer(node: Node, flags: Mapping[str, tuple[Word, ...]], escape: str) ->
     words, is_json = list_or_json(node.arguments)
     if len(words) < 2:
         raise FormFault(f"{node.keyword} requires at least two arguments, but only one was provided", 0, "add the destination")
-    *given, destination = words
+    *given, destination = words if is_json else _joined(words)
     heredocs = list(node.heredocs)
     files: list[Heredoc] = []
     sources: list[Word] = []
@@ -266,6 +266,17 @@ def _transfer(node: Node, flags: Mapping[str, tuple[Word, ...]], escape: str) ->
             f"write {destination.text}/",
         )
     return Transfer(node, flags, tuple(sources), tuple(files), destination)
+
+
+def _joined(words: Sequence[Word]) -> list[Word]:
+    """The words, with the name of a here-document joined to an operator that stands apart from it."""
+    found: list[Word] = []
+    for word in words:
+        if found and is_operator(found[-1].text):
+            found[-1] = Word(f"{found[-1].text} {word.text}", found[-1].offset)
+        else:
+            found.append(word)
+    return found
 
 
 def names_directory(destination: str) -> bool:

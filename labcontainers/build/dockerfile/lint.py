@@ -18,9 +18,10 @@ from labcontainers.build.dockerfile.parser import Dockerfile
 from labcontainers.build.dockerfile.source import Place
 
 _SECRET = re.compile(r"(?i)(?:^|_)(?:apikey|auth|credentials?|key|passw(?:or)?d|pword|secret|token)(?:_|$)")
-_NOT_SECRET = re.compile(r"(?i)(?:^|_)public(?:_|$)")
+_NOT_SECRET = re.compile(r"(?i)(?:^|_)public(?:_|$)|_(?:file|version)$")
 _RESERVED = ("context", "scratch")
-_SKIP = re.compile(r"check\s*=\s*skip=(\S+)")
+# what follows a space says why
+_SKIP = re.compile(r"check\s*=\s*skip=(\S+)(?:\s.*)?")
 _DIRECTIVE = re.compile(r"(?i)(?:syntax|escape|check)\s*=.*")
 
 
@@ -51,17 +52,18 @@ class CheckOptions:
     def wants(self, name: str) -> bool:
         """Whether a check is made."""
         rule = BY_NAME.get(name)
-        asked = rule is None or not rule.is_experimental or not self.experimental.isdisjoint(("all", name.lower()))
-        return asked and self.skip.isdisjoint(("all", name.lower()))
+        names = ("all", name.lower())
+        # one that is asked for by itself is not skipped with the others, as in BuildKit
+        return not self.experimental.isdisjoint(names) if rule is not None and rule.is_experimental else self.skip.isdisjoint(names)
 
 
 def check_options(dockerfile: Dockerfile, build_args: Mapping[str, str] | None = None) -> CheckOptions:
-    """The options of a file's `check` directive and of the build argument BUILDKIT_DOCKERFILE_CHECK; raises DockerfileError."""
+    """The options of the build argument BUILDKIT_DOCKERFILE_CHECK, else of the file's `check` directive; raises DockerfileError."""
     names: dict[str, frozenset[str]] = {"skip": frozenset(), "experimental": frozenset()}
     is_error = False
     # what follows a space is no part of it, as in BuildKit
-    texts = (dockerfile.directives.get("check", "").split(" ")[0], (build_args or {}).get("BUILDKIT_DOCKERFILE_CHECK", ""))
-    for part in ";".join(texts).split(";"):
+    text = (build_args or {}).get("BUILDKIT_DOCKERFILE_CHECK") or dockerfile.directives.get("check", "").split(" ")[0]
+    for part in text.split(";"):
         key, _, value = (piece.strip() for piece in part.partition("="))
         if key in names:
             names[key] |= {name.strip().lower() for name in value.split(",") if name.strip()}
@@ -163,8 +165,12 @@ def _reserved_stage_name(instructions: Sequence[Instruction]) -> Iterator[Findin
 
 
 def _json_recommended(instructions: Sequence[Instruction]) -> Iterator[Finding]:
+    with_shell: set[str] = set()
     for stage in _stages(instructions):
-        if any(instruction.node.keyword == "SHELL" for instruction in stage):
+        opening = stage[0]
+        inherits = isinstance(opening, From) and opening.image.text.lower() in with_shell
+        if inherits or any(instruction.node.keyword == "SHELL" for instruction in stage):
+            with_shell.update((opening.stage_name,) if isinstance(opening, From) else ())
             continue
         for instruction in stage:
             if isinstance(instruction, Command) and instruction.is_shell_form and instruction.node.keyword in ("CMD", "ENTRYPOINT"):
@@ -240,9 +246,11 @@ def _descriptions(instructions: Sequence[Instruction]) -> Iterator[Finding]:
         elif isinstance(instruction, Pairs) and instruction.node.keyword == "ARG":
             names = [pair.key.text for pair in instruction.pairs]
         comments = instruction.node.comments
-        if names and comments and comments[-1].split(" ")[0] not in names and not _DIRECTIVE.fullmatch(comments[-1]):
-            keyword = instruction.node.keyword
-            yield f"Comment for {keyword} should follow the format: `# {names[0]} <description>`", instruction.node.place
+        # an empty comment parts the description of something else from the instruction
+        last = comments[-1] if comments else ""
+        if names and last and last.split(" ")[0] not in names and not _DIRECTIVE.fullmatch(last):
+            shown = names[0] if len(names) == 1 else "<arg_key>"
+            yield f"Comment for {instruction.node.keyword} should follow the format: `# {shown} <description>`", instruction.node.place
 
 
 FINDERS: dict[str, Check] = {

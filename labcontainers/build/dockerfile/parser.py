@@ -266,6 +266,9 @@ def _with_heredocs(node: Node, lines: _Lines, escape: str, faults: Faults) -> No
                 break
             body.append(line + "\n")
         else:
+            if heredoc.is_apart:
+                lines.number = start
+                continue
             offset = node.arguments_offset + node.arguments.find("<<")
             faults.add(node.place_at(offset).fault(f"unterminated heredoc: {heredoc.name}", f"end it by a line {heredoc.name}"))
             lines.number = max(lines.number, start)

@@ -51,7 +51,7 @@ def names_on_paper(contexts: Mapping[str, NamedContext]) -> Callable[[str], Orig
         key = _key(name)
         found = contexts.get(key)
         if isinstance(found, ImageContext):
-            return Origin(image=found.reference)
+            return found.origin
         return None if found is None else Origin(context=key)
 
     return find
@@ -76,7 +76,7 @@ class Elsewhere:
         self.hashes = hashes
         self.places = Places(store)
         self._means = means
-        self._web = WebFiles(store, means.downloads, cancel)
+        self._web = WebFiles(store, means.downloads, confidential, cancel)
         self._git = GitTrees(self.places, confidential, cancel)
         self._lock = threading.RLock()
         self._contexts: dict[str, Context] = {}
@@ -100,7 +100,7 @@ class Elsewhere:
                     self._layouts[key] = Origin(image=load_layout(found, self._store, self._catalog, self._means.launcher))
                 return self._layouts[key]
         if isinstance(found, ImageContext):
-            return Origin(image=found.reference)
+            return found.origin
         return None if found is None else Origin(context=key)
 
     def context(self, name: str) -> Context:

@@ -5,8 +5,10 @@ It must not know the Dockerfile's meaning. No .dockerignore counts here, as in B
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import posixpath
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from labcontainers.kernel.scoped_paths import open_in
 
 # BuildKit's name of a build argument
 KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
+DOCKERFILE = "Dockerfile"
 _MOST_BYTES = 16 << 20
 
 
@@ -59,11 +62,16 @@ def open_remote(elsewhere: Elsewhere, origin: Address | Data, *, keep_git_dir: s
         return MainContext(folder, origin.shown, _text(file.read(_MOST_BYTES + 1), origin.shown), said_s)
 
 
+def lower_name(name: str) -> str:
+    """Where a Dockerfile may be, too, if it is not at `name`: beside it in small letters; "" where it has another name."""
+    return name.removesuffix(DOCKERFILE) + DOCKERFILE.lower() if posixpath.basename(name) == DOCKERFILE else ""
+
+
 def read_inside(context: MainContext, name: str) -> str:
     """The text of a file in the context, whose links do not lead out of it; raises NotFound, InvalidArgument."""
     root = os.open(context.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fd = open_in(root, name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = _open_either(root, name)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise NotFound(f"no such Dockerfile: {name} of {context.shown}", "name it by -f") from None
@@ -74,6 +82,17 @@ def read_inside(context: MainContext, name: str) -> str:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise InvalidArgument(f"the Dockerfile {name} of {context.shown} is not a file", "name it by -f")
         return _text(file.read(_MOST_BYTES + 1), f"{name} of {context.shown}")
+
+
+def _open_either(root: int, name: str) -> int:
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return open_in(root, name, flags)
+    except FileNotFoundError:
+        if lower := lower_name(name):
+            with contextlib.suppress(FileNotFoundError):
+                return open_in(root, lower, flags)
+        raise
 
 
 def _text(data: bytes, what: str) -> str:

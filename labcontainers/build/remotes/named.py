@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labcontainers.build.remotes.addresses import Address, parse_context
+from labcontainers.build.stages import Origin
 from labcontainers.errors import InvalidArgument, InvalidReference, NotFound, Unsupported
 from labcontainers.oci.digest import parse_digest
 from labcontainers.oci.layout import INDEX
@@ -37,6 +38,11 @@ class ImageContext:
     """An image, as FROM names it."""
 
     reference: str
+
+    @property
+    def origin(self) -> Origin:
+        """What a stage that begins with it begins with: nothing for scratch."""
+        return Origin() if self.reference == "scratch" else Origin(image=self.reference)
 
 
 @dataclass(frozen=True, slots=True)

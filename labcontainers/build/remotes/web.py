@@ -16,9 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from labcontainers.build.cancelling import Cancel
 from labcontainers.build.remotes.addresses import WebAddress
+from labcontainers.build.secrets import Confidential
 from labcontainers.errors import DigestMismatch, InvalidArgument, Unavailable, Unsupported
 from labcontainers.store.layout import Store
 
@@ -29,9 +31,12 @@ _CHUNK = 1 << 20
 
 
 class Downloads(Protocol):
-    """Opens the file at an address. `conditions` are headers for which the server may say that it is unchanged."""
+    """Opens the file at an address. `conditions` are headers for which the server may say that it is unchanged.
 
-    def __call__(self, url: str, *, conditions: Mapping[str, str]) -> Download: ...
+    `authorization` is the header of that name, or "".
+    """
+
+    def __call__(self, url: str, *, conditions: Mapping[str, str], authorization: str) -> Download: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ class _Known:
 class WebFiles:
     """The files of one build: each address is asked at most once. Thread-safe."""
 
-    def __init__(self, store: Store, downloads: Downloads | None, cancel: Cancel) -> None:
+    def __init__(self, store: Store, downloads: Downloads | None, confidential: Confidential, cancel: Cancel) -> None:
+        self._confidential = confidential
         self._store = store
         self._cancel = cancel
         self._downloads = downloads
@@ -92,14 +98,16 @@ class WebFiles:
         return self._store.blobs.path(digest)
 
     def _ask(self, address: WebAddress) -> str:
-        known = None if address.is_private else self._known(address)
+        # what only some may have is asked for anew each time, and nothing of it is noted
+        is_private = address.is_private or bool(self._authorization(address))
+        known = None if is_private else self._known(address)
         found = self._fetch(address, {} if known is None else known.conditions, None)
         if found is None:
             assert known is not None
             self._store.records.touch(_key(address), time.time())
             self._modified[address.url] = known.modified
             return known.digest
-        if not address.is_private:
+        if not is_private:
             self._remember(address, found)
         self._modified[address.url] = found.modified
         return found.digest
@@ -111,7 +119,8 @@ class WebFiles:
             raise Unsupported(f"{address.shown}: nothing is downloaded by this builder", "use an Engine")
         room = os.statvfs(self._store.paths.root)
         most = room.f_bavail * room.f_frsize
-        opened = Opening(lambda: downloads(address.url, conditions=conditions), self._cancel)
+        authorization = self._authorization(address)
+        opened = Opening(lambda: downloads(address.url, conditions=conditions, authorization=authorization), self._cancel)
         with opened.result() as download, self._store.blobs.writer() as writer:
             if download.unchanged:
                 return None
@@ -129,6 +138,19 @@ class WebFiles:
                 problem = f"{address.shown}: {error.message.replace('content has', 'the file has')}"
                 raise DigestMismatch(problem, "is it the file that you want? then write its digest") from None
             return _Known(digest, download.etag, download.modified)
+
+    def _authorization(self, address: WebAddress) -> str:
+        """What the secrets of BuildKit's names say for this host, with its port or without; "" where there is none."""
+        parts = urlsplit(address.shown)
+        for host in (parts.netloc, parts.hostname or ""):
+            for name in (f"HTTP_AUTH_HEADER_{host}", f"HTTP_AUTH_TOKEN_{host}"):
+                value = self._confidential.secrets.get(name)
+                if value is not None:
+                    text = value.decode("latin-1").strip()
+                    if not (text.isascii() and text.isprintable()):
+                        raise InvalidArgument(f"secret {name} has letters that no header may have", "write it on one line")
+                    return text if "_HEADER_" in name else f"Bearer {text}"
+        return ""
 
     def _read(self, download: Download, buffer: memoryview) -> int:
         try:

@@ -66,6 +66,7 @@ HISTORY = [
     ("EXPOSE 443/UDP 80 90-91", "EXPOSE [443/udp 80/tcp 90/tcp 91/tcp]"),
     ("EXPOSE 80 7000-7001:8000-8001 443", "EXPOSE [443/tcp 8000/tcp 8001/tcp 80/tcp]"),
     ('EXPOSE ""', "EXPOSE []"),
+    ("EXPOSE [2001:db8::1]::1 ::1:2:2 ::::3 127.0.0.1:5:4/udp", "EXPOSE [4/udp 2/tcp 3/tcp 1/tcp]"),
     ("EXPOSE 0", "EXPOSE [0/tcp]"),
     ("CMD", 'CMD ["/bin/sh" "-c" ""]'),
     ("ENTRYPOINT []", "ENTRYPOINT []"),
@@ -121,7 +122,9 @@ ARGUMENTS = [
     ("FROM base\nARG a=1\nARG b=${a}2\nRUN x", {}, {"a": "1", "b": "12"}),
     ("FROM base AS s\nARG a=1\nFROM s\nRUN x", {}, {"a": "1"}),
     ("FROM base\nARG TARGETARCH\nARG BUILDPLATFORM\nRUN x", {}, {"TARGETARCH": "amd64", "BUILDPLATFORM": "linux/amd64"}),
-    ("FROM base AS s\nARG TARGETSTAGE\nRUN x", {}, {"TARGETSTAGE": "default"}),
+    ("FROM base\nARG TARGETSTAGE\nRUN x", {}, {"TARGETSTAGE": "default"}),
+    ("FROM base AS s\nARG TARGETSTAGE\nRUN x\nFROM s AS last\nRUN x", {}, {"TARGETSTAGE": "last"}),
+    ("FROM base\nARG a=${b:?needed}\nRUN x", {"a": "given"}, {"a": "given"}),
     ("FROM base\nARG a=1\nENV a=2\nARG a=3\nRUN x", {}, {"a": "3"}),
     ("FROM base\nENV a=2\nARG a\nRUN x", {}, {"a": "2"}),
     ("FROM base AS s\nENV v=1\nARG v=2\nFROM s\nRUN x", {}, {"v": "1"}),
@@ -142,9 +145,15 @@ def test_arguments_reach_run_within_their_scope(text: str, build_args: dict[str,
 
 def test_proxy_arguments_reach_run_but_not_history_nor_key() -> None:
     step = last_run("FROM base\nRUN x", {"HTTP_PROXY": "p"})
-    assert step.proxies == ("HTTP_PROXY=p",)
+    assert step.proxies == ("HTTP_PROXY=p", "http_proxy=p")
     assert "HTTP_PROXY" not in step.created_by
     assert not any(entry.startswith("HTTP_PROXY") for entry in step.environment)
+
+
+def test_a_proxy_is_told_in_both_forms_save_for_one_that_is_said_otherwise() -> None:
+    assert last_run("FROM base\nRUN x", {"no_proxy": "a"}).proxies == ("NO_PROXY=a", "no_proxy=a")
+    assert last_run("FROM base\nRUN x", {"no_proxy": "a", "NO_PROXY": "b"}).proxies == ("NO_PROXY=b", "no_proxy=a")
+    assert last_run("FROM base\nENV NO_PROXY=c\nRUN x", {"no_proxy": "a"}).proxies == ("no_proxy=a",)
 
 
 def test_run_and_cmd_keep_their_variables_for_the_shell() -> None:
@@ -247,6 +256,7 @@ REFUSED = [
     ("FROM base\nENV d=x\nCOPY a b $d", 3, 10, "must be a directory"),
     ("FROM base\nEXPOSE http", 2, 8, "invalid port"),
     ("FROM base\nEXPOSE 90-80", 2, 8, "invalid port"),
+    ("FROM base\nEXPOSE localhost:80:80", 2, 8, "invalid IP address in localhost:80:80: localhost"),
     ("FROM base\nSTOPSIGNAL SIGFOO", 2, 12, "invalid signal"),
     ("FROM base\nUSER $nobody", 2, 6, "is no user"),
     ("FROM base\nRUN --network=host x", 2, 5, "not allowed"),
@@ -457,3 +467,19 @@ def test_a_fault_names_its_line_and_its_mend(text: str, message: str, mend: str)
     assert message in caught.value.message
     assert caught.value.hint.startswith(mend)
     assert caught.value.first_line == len(text.split("\n"))
+
+
+def test_another_frontend_may_be_said_by_a_build_argument() -> None:
+    text = "# syntax=some/frontend\nFROM base\nLABEL a=b"
+    for name in ("dockerfile.v0", "docker/dockerfile:1"):
+        assert plan(text, {"BUILDKIT_SYNTAX": name}).unused_build_args == ()
+    for arguments in ({}, {"BUILDKIT_SYNTAX": "an/other"}):
+        with pytest.raises(Unsupported, match=r"the frontend (some/frontend|an/other) is not supported"):
+            plan(text, arguments)
+
+
+def test_caches_have_a_namespace_by_a_build_argument() -> None:
+    text = "FROM base\nRUN --mount=type=cache,target=/c --mount=type=cache,id=i,target=/d --mount=type=secret,id=s x"
+    step = last_run(text, {"BUILDKIT_CACHE_MOUNT_NS": "mine"})
+    assert [mount.id for mount in step.mounts] == ["mine//c", "mine/i", "s"]
+    assert [mount.id for mount in last_run(text).mounts] == ["/c", "i", "s"]

@@ -55,7 +55,8 @@ def test_a_check_likes_its_good_example_and_finds_its_bad_one(rule: Rule) -> Non
     asked = f"# check=experimental={rule.name}"
     assert rule.name not in rules(f"{asked}\n\n{rule.good}")
     assert rule.name in rules(f"{asked}\n\n{rule.bad}")
-    assert rule.name not in rules(f"{asked};skip={rule.name}\n\n{rule.bad}")
+    # what is asked for by its name is not skipped with others
+    assert (rule.name in rules(f"{asked};skip={rule.name}\n\n{rule.bad}")) == rule.is_experimental
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.is_experimental], ids=lambda rule: rule.name)
@@ -134,6 +135,7 @@ MESSAGES = [
      'Base image for-another-machine was pulled with platform "linux/s390x", expected "linux/amd64" for current build'),
     ("# check=experimental=all\nFROM alpine\nADD ignored /", 'Attempting to Add file "ignored" that is excluded by .dockerignore'),
     ("# check=experimental=all\nFROM alpine\n# hello\nARG X", "Comment for ARG should follow the format: `# X <description>`"),
+    ("# check=experimental=all\nFROM alpine\n# hello\nARG X Y", "Comment for ARG should follow the format: `# <arg_key> <description>`"),
     ("# check=experimental=all\nFROM alpine\n# x\nFROM alpine AS final",
      "Comment for FROM should follow the format: `# final <description>`"),
 ]  # fmt: skip
@@ -164,6 +166,51 @@ def test_a_file_or_a_line_leaves_checks_out(text: str, found: list[str]) -> None
 
 def test_a_build_argument_leaves_checks_out() -> None:
     assert rules("FROM alpine\nMAINTAINER me", {"BUILDKIT_DOCKERFILE_CHECK": "skip=all"}) == []
+
+
+def test_what_a_build_argument_says_of_checks_is_said_instead_of_the_directive() -> None:
+    text = "# check=skip=all\nFROM alpine AS a\nMAINTAINER me\nCMD a"
+    assert rules(text, {"BUILDKIT_DOCKERFILE_CHECK": "skip=MaintainerDeprecated"}) == ["JSONArgsRecommended"]
+    assert rules(text, {"BUILDKIT_DOCKERFILE_CHECK": ""}) == []
+
+
+IGNORED = [
+    ("COPY . /", ".*", False), ("COPY . /", "*", True), ("COPY . /", "*\n!a", False), ("COPY sub /", "sub\n!sub/a", False),
+    ("COPY sub/a /", "sub\n!sub/b", True), ("COPY sub/a /", "sub\n!sub/a", False), ("COPY sub/*.txt /", "sub", False),
+    ("COPY sub /", "!sub/a\nsub", True), ("COPY sub /", "sub\n!other/a", True), ("COPY sub /", "sub\n!s*/a", False),
+    ("COPY ./a /", "**\n!a", False), ("ADD /x/ /", "x", True), ("COPY --from=alpine x /", "x", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "ignored", "is_found"), IGNORED)
+def test_what_is_left_out_of_the_context_is_told_when_nothing_of_it_is_there(line: str, ignored: str, is_found: bool) -> None:
+    subject = Subject(f"FROM alpine\n{line}", "Dockerfile", PlanOptions(), Platform("linux", "amd64"), image_config, parse_ignore(ignored))
+    found = answer("check", subject)
+    assert isinstance(found, CheckResult)
+    assert [warning.rule for warning in found.warnings] == (["CopyIgnoredFile"] if is_found else [])
+
+
+QUIET = [
+    "FROM alpine\nARG SECRET_PASSPHRASE_FILE AUTH_MODULE_VERSION\nENV password_file=a",
+    "FROM alpine\n# check=skip=SecretsUsedInArgOrEnv // it is none\nENV password=a",
+    "FROM alpine\n# check=skip=all for a reason\nMAINTAINER me",
+    'FROM alpine AS a\nSHELL ["/x"]\nFROM a AS b\nCMD a\nFROM B\nENTRYPOINT b',
+    "ARG end\nFROM alpine${end}",
+    "# check=experimental=all\nFROM alpine AS a\n# of another thing\n#\nARG b",
+]
+
+
+@pytest.mark.parametrize("text", QUIET)
+def test_a_check_knows_what_is_meant(text: str) -> None:
+    assert rules(text) == []
+
+
+def test_a_check_looks_at_stages_that_the_last_one_does_not_need_unless_a_target_is_said() -> None:
+    text = "FROM alpine AS a\nCOPY x$b /\nRUN --mount=nonsense x\nFROM alpine AS c\nCOPY y$d /"
+    assert [warning.place.first_line for warning in checked(text).warnings] == [2, 5]
+    found = ask("check", text, target="c")
+    assert isinstance(found, CheckResult)
+    assert [warning.place.first_line for warning in found.warnings] == [5]
 
 
 def test_an_unknown_option_of_the_checks_is_refused() -> None:
@@ -215,6 +262,16 @@ def test_an_outline_tells_arguments_secrets_and_sockets() -> None:
         "SECRET   REQUIRED", "foo      true", "",
         "SSH       REQUIRED", "default",
     ]  # fmt: skip
+
+
+def test_an_outline_tells_what_defaults_and_names_are_made_of() -> None:
+    text = (
+        "ARG A=pine\nARG no=1\nARG B=al$A\nARG AB=x\nFROM ${B:-x}\nARG C\nRUN --mount=type=secret,id=s-$C,env=X --mount=type=ssh,id=k$C x"
+    )
+    found = ask("outline", text, build_args={"C": "1"})
+    assert isinstance(found, Outline)
+    assert [(one.name, one.value, one.line) for one in found.arguments] == [("A", "pine", 1), ("B", "alpine", 3), ("C", "1", 6)]
+    assert [one.name for one in (*found.secrets, *found.ssh)] == ["s-1", "k1"]
 
 
 def test_the_targets_are_told_with_their_descriptions() -> None:

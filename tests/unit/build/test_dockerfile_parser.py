@@ -98,6 +98,11 @@ HEREDOCS = [
     ("COPY <<E /x\nE", [("E", True, False, 0, "")]),
     ("RUN echo '<<E' \"<<E\" a<<E <<<E", []),
     ("ENV a=<<E", []),
+    ("RUN <<  E\na\nE", [("E", True, False, 0, "a\n")]),
+    ("RUN cat 3<<\t'E' <<- F | x\n1\nE\n2\n\tF", [("E", False, False, 3, "1\n"), ("F", True, True, 0, "2\n")]),
+    ("RUN << -E\n-E", [("-E", True, False, 0, "")]),
+    ("RUN echo $((1 << 2)) << \nRUN x", []),
+    ("RUN echo $((1 << 2)) <<E\na\nE\nRUN x", [("E", True, False, 0, "a\n")]),
     ('RUN ["<<E"]', []),
 ]
 

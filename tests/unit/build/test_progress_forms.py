@@ -83,9 +83,9 @@ def test_whom_a_step_waits_for_is_told_by_every_form(clock: list[float]) -> None
     waits = (StepStarted(1, 1, "", "RUN x", 1), StepWaiting(1, "the build of web in process 7"))
     plain_lines: list[str] = []
     show = TextProgress(plain_lines.append, lambda: 1.0)
-    for event in (*waits, StepCached(1)):
+    for event in (*waits, StepWaiting(1, ""), StepCached(1)):
         show(event)
-    assert "".join(plain_lines) == "#1 [1/1] RUN x\n#1 waiting for the build of web in process 7\n#1 CACHED\n"
+    assert "".join(plain_lines) == "#1 [1/1] RUN x\n#1 waiting for the build of web in process 7\n#1 goes on\n#1 CACHED\n"
 
     written: list[str] = []
     raw = RawProgress(written.append, lambda: 1_600_000_000_000_000_001)
@@ -95,12 +95,18 @@ def test_whom_a_step_waits_for_is_told_by_every_form(clock: list[float]) -> None
     assert begun["id"] == "waiting for the build of web in process 7"
     assert "completed" not in begun
     assert [(status["id"], "completed" in status) for status in rest] == [(begun["id"], True), ("run: new", True)]
+    written.clear()
+    for event in (StepWaiting(1, "a cache"), StepWaiting(1, "")):
+        raw(event)
+    assert ["completed" in status for text in written for status in json.loads(text)["statuses"]] == [False, True]
 
     terminal = Terminal()
     screen = BuildScreen(Screen(terminal.write, terminal.size), lambda: clock[0], beat_s=3600)
     for event in waits:
         screen(event)
     assert terminal.shown[-1] == " => => waiting for the build of web in process 7"
+    screen(StepWaiting(1, ""))
+    assert "waiting" not in terminal.shown[-1]
     screen(StepCached(1))
     assert terminal.shown[-1] == " => CACHED [1/1] RUN x"
     screen.finish()
