@@ -84,7 +84,7 @@ class Channel:
     def receive(self) -> tuple[Message | tuple[int, bytes] | None, list[int]]:
         """The next message: a dict, (stream, bytes), or None at end of file; with the descriptors that came along.
 
-        Blocks unless the socket is non-blocking or wakes up (then BlockingIOError).
+        Blocks unless the socket is non-blocking or wakes up (then BlockingIOError). Raises ValueError and IndexError for what is no message.
         """
         try:
             data, fds = receive_with(self.sock, self._buffer_bytes)
@@ -100,6 +100,8 @@ class Channel:
             memory = fds.pop()
             body = read_all(memory)
             os.close(memory)
+        elif data[:1] != b"J":
+            raise ValueError(f"a message of an unknown kind: {data[:1]!r}")
         message: Message = loads(body)
         return message, fds
 
