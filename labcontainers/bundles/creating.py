@@ -327,7 +327,7 @@ def place(wanted: spawning.Wanted, groups: Groups) -> None:
     """Say by which files the new process enters its groups; where it can, it is born in that of version 2."""
     wanted.procs = groups.entries
     unified = groups.unified
-    # One that was there before may have been killed once, and then some kernels (6.13 to 6.18 at least) kill whoever is born in it.
+    # One that was there before may kill whoever is born in it (kernel.births).
     if unified and wanted.plain and unified in groups.made:
         wanted.unified_procs = f"{unified}/cgroup.procs"
         wanted.procs = [path for path in wanted.procs if path != wanted.unified_procs]
