@@ -60,8 +60,8 @@ LEVELS: Final[dict[str, Level]] = {
         Level(
             UNLIMITED,
             "this user may not make control groups, so that no limit is the kernel's",
-            "nothing by itself; `-m` is held by a watchdog that looks ten times a second, and `--ulimit` by the kernel",
-            "limits of CPU, processes and disks; memory that is taken between two looks, or lies in files of a tmpfs; pause",
+            "nothing by itself; `-m`, of builds too, is held by a watchdog that looks ten times a second, and `--ulimit` by the kernel",
+            "limits of CPU, processes and disks; memory that is taken between two looks; pause",
         ),
         Level(
             NO_NAMESPACES,

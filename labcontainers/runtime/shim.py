@@ -232,7 +232,7 @@ class Shim:
                 os.close(fd)
             self.listeners = []
         if "memory_watch" in self.request:
-            self.watchdog = Watchdog(self.request, self.reactor, self.forwarder, lambda: self._signal(signal.SIGKILL))
+            self.watchdog = Watchdog(self.request, self.reactor, self.pid, self.forwarder, lambda: self._signal(signal.SIGKILL))
         self.journal.save()
         self.journal.tell_start(now, attached=bool(self.engine.streams) and not self.restarts.count)
         self.audience.tell(self.engine, {"started": self.pid, "timings_us": timings, "made": self.ready["made"]})
