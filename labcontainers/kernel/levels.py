@@ -94,6 +94,11 @@ def told(ids: str, *, masked_proc: bool = False, limited: bool = True) -> str:
     return ", ".join([base, *([MASKED_PROC] if masked_proc else []), *([] if limited else [UNLIMITED])])
 
 
+def lacking(level: str) -> list[tuple[str, str]]:
+    """Each part of a text of `told` with what it does not protect from, or lacks."""
+    return [(name, LEVELS[name].lacks) for name in level.split(", ")] if level else []
+
+
 def meaning(level: str) -> str:
     """What a text of `told` means, each part after the other."""
     return "; ".join(LEVELS[name].means for name in level.split(", "))

@@ -85,7 +85,7 @@ def test_what_several_share_is_counted_for_each_at_first_and_once_exactly() -> N
         ended: list[int] = []
         request = {"memory_watch": before[0] + 100 * MEBIBYTE}
         assert (Watchdog(request, Reactor(), 0, 0, lambda: ended.append(1)).stop(), ended) == ("", [])
-        child.stdin.close()  # type: ignore[union-attr]  # it is a pipe
+        child.communicate()
 
 
 def test_no_tmpfs_that_this_process_has_as_well_is_the_containers() -> None:
