@@ -103,7 +103,7 @@ class RuntimeStepRunner:
             upper=str(request.scratch / "fs"),
             work=str(request.scratch / "work"),
             root=str(request.scratch / "root"),
-            hostname="" if request.network == "host" else request.hostname,
+            hostname=request.hostname if request.network != "host" and lifecycle.names_itself else "",
             working_dir=request.working_dir or "/",
             user=request.user,
             network=request.network,

@@ -88,6 +88,26 @@ def has_fresh_proc(scratch: str) -> bool:
     return True
 
 
+def filtered() -> bool:
+    """Whether a filter of system calls is in force for this process already (proc_pid_status(5))."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return any(line.split()[1] != "0" for line in file if line.startswith("Seccomp:"))
+
+
+def may_set_names() -> bool:
+    """Whether the kernel lets this user name a new UTS namespace, which filters of outer containers may refuse beside allowing its making.
+
+    In a worker of its own, as `has_fresh_proc`.
+    """
+    from labcontainers.kernel.probe_attempts import host_name
+
+    try:
+        host_name("", True)
+    except PermissionError:
+        return False
+    return True
+
+
 def told(ids: str, *, masked_proc: bool = False, limited: bool = True) -> str:
     """A level with what it lacks, as one text; `ids` is "host", "subordinate" or "single"."""
     base = {"host": ROOT, "subordinate": SUBORDINATE, "single": SINGLE}[ids]
