@@ -100,6 +100,8 @@ class Channel:
             memory = fds.pop()
             body = read_all(memory)
             os.close(memory)
+        elif data[:1] != b"J":
+            raise ValueError("no kind of message")
         message: Message = loads(body)
         return message, fds
 
