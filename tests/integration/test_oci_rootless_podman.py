@@ -1,4 +1,4 @@
-"""podman of an ordinary user with this runtime, which is root of podman's user namespace there, with one id or more, and of nothing else."""
+"""podman of an ordinary user with this runtime, which is root of podman's user namespace there and of nothing else."""
 
 from __future__ import annotations
 
