@@ -28,8 +28,17 @@ Beside it stands Interrupted, a KeyboardInterrupt that tells how the interrupted
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import Any
+
+# What ends a line, moves a terminal's cursor or turns its writing round: in a message such characters are from somebody's image or file.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def on_one_line(text: str) -> str:
+    """The text with such characters written as Python writes them; all else is as it was."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class LabError(Exception):
@@ -42,9 +51,9 @@ class LabError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = on_one_line(message)
+        self.hint = on_one_line(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message

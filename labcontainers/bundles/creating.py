@@ -17,7 +17,7 @@ from labcontainers.bundles.hooks import run_hooks, try_hooks
 from labcontainers.bundles.inside import begin
 from labcontainers.bundles.mount_options import MountOptions
 from labcontainers.bundles.plan import CLONE_FLAGS, Circumstances, plan_container
-from labcontainers.bundles.states import State, first_values, process_state
+from labcontainers.bundles.states import State, first_values, process_state, root_of_host
 from labcontainers.kernel import mounts
 from labcontainers.kernel.lean import loads, signal
 from labcontainers.oci.runtime_spec import cpu_list, namespace_paths, parse_config
@@ -223,7 +223,7 @@ class Creation:
         self.state.values["cgroups"] = groups.to_json()
         self.state.save()
         if wanted is not None:
-            devices = [*wanted["devices"], *resources.DEFAULT_RULES] if wanted["devices"] and _root_of_host() else []
+            devices = [*wanted["devices"], *resources.DEFAULT_RULES] if wanted["devices"] and root_of_host() else []
             resources.apply(groups, {**wanted, "devices": devices})
         return groups
 
@@ -250,7 +250,7 @@ class Creation:
 
     def _circumstances(self, groups: Groups) -> Circumstances:
         return Circumstances(
-            user_namespace="user" in self._spaces or not _root_of_host(),
+            user_namespace="user" in self._spaces or not root_of_host(),
             cgroups=groups.hierarchies,
             taken=self._take_mounts(),
             devices=self._make_devices(),
@@ -338,7 +338,7 @@ def place(wanted: spawning.Wanted, groups: Groups) -> None:
     """Say by which files the new process enters its groups; where it can, it is born in that of version 2."""
     wanted.procs = groups.entries
     unified = groups.unified
-    # One that was there before may have been killed once, and then some kernels (6.13 to 6.18 at least) kill whoever is born in it.
+    # One that was there before may kill whoever is born in it (kernel.births).
     if unified and wanted.plain and unified in groups.made:
         wanted.unified_procs = f"{unified}/cgroup.procs"
         wanted.procs = [path for path in wanted.procs if path != wanted.unified_procs]
@@ -354,14 +354,6 @@ def _open(path: str, what: str) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise Refused(f"{what}: {os.strerror(error.errno or 0).lower()}") from None
-
-
-def _root_of_host() -> bool:
-    """Whether this process is root, and of no user namespace but the machine's own (user_namespaces(7))."""
-    if os.geteuid() != 0:
-        return False
-    with open("/proc/self/uid_map", "rb") as file:
-        return file.read().split() == [b"0", b"0", b"4294967295"]
 
 
 def start(state: State, log: Log, channel: Channel | None = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from labcontainers.kernel import syscalls
+from labcontainers.kernel import births, syscalls, user_namespaces
 from labcontainers.runtime.handshake import Channel
 from labcontainers.runtime.init import enter_cgroups
 from labcontainers.runtime.rootfs import Refused
@@ -91,15 +91,12 @@ def _attend(wanted: Wanted, ours: Channel, usher: int) -> int:
 
 
 def _clone(wanted: Wanted, flags: int) -> int:
-    if wanted.unified >= 0:
-        try:
-            return syscalls.clone(flags, cgroup_fd=wanted.unified)
-        except OSError as error:
-            # before Linux 5.7, or where the group takes no process itself
-            if error.errno not in (22, 38, 7, 95):
-                raise
-            wanted.procs = [*wanted.procs, wanted.unified_procs]
-    return syscalls.clone(flags)
+    if wanted.unified < 0:
+        return syscalls.clone(flags)
+    pid, there = births.clone_in(wanted.unified, flags)
+    if not there:
+        wanted.procs = [*wanted.procs, wanted.unified_procs]
+    return pid
 
 
 def _run(wanted: Wanted, channel: Channel, begin: Callable[[], None]) -> None:
@@ -211,7 +208,7 @@ def map_ids(pid: int, uids: list[list[int]], gids: list[list[int]]) -> None:
         return
     single = [[os.geteuid(), 1], [os.getegid(), 1]]
     if [rows[0][1:] for rows in (uids, gids)] == single and len(uids) == len(gids) == 1:
-        _write(pid, "setgroups", "deny")
+        user_namespaces.write(pid, "setgroups", "deny")
         _write_maps(pid, uids, gids)
         return
     for tool, rows in (("newuidmap", uids), ("newgidmap", gids)):
@@ -219,20 +216,12 @@ def map_ids(pid: int, uids: list[list[int]], gids: list[list[int]]) -> None:
 
 
 def _write_maps(pid: int, uids: list[list[int]], gids: list[list[int]]) -> None:
-    for name, rows in (("uid_map", uids), ("gid_map", gids)):
-        _write(pid, name, "".join("{} {} {}\n".format(*row) for row in rows))
-
-
-def _write(pid: int, name: str, text: str) -> None:
     try:
-        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
+        user_namespaces.write_maps(pid, uids, gids)
     except OSError as error:
-        shown = text.strip().replace("\n", ", ")
-        raise Refused(f"linux.{name[:3]}Mappings: the kernel refuses {shown!r}: {os.strerror(error.errno or 0).lower()}") from None
+        kind, rows = ("uid", uids) if str(error.filename).endswith("uid_map") else ("gid", gids)
+        shown = ", ".join("{} {} {}".format(*row) for row in rows)
+        raise Refused(f"linux.{kind}Mappings: the kernel refuses {shown!r}: {os.strerror(error.errno or 0).lower()}") from None
 
 
 def _run_tool(tool: str, arguments: list[str]) -> None:
@@ -252,23 +241,8 @@ def _run_tool(tool: str, arguments: list[str]) -> None:
 
 def user_namespace(uids: list[list[int]], gids: list[list[int]]) -> int:
     """A descriptor of a user namespace with these ids, in which nobody is: for mounts with other ids (mount_setattr(2)). Raises Refused."""
-    ours, theirs = Channel.pair()
-    holder = os.fork()
-    if holder == 0:
-        try:
-            ours.close()
-            syscalls.unshare(syscalls.CLONE_NEWUSER)
-            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
-            theirs.send({"there": True})
-            theirs.receive()
-        finally:
-            os._exit(0)
-    theirs.close()
     try:
-        if not isinstance(ours.receive()[0], dict):
-            raise Refused("no user namespace can be made for a mount with other ids")
-        map_ids(holder, uids, gids)
-        return os.open(f"/proc/{holder}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        ours.close()
-        os.waitpid(holder, 0)
+        return user_namespaces.make(lambda pid: map_ids(pid, uids, gids))
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        raise Refused(f"no user namespace can be made for a mount with other ids: {why}") from None

@@ -25,12 +25,23 @@ _LONGEST_ID = 1024
 CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"
 
 
+def root_of_host() -> bool:
+    """Whether this process is root, and of no user namespace but the machine's own (user_namespaces(7))."""
+    if os.geteuid() != 0:
+        return False
+    with open("/proc/self/uid_map", "rb") as file:
+        return file.read().split() == [b"0", b"0", b"4294967295"]
+
+
 def default_root() -> str:
-    """Where states are kept when --root does not say: /run/labcontainers-oci, or below $XDG_RUNTIME_DIR for ordinary users."""
-    if os.geteuid() == 0:
-        return "/run/labcontainers-oci"
+    """Where states are kept when --root does not say: /run/labcontainers-oci, or below $XDG_RUNTIME_DIR for who is not the machine's root.
+
+    Root of a user namespace, as rootless podman has one, cannot write the machine's /run.
+    """
     folder = os.environ.get("XDG_RUNTIME_DIR")
-    return f"{folder}/labcontainers-oci" if folder else f"/tmp/labcontainers-oci-{os.geteuid()}"
+    if folder and not root_of_host():
+        return f"{folder}/labcontainers-oci"
+    return "/run/labcontainers-oci" if os.geteuid() == 0 else f"/tmp/labcontainers-oci-{os.geteuid()}"
 
 
 def check_root(root: str) -> None:

@@ -57,6 +57,7 @@ _VALUES: Mapping[str, Any] = {
     "status": lambda container: container.status,
     "ports": lambda container: _ports(container),
     "labels": lambda container: dict(container.labels),
+    "level": lambda container: container.level,
 }
 
 
@@ -110,6 +111,8 @@ def ps(call: Invocation) -> Any:
         "Size": _size if call.size or call.format != "json" else lambda container: "0B",
         # of images for several platforms, which there are none of
         "Platform": lambda container: None,
+        # found by trying, and nothing that Docker has: for who asks for it
+        **({"Level": lambda container: container.level} if "Level" in (call.format or "") else {}),
     }
     return format_rows(containers, columns, fields, call.format, values=_VALUES)
 
@@ -343,7 +346,7 @@ COMMANDS = (
                 "list",
                 "KEY=VALUE",
             ),
-            Flag(("--format",), "table, json, or such as {{.Names}} {{.Status}}", metavar="TEMPLATE"),
+            Flag(("--format",), "table, json, or such as {{.Names}} {{.Status}} {{.Level}}", metavar="TEMPLATE"),
         ),
         (),
         ("ls", "list"),

@@ -12,6 +12,7 @@ import signal as signals
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Protocol
 
 from labcontainers.containers.joined import Joined, etc_owner, open_joined
@@ -29,7 +30,7 @@ from labcontainers.containers.state import ContainerState, read_state, settle, w
 from labcontainers.containers.trees import trees_of
 from labcontainers.errors import Conflict, KernelFailed, LabError, NotFound, StartFailed
 from labcontainers.images.catalog import Catalog
-from labcontainers.kernel import cgroup_devices
+from labcontainers.kernel import cgroup_devices, levels
 from labcontainers.kernel.cgroups import Cgroup, Hierarchy
 from labcontainers.kernel.notes import Notes
 from labcontainers.networks.network import Network, Networks
@@ -239,6 +240,13 @@ class Starter(Register):
             raise
         return cgroup, cradle, warnings
 
+    @cached_property
+    def names_itself(self) -> bool:
+        """Whether a container can have a host name of its own. Only where a filter is in force this is tried, which takes milliseconds."""
+        if not (self.launcher.rootless and levels.filtered()):
+            return True
+        return bool(self.launcher.call("labcontainers.kernel.levels:may_set_names"))
+
     def spec(self, record: Record, joined: Joined, cgroup: Cgroup, cradle: str) -> tuple[ContainerSpec, tuple[str, ...]]:
         """What the runtime is to make, and what of the wishes this host cannot give; nothing is made here."""
         options, directory = record.options, record.directory
@@ -251,6 +259,9 @@ class Starter(Register):
         process = process_limits(options, self.launcher.start())
         rootless = self.launcher.rootless
         warnings = (*process.warnings, *confinement.warnings(options, rootless), *host_root.warnings(options, rootless=rootless))
+        named = options.uts_mode != "host" and (options.network != "host" or bool(options.hostname))
+        if options.hostname and named and not self.names_itself:
+            warnings = (*warnings, f"--hostname {options.hostname} has no effect: a filter of an outer container forbids sethostname(2)")
         trees = trees_of(self.store.snapshots, record)
         spec = ContainerSpec(
             arguments=record.command,
@@ -259,7 +270,7 @@ class Starter(Register):
             upper=trees.upper,
             work=trees.work,
             root=f"{directory}/root",
-            hostname="" if options.uts_mode == "host" or (options.network == "host" and not options.hostname) else hostname,
+            hostname=hostname if named and self.names_itself else "",
             working_dir=options.working_dir or record.config.working_dir or "/",
             user=options.user or record.config.user,
             network=joined.network,

@@ -20,7 +20,7 @@ from labcontainers.containers.options.container import ContainerOptions
 from labcontainers.containers.options.kernel import Rlimit
 from labcontainers.containers.options.network import HOST_GATEWAY
 from labcontainers.containers.planning import confinement, etc_files, host_root, prepare
-from labcontainers.containers.planning.limits import limits_of, process_limits
+from labcontainers.containers.planning.limits import limits_of, process_limits, told_of_watchdog, watched
 from labcontainers.containers.recovery import STEP_NOTE
 from labcontainers.kernel.cgroups import Cgroup
 from labcontainers.kernel.seccomp_fake_root import FAKE_ROOT
@@ -57,12 +57,13 @@ class RuntimeStepRunner:
         cgroup, cradle = self._lifecycle.spare_groups.take(step_id, cpuset=limits.cpuset)
         root, etc = request.scratch / "root", request.scratch / "etc"
         try:
-            self._tell((*cgroup.apply(limits), *process.warnings), on_output)
+            unlimited = cgroup.apply(limits)
+            self._tell((*told_of_watchdog(unlimited), *process.warnings), on_output)
             for folder in (root, etc):
                 folder.mkdir(exist_ok=True)
             etc_files.write_etc(request.scratch, request.hostname, request.network, names=self._names(request.hosts))
             places = host_root.make_place_for_names(HOST_ROOT, request.scratch / "fs") if HOST_ROOT in request.lower_paths else []
-            execution = self._spawn(step_id, request, cgroup, cradle, process.rlimits)
+            execution = self._spawn(step_id, request, cgroup, cradle, process.rlimits, watch=watched(unlimited))
             try:
                 with request.cancel.stopping(lambda: execution.signal(signal.SIGKILL)):
                     return self._follow(step_id, request, execution, on_output)
@@ -88,7 +89,9 @@ class RuntimeStepRunner:
         gateway = self._lifecycle.host_gateway(options.network) if any(host.endswith(f":{HOST_GATEWAY}") for host in hosts) else ""
         return etc_files.names_of(options, gateway)
 
-    def _spawn(self, step_id: str, request: RunRequest, cgroup: Cgroup, cradle: str, rlimits: tuple[Rlimit, ...]) -> Execution:
+    def _spawn(
+        self, step_id: str, request: RunRequest, cgroup: Cgroup, cradle: str, rlimits: tuple[Rlimit, ...], *, watch: bool
+    ) -> Execution:
         lifecycle = self._lifecycle
         apt, variables = self._for_apt(request)
         # /etc/hostname is the image's own, as in BuildKit: what a step writes there stays
@@ -100,7 +103,7 @@ class RuntimeStepRunner:
             upper=str(request.scratch / "fs"),
             work=str(request.scratch / "work"),
             root=str(request.scratch / "root"),
-            hostname="" if request.network == "host" else request.hostname,
+            hostname=request.hostname if request.network != "host" and lifecycle.names_itself else "",
             working_dir=request.working_dir or "/",
             user=request.user,
             network=request.network,
@@ -128,6 +131,7 @@ class RuntimeStepRunner:
             "event": None,
             "events": "",
             "forward": [],
+            **({"memory_watch": self._limits.memory_bytes} if watch else {}),
         }
         return Execution(lifecycle.launcher.spawn(message, stdin=None), "the build step")
 

@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-_CAP_SYS_ADMIN: Final = 21
+# CAP_NET_ADMIN and CAP_SYS_ADMIN: network namespaces, and all others
+_RIGHTS: Final = 1 << 12 | 1 << 21
 _ALL_IDS: Final = (1 << 32) - 1
 # a namespace of root's own: as many ids as useradd(8) gives to a user
 _USUAL_COUNT: Final = 65536
@@ -20,11 +21,14 @@ Ranges = list[tuple[int, int]]
 
 
 def is_root_of_host(proc: str = "/proc/self", euid: int | None = None) -> bool:
-    """Whether this process is root of the machine with all it takes to mount: not of a user namespace, nor without CAP_SYS_ADMIN."""
+    """Whether this process is root of the machine with all that it takes to make namespaces: not of a user namespace, nor without a right.
+
+    Who lacks one has it in a user namespace, as ordinary users have.
+    """
     if (os.geteuid() if euid is None else euid) != 0:
         return False
     effective = next((line.split()[1] for line in _lines(f"{proc}/status") if line.startswith("CapEff:")), "0")
-    return mapped_ids(proc) >= _ALL_IDS and bool(int(effective, 16) >> _CAP_SYS_ADMIN & 1)
+    return mapped_ids(proc) >= _ALL_IDS and int(effective, 16) & _RIGHTS == _RIGHTS
 
 
 def mapped_ids(proc: str = "/proc/self") -> int:

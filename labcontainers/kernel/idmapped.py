@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 
 from labcontainers.errors import Unsupported
-from labcontainers.kernel import mounts, syscalls
-
-Rows = list[list[int]]
+from labcontainers.kernel import mounts, user_namespaces
+from labcontainers.kernel.user_namespaces import Rows
 
 _MNT_DETACH = 2
 _SAFE = mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
@@ -48,7 +46,10 @@ def can_show(source: str) -> str:
 
 def _view(source: str, uids: Rows, gids: Rows) -> int:
     """A descriptor of a mount that is nowhere yet."""
-    namespace = _namespace(uids, gids)
+    try:
+        namespace = user_namespaces.make(lambda pid: user_namespaces.write_maps(pid, uids, gids))
+    except OSError as error:
+        raise Unsupported(f"this host makes no user namespaces: {(error.strerror or '').lower()}", "`doctor` tells why") from None
     try:
         view = mounts.open_tree(source)
         try:
@@ -74,28 +75,3 @@ def hide(target: str) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOENT):
             raise
-
-
-def _namespace(uids: Rows, gids: Rows) -> int:
-    """A descriptor of a new user namespace with these ids, which lives as long as that or a mount of it."""
-    waiting, told = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            syscalls.unshare(syscalls.CLONE_NEWUSER)
-            os.write(told, b"1")
-            signal.pause()
-        finally:
-            os._exit(1)
-    try:
-        os.close(told)
-        if not os.read(waiting, 1):
-            raise Unsupported("this host makes no user namespaces", "`doctor` tells why")
-        for name, rows in (("uid_map", uids), ("gid_map", gids)):
-            with open(f"/proc/{pid}/{name}", "w", encoding="ascii") as file:
-                file.write("\n".join(" ".join(map(str, row)) for row in rows))
-        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(waiting)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)

@@ -60,8 +60,8 @@ LEVELS: Final[dict[str, Level]] = {
         Level(
             UNLIMITED,
             "this user may not make control groups, so that no limit is the kernel's",
-            "nothing by itself; `-m` is held by a watchdog that looks ten times a second, and `--ulimit` by the kernel",
-            "limits of CPU, processes and disks; memory that is taken between two looks, or lies in files of a tmpfs; pause",
+            "nothing by itself; `-m`, of builds too, is held by a watchdog that looks ten times a second, and `--ulimit` by the kernel",
+            "limits of CPU, processes and disks; memory that is taken between two looks; pause",
         ),
         Level(
             NO_NAMESPACES,
@@ -88,10 +88,35 @@ def has_fresh_proc(scratch: str) -> bool:
     return True
 
 
+def filtered() -> bool:
+    """Whether a filter of system calls is in force for this process already (proc_pid_status(5))."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return any(line.split()[1] != "0" for line in file if line.startswith("Seccomp:"))
+
+
+def may_set_names() -> bool:
+    """Whether the kernel lets this user name a new UTS namespace, which filters of outer containers may refuse beside allowing its making.
+
+    In a worker of its own, as `has_fresh_proc`.
+    """
+    from labcontainers.kernel.probe_attempts import host_name
+
+    try:
+        host_name("", True)
+    except PermissionError:
+        return False
+    return True
+
+
 def told(ids: str, *, masked_proc: bool = False, limited: bool = True) -> str:
     """A level with what it lacks, as one text; `ids` is "host", "subordinate" or "single"."""
     base = {"host": ROOT, "subordinate": SUBORDINATE, "single": SINGLE}[ids]
     return ", ".join([base, *([MASKED_PROC] if masked_proc else []), *([] if limited else [UNLIMITED])])
+
+
+def lacking(level: str) -> list[tuple[str, str]]:
+    """Each part of a text of `told` with what it does not protect from, or lacks."""
+    return [(name, LEVELS[name].lacks) for name in level.split(", ")] if level else []
 
 
 def meaning(level: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from labcontainers.errors import Unavailable
-from labcontainers.kernel import id_maps
+from labcontainers.kernel import id_maps, levels
 from labcontainers.kernel.probe_reasons import ALL_IDS, MOUNTS, STORE_FIX, explain
 from labcontainers.kernel.probe_report import LEVELS, Check, Report
 
@@ -108,7 +108,8 @@ def probe(store: Path | None = None, host: Host | None = None) -> Report:
         checks.append(Check(name, bool(result["ok"]), detail, reason, fix))
     checks.append(_apparmor_check(results, facts, host.user_name()))
     checks.append(_outer_check(facts))
-    return Report(tuple(checks), _level(results, facts))
+    level = _level(results, facts)
+    return Report(tuple(checks), level, _holds(level, results, facts))
 
 
 def _barred(results: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -134,6 +135,13 @@ def _level(results: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     if not works("fresh /proc"):
         return "masked-proc"
     return "root" if root else "rootless" if works("subordinate ids") else "single-id"
+
+
+def _holds(level: str, results: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    if level in ("no-mounts", "no-openat2", "none"):
+        return levels.NO_NAMESPACES
+    ids = "host" if facts["host_root"] else "subordinate" if results["subordinate ids"]["ok"] else "single"
+    return levels.told(ids, masked_proc=level == "masked-proc", limited=bool(results["control groups"]["ok"]))
 
 
 def _host_check(facts: Mapping[str, Any]) -> Check:

@@ -123,6 +123,13 @@ def pivot_root(scratch: str, user_namespace: bool) -> str:
     return ""
 
 
+def host_name(scratch: str, user_namespace: bool) -> str:
+    """A name of its own for a new UTS namespace: sethostname(2)."""
+    syscalls.unshare(syscalls.CLONE_NEWUTS)
+    syscalls.call("sethostname", b"lab", 3)
+    return ""
+
+
 def network_namespace(scratch: str, user_namespace: bool) -> str:
     """A network namespace with its loopback up."""
     syscalls.unshare(syscalls.CLONE_NEWNET)
@@ -275,6 +282,7 @@ PRIVILEGED: dict[str, Callable[[str, bool], str]] = {
     "fresh /proc": fresh_proc,
     "sysfs": sysfs,
     "pivot_root": pivot_root,
+    "host name": host_name,
     "network namespace": network_namespace,
     "veth and bridge": veth_and_bridge,
     "tun device": tun,

@@ -114,6 +114,8 @@ CAUSES: Final[tuple[Cause, ...]] = (
           "an outer container masks parts of /proc, and the kernel then allows no fresh one inside user namespaces", OUTER_FIX),
     Cause(("sysfs",), _REFUSED, lambda facts, result: bool(facts["masked_sys"]),
           "an outer container masks parts of /sys, and the kernel then allows no fresh one inside user namespaces", OUTER_FIX),
+    Cause(("host name",), _REFUSED, lambda facts, result: facts["seccomp"],
+          "the seccomp filter of an outer container forbids sethostname(2): containers have its name, and all else works", OUTER_FIX),
     Cause(("overlay",), (errors.ENODEV,), _always, "the kernel has no overlay file system, or its module is not loaded",
           "sudo modprobe overlay"),
     Cause(("overlay",), (errors.EINVAL, errors.EOPNOTSUPP), _always,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from labcontainers.kernel.levels import lacking
+
 _MARKS: Final = {True: "ok", False: "no", None: "--"}
 _COLOURS: Final = {True: "#2e9e5b", False: "#d1495b", None: "#8a8f98"}
 _WIDTH: Final = 118
@@ -39,10 +41,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All checks in order, and the level that follows from them: a key of LEVELS."""
+    """All checks in order, and the level that follows from them: a key of LEVELS.
+
+    `holds` is what holds containers then, and what that lacks, in the words of kernel.levels: as `info`, `ps` and cards tell it.
+    """
 
     checks: tuple[Check, ...]
     level: str
+    holds: str = ""
 
     def __iter__(self) -> Iterator[Check]:
         return iter(self.checks)
@@ -72,7 +78,11 @@ class Report:
 
     def __str__(self) -> str:
         width = max((len(check.name) for check in self.checks), default=0)
-        lines = [f"level: {self.level} ({LEVELS[self.level]})", ""]
+        lines = [f"level: {self.level} ({LEVELS[self.level]})"]
+        lines += [f"containers are held by: {self.holds}"] if self.holds else []
+        for name, lacks in lacking(self.holds):
+            lines += textwrap.wrap(f"{name} lacks {lacks}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
+        lines.append("")
         for check, reason, fix in self._notes():
             lines.append(f"{_MARKS[check.ok]}  {check.name:<{width}}  {check.detail}".rstrip())
             # A command must stay in one piece to be copied; a reason may be broken.
@@ -98,5 +108,8 @@ class Report:
                 f'<td style="{cell};white-space:nowrap">{escape(check.name)}</td><td style="{cell}">{"<br>".join(notes)}</td></tr>'
             )
         head = f'<p style="margin:0 0 6px"><b>{escape(self.level)}</b>: {escape(LEVELS[self.level])}</p>'
+        head += f'<p style="margin:0 0 6px">containers are held by: <b>{escape(self.holds)}</b></p>' if self.holds else ""
+        missing = "".join(f"<li>{escape(name)} lacks {escape(lacks)}</li>" for name, lacks in lacking(self.holds))
+        head += f'<ul style="margin:0 0 6px;opacity:.8">{missing}</ul>' if missing else ""
         table = f'<table style="border-collapse:collapse;font-size:13px;color:inherit">{"".join(rows)}</table>'
         return f'<div style="color:inherit;font-family:inherit">{head}{table}</div>'

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from labcontainers.kernel import syscalls
+from labcontainers.kernel import births, syscalls
 from labcontainers.kernel.lean import Callable, signal
 from labcontainers.runtime import forward
 from labcontainers.runtime.handshake import Channel, Message
@@ -20,22 +20,6 @@ from labcontainers.runtime.stdio import Client
 def exit_code(status: int) -> int:
     """A shell's exit code from a wait status: 128 + signal for a killed process (waitpid(2))."""
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-
-
-def _fork_in(cgroup: str) -> tuple[int, bool]:
-    """A child in a cgroup of version 2 ("" for the one that this process is in), and whether it is there already.
-
-    It is born there, as one that moves there waits for an RCU grace period; a kernel that refuses that (before Linux 5.7) lets it move.
-    """
-    if cgroup:
-        fd = os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            return syscalls.clone(0, cgroup_fd=fd), True
-        except OSError:
-            return os.fork(), False
-        finally:
-            os.close(fd)
-    return os.fork(), True
 
 
 class Entered:
@@ -59,14 +43,39 @@ class Entered:
 
         Raises KeyError or ValueError for a request that lacks something.
         """
+        self.status, theirs = Channel.pair()
+        directory = request.get("cgroup_directory", "")
+        cgroup_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if directory else -1
+        try:
+            status = self._join(cgroup_fd, init_pidfd, request, fds, become, theirs)
+            if cgroup_fd >= 0 and os.WIFSIGNALED(status) and births.kills(cgroup_fd):
+                self._join(cgroup_fd, init_pidfd, request, fds, become, theirs, moves=True)
+        finally:
+            theirs.close()
+            if cgroup_fd >= 0:
+                os.close(cgroup_fd)
+
+    def _join(
+        self,
+        cgroup_fd: int,
+        init_pidfd: int,
+        request: Message,
+        fds: list[int],
+        become: Callable[[int, int, int], None],
+        theirs: Channel,
+        *,
+        moves: bool = False,
+    ) -> int:
+        """The joiner, to its end: its wait status. It is born in the group of version 2, if there is one, or moves there."""
         plan, procs, namespaces = request["plan"], request["procs"], request["namespaces"]
         stdin, stdout, stderr = fds
-        self.status, theirs = Channel.pair()
-        joiner, born_there = _fork_in(request.get("cgroup_directory", ""))
+        joiner, there = (os.fork(), cgroup_fd < 0) if moves or cgroup_fd < 0 else births.clone_in(cgroup_fd)
         if joiner == 0:
             try:
                 syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-                Process(theirs).join_cgroups(procs if born_there else [*procs, f"{request['cgroup_directory']}/cgroup.procs"])
+                if not there:
+                    births.move_in(cgroup_fd)
+                Process(theirs).join_cgroups(procs)
                 try:
                     syscalls.setns(init_pidfd, namespaces)
                 except ProcessLookupError:
@@ -81,8 +90,7 @@ class Entered:
             except BaseException as error:
                 report(theirs, plan, [], error)
             os._exit(0)
-        theirs.close()
-        os.waitpid(joiner, 0)
+        return os.waitpid(joiner, 0)[1]
 
     def on_status(self) -> Message | None:
         """Read one message of the joiner or the workload; the answer for the client once it is known, else None."""

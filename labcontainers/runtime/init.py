@@ -204,6 +204,8 @@ class Process:
         if "HOME" not in names:
             environment = [*environment, "HOME=" + self.home]
         variables = {os.fsencode(name): os.fsencode(value) for name, _, value in (entry.partition("=") for entry in environment)}
+        if b"" in variables or any("\0" in text for text in (*arguments, *environment)):
+            raise CannotExecute("a variable without a name, or a NUL byte in a variable or an argument, cannot be given to a program", 125)
         program = arguments[0]
         denied = False
         if "/" in program:
@@ -366,6 +368,8 @@ def report(channel: Channel, plan: Plan, timings: list[int], error: BaseExceptio
     failure: dict[str, Any] = {"operation": name, "about": about, "message": str(error), "exit_code": getattr(error, "exit_code", 125)}
     if isinstance(error, OSError):
         failure.update(errno=error.errno, message=(error.strerror or str(error)).lower())
+    elif isinstance(error, ValueError):
+        failure["message"] = "a text of it cannot be given to the kernel: it holds a NUL byte, or half a character"
     elif not isinstance(error, Refused | CannotExecute | account.UnknownAccount):
         failure["message"] = f"{type(error).__name__}: {error}"
     failure["timings_us"] = timings

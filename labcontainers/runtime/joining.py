@@ -12,7 +12,7 @@ import os
 import select
 import time
 
-from labcontainers.kernel import mounts, syscalls
+from labcontainers.kernel import births, mounts, syscalls
 from labcontainers.kernel.lean import Sequence, signal
 from labcontainers.runtime.handshake import Channel, Message
 from labcontainers.runtime.init import begin, report
@@ -29,7 +29,8 @@ def clone(joins: Sequence[Message], pidfds: list[int], flags: int, cgroup_fd: in
     """Clone init as a child of this process, in the namespaces of the processes `pidfds`; its pid.
 
     Each of `joins` has `flags` (CLONE_NEW*), `shm` (whether its /dev/shm is shared) and the `owner`'s name; `flags` are those of
-    init's own new namespaces. A pid namespace holds only for children (setns(2)), so the joiner clones init as its sibling.
+    init's own new namespaces. A pid namespace holds only for children (setns(2)), so the joiner clones init as its sibling. Where the
+    group `cgroup_fd` kills who is born in it (kernel.births) the joiner moves there first, so that init has its group from it.
     Raises OwnerEnded and OSError.
     """
     ours, theirs = Channel.pair()
@@ -37,6 +38,9 @@ def clone(joins: Sequence[Message], pidfds: list[int], flags: int, cgroup_fd: in
     if joiner == 0:
         try:
             syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+            if cgroup_fd >= 0 and births.kills(cgroup_fd):
+                births.move_in(cgroup_fd)
+                cgroup_fd = -1
             shared = [_shm(pidfd) for join, pidfd in zip(joins, pidfds, strict=True) if join["shm"]]
             inherited = {"shm": shared[0]} if shared else {}
             for join, pidfd in zip(joins, pidfds, strict=True):

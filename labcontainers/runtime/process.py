@@ -360,6 +360,8 @@ class Execution:
         return self.ended
 
 
+# a name of the image's may be as long as that likes
+_MOST_TOLD = 500
 _WHAT = {"chdir": "working directory", "exec": "", "account": "", "bind": "mount", "overlay": "mount the layers"}
 
 
@@ -378,4 +380,6 @@ def start_failure(failure: Message) -> StartFailed:
         "write": "see that its file system has space left and may be written",
         "overlay": "run `doctor`: the store must lie on a file system that overlay accepts",
     }
+    if len(message) > _MOST_TOLD:
+        message = message[:_MOST_TOLD] + "…"
     return StartFailed(message, failure["exit_code"], hints.get(failure["operation"], "`doctor` tells what this host allows"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from labcontainers.kernel import syscalls
+from labcontainers.kernel import births, syscalls
 from labcontainers.kernel.lean import signal
 from labcontainers.runtime import cleanup, enter, joining
 from labcontainers.runtime.attaching import Attaching
@@ -148,7 +148,7 @@ class Shim:
         if self.netns >= 0:
             joins = [*joins, {"flags": syscalls.CLONE_NEWNET, "shm": False, "owner": self.request["name"]}]
             joined, flags = [*joined, self.netns], flags & ~syscalls.CLONE_NEWNET
-        if joins or "joins" in self.request:
+        if joins or "joins" in self.request or (self.restarts.count and cgroup_fd >= 0 and births.kills(cgroup_fd)):
             return joining.clone(joins, joined, flags, cgroup_fd, fds, status)
         if self.cradle is not None:
             cradle, self.cradle = self.cradle, None
@@ -232,7 +232,7 @@ class Shim:
                 os.close(fd)
             self.listeners = []
         if "memory_watch" in self.request:
-            self.watchdog = Watchdog(self.request, self.reactor, self.forwarder, lambda: self._signal(signal.SIGKILL))
+            self.watchdog = Watchdog(self.request, self.reactor, self.pid, self.forwarder, lambda: self._signal(signal.SIGKILL))
         self.journal.save()
         self.journal.tell_start(now, attached=bool(self.engine.streams) and not self.restarts.count)
         self.audience.tell(self.engine, {"started": self.pid, "timings_us": timings, "made": self.ready["made"]})

@@ -36,6 +36,7 @@ _SOURCES = "security/test_hostile_sources.py"
 _SHARED = "security/test_hostile_shared_stores.py"
 _KERNEL = "security/test_kernel_facing.py"
 _RACES = "security/test_races_at_start.py"
+_CONFIGS = "security/test_hostile_configs.py"
 _CLIENT = "unit/registry/test_registry_client.py"
 
 RUNNING: tuple[Attack, ...] = (
@@ -212,6 +213,33 @@ RUNNING: tuple[Attack, ...] = (
         ),
     ),
     Attack(
+        "what a config says: NUL bytes, megabytes, a terminal's words",
+        "variables, a user or a folder of an image's config crash who starts it, or write to the terminal of whoever reads the error",
+        "what cannot be given to a program is refused in one short line, and no error carries a character that is not seen",
+        (
+            f"{_CONFIGS}::test_a_config_that_no_program_can_be_started_with_is_refused_in_one_plain_short_line",
+            f"{_CONFIGS}::test_errors_never_carry_what_moves_a_cursor_or_ends_a_line",
+        ),
+    ),
+    Attack(
+        "containerd CVE-2026-53488",
+        "labels of an image become settings or commands of who runs it",
+        "labels are told, and nothing reads them but filters of the user's",
+        (f"{_CONFIGS}::test_labels_of_an_image_are_words_and_set_nothing",),
+    ),
+    Attack(
+        "podman CVE-2022-1227",
+        "`top` runs a program of the container with the rights of who asks",
+        "whoever looks into a container reads the kernel's files, and runs nothing in there",
+        (f"{_CONFIGS}::test_no_program_of_a_container_is_run_to_look_into_it",),
+    ),
+    Attack(
+        "podman CVE-2021-20199",
+        "who comes by a published port seems to come from the container's own loopback, which servers trust",
+        "connections are made to the container's address, from that address",
+        (f"{_CONFIGS}::test_who_comes_by_a_published_port_is_no_neighbour_on_the_loopback",),
+    ),
+    Attack(
         "TIOCSTI, and terminals that are handed in",
         "a program types commands at the terminal of whoever started it",
         "a container has a terminal of its own, and holds no descriptor of the user's",
@@ -266,11 +294,12 @@ FILES: tuple[Attack, ...] = (
         (f"{_IMAGES}::test_folders_are_made_inside_the_root_however_the_image_bends_the_way",),
     ),
     Attack(
-        "buildah CVE-2024-9676",
-        "/etc/passwd or /etc/group of the image is a link to the host, a pipe, or enormous",
+        "buildah CVE-2024-9676, containerd CVE-2026-47262",
+        "/etc/passwd or /etc/group of the image is a link to the host, a pipe, or enormous, with groups without end",
         "both are opened below the root without waiting, and a bounded part of a regular file is read",
         (
             f"{_IMAGES}::test_passwd_of_an_image_is_read_without_harm",
+            f"{_CONFIGS}::test_groups_without_end_take_no_memory_and_no_time_of_the_machine",
             "unit/runtime/test_fuzz_of_accounts.py::test_a_file_of_any_bytes_names_accounts_or_none",
         ),
     ),
@@ -288,7 +317,8 @@ LAYERS: tuple[Attack, ...] = (
         ),
     ),
     Attack(
-        "archives of all kinds (Python CVE-2007-4559, CVE-2024-12718, CVE-2025-4138, CVE-2025-4330, CVE-2025-4517, CVE-2025-8194)",
+        "archives of all kinds (podman CVE-2025-11395, Python CVE-2007-4559, CVE-2024-12718, CVE-2025-4138, CVE-2025-4330, CVE-2025-4517, "
+        "CVE-2025-8194)",
         "names with .., absolute names, links and hard links out of the tree, devices, set-user-id bits, whiteouts, pax and sparse headers",
         "archives are read by a reader of the engine's own; Python's extractall and unpack_archive are not used anywhere",
         (
@@ -411,8 +441,8 @@ BUILDING: tuple[Attack, ...] = (
         ("integration/test_run_mounts.py::TestWhatStays::test_a_link_in_the_place_of_a_mount_point_leads_nowhere",),
     ),
     Attack(
-        "buildkit CVE-2024-23653",
-        "a frontend that the Dockerfile names runs steps with all rights",
+        "buildkit CVE-2024-23653, CVE-2026-33747, GHSA-7236-3392-c5c6",
+        "a frontend that the Dockerfile names runs steps with all rights or without the filter, or writes outside of the store",
         "no frontend is fetched or run, and a step has more rights only by the user's own `--allow security.insecure`",
         (
             f"{_MOUNTS}::test_a_frontend_that_a_dockerfile_names_is_neither_fetched_nor_run",
@@ -458,6 +488,12 @@ BUILDING: tuple[Attack, ...] = (
             f"{_CACHES}::TestPoisoned::test_a_layer_of_another_step_is_no_hit",
             f"{_CACHES}::TestPoisoned::test_other_bytes_under_the_layers_name_are_no_hit",
         ),
+    ),
+    Attack(
+        "buildkit CVE-2026-33748",
+        "the folder of a git address, `#ref:folder`, has .. in it or is a link of the repository out of it",
+        "it is found below the tree that was checked out, and no link leads out of that",
+        (f"{_SOURCES}::TestRepositories::test_a_folder_that_is_a_link_stays_in_the_tree",),
     ),
     Attack(
         "links in contexts, archives and submodules",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from labcontainers import Engine
+from labcontainers.errors import StepFailed
 from labcontainers.kernel import levels
 from labcontainers.kernel.cgroups import Hierarchy
 from tests.waiting import until
@@ -49,6 +50,40 @@ def test_children_and_execs_count_together(engine: Engine) -> None:
     container.exec(["python3", "-c", HOLD.format(size=200)])
     container.wait(60)
     is_told(container)
+
+
+@pytest.mark.parametrize("folder", ["/dev/shm", "/in memory"])
+def test_files_of_a_tmpfs_count(engine: Engine, folder: str) -> None:
+    fill = f"head -c 60000000 /dev/zero > '{folder}/a'; echo filled; sleep 1; head -c 60000000 /dev/zero > '{folder}/b'; sleep 100"
+    container = run(engine, "sh", "-c", fill, tmpfs=["/in memory:size=1g"], shm_size="1g")
+    container.wait(60)
+    is_told(container)
+    assert "filled" in container.logs().text
+
+
+def test_shared_memory_counts_once(engine: Engine) -> None:
+    """As that of a database, whose processes all have it; and a file in /dev/shm that is mapped is no second one."""
+    share = "import mmap, os, time\nfile = open('/dev/shm/shared', 'w+b')\nfile.truncate(30 << 20)\n"
+    share += "for shared in (mmap.mmap(-1, 20 << 20), mmap.mmap(file.fileno(), 0)):\n    shared.write(b'x' * len(shared))\n"
+    share += "    for _ in range(4):\n        os.fork() or (sum(shared[::4096]), print('shares', flush=True), time.sleep(100))\n"
+    container = run(engine, "python3", "-c", share + "time.sleep(100)", mem_limit="120m")
+    until(lambda: container.logs().text.count("shares") >= 8, "all have it")
+    # longer than it believes what it found
+    assert container.exec(["sleep", "2"]).exit_code == 0
+    assert container.state.running
+
+
+def test_a_step_of_a_build_is_watched(engine: Engine) -> None:
+    steps = {
+        "processes": 'RUN python3 -c "held = bytearray(200 << 20); import time; time.sleep(60)"',
+        "files": "RUN head -c 200000000 /dev/zero > /dev/shm/full; sleep 60",
+    }
+    for what, step in steps.items():
+        with pytest.raises(StepFailed) as failed:
+            engine.images.build(dockerfile_text=f"FROM lab/python\n{step}\n", mem_limit="80m", shm_size="1g", no_cache=True, network="none")
+        told = failed.value.output
+        assert "it used up the memory of the build" in told, what
+        assert "a watchdog looks ten times a second instead" in told, what
 
 
 def test_one_that_stays_below_lives_until_its_limit_is_lowered(engine: Engine) -> None:

@@ -168,7 +168,7 @@ class TestRepositories:
         (work / "up").symlink_to("../" * 20 + str(outside)[1:])
         (work / "Dockerfile").symlink_to(outside / "secret")
         site.commit("r.git", {"f": "f"})
-        for name in ("out", "up"):
+        for name in ("out", "up", f"../../../../../../../..{outside}", f"%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e{outside}"):
             with pytest.raises(DockerfileError, match="has no folder"):
                 self.build(engine, tmp_path, f"{site.url}/r.git#main:{name}")
         with pytest.raises(LabError, match="no such Dockerfile"):

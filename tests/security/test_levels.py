@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from labcontainers import Engine
+from labcontainers.commands.table import execute, understand
 from labcontainers.kernel import levels
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -36,7 +37,7 @@ with Engine(root="/work/s", run_root="/work/r") as engine:
     except LabError as error:
         told["error"] = [type(error).__name__, error.message, error.hint or ""]
     told["info"] = engine.info()["Level"]
-    told["doctor"] = engine.doctor().level
+    told["doctor"], told["holds"] = engine.doctor().level, engine.doctor().holds
     told["report"] = str(engine.doctor())
 print(json.dumps(told))
 """
@@ -70,6 +71,10 @@ INSIDE = """
 """
 
 
+def shown(engine: Engine, words: list[str]) -> Any:
+    return execute(lambda: engine, understand(words))
+
+
 def outer(engine: Engine, place: Path, inner: str, *, watched: bool = False, **options: Any) -> dict[str, Any]:
     """Run an engine inside a container that is as bare as those of a hub; what it says."""
     libraries = [*site.getsitepackages(), *(path for path in sys.path if path.endswith("site-packages"))]
@@ -97,7 +102,7 @@ def test_in_an_outer_container_with_masked_proc_it_runs_and_says_what_it_lacks(e
     assert "error" not in found, found
     assert found["level"] == found["card"] == f"{levels.SINGLE}, {levels.MASKED_PROC}, {levels.UNLIMITED}"
     assert (found["report level"], found["lacks"]) == (levels.SINGLE, [levels.MASKED_PROC, levels.UNLIMITED])
-    assert found["doctor"] == "masked-proc"
+    assert (found["doctor"], found["holds"]) == ("masked-proc", found["level"])
     assert found["ran"].split() == ["0", "inner"]
     assert "WROTE" not in found["seen"]
     assert "KILLED" not in found["seen"]
@@ -117,7 +122,7 @@ def test_under_dockers_default_filter_nothing_runs_and_the_fix_is_told(engine: E
     assert kind == "Unsupported"
     assert "user namespace" in message
     assert "doctor" in hint
-    assert (found["doctor"], found["info"]) == ("none", levels.NO_NAMESPACES)
+    assert (found["doctor"], found["info"], found["holds"]) == ("none", levels.NO_NAMESPACES, levels.NO_NAMESPACES)
     assert "fix: start the outer container" in found["report"] or "fix: " in found["report"]
     assert "seccomp filter of an outer container" in found["report"]
 
@@ -143,4 +148,12 @@ def test_the_level_of_this_machine_is_told_alike_everywhere(engine: Engine, ids:
     report = container.security()
     assert ", ".join((report.level, *report.lacks)) == container.level == told
     assert (levels.ROOT in told) == (os.geteuid() == 0)
+    if ids == "own":
+        assert engine.doctor().holds == told
+    rows = [("NAMES", "LEVEL"), (container.name, told)]
+    listed = str(shown(engine, ["ps", "--format", "table {{.Names}}\t{{.Level}}"])).splitlines()
+    assert [tuple(part.strip() for part in line.split("   ", 1)) for line in listed] == rows
+    assert "LEVEL" not in repr(shown(engine, ["ps"])).splitlines()[0]
+    assert list(shown(engine, ["ps"]).to_pandas()["level"]) == [told]
+    assert "Level" not in json.loads(str(shown(engine, ["ps", "--format", "json"])))
     container.kill()

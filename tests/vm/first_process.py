@@ -16,11 +16,14 @@ from pathlib import Path
 GROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 DELEGATED = "user.slice/user-1000.slice/user@1000.service"
-# who -> (uid, own control group): root at the top, a user with subordinate ids and a delegated group, a user with neither
+# who -> (uid, own control group): root at the top, a user with subordinate ids and a delegated group, a user with neither;
+# and the OCI runtime command as the first two
 USERS = {
     "root": (0, "init.scope"),
     "user": (1000, f"{DELEGATED}/session.scope"),
     "single-id": (54321, "system.slice/cron.service"),
+    "oci-root": (0, "init.scope"),
+    "oci-user": (1000, f"{DELEGATED}/session.scope"),
 }
 MOUNTS = (
     ("proc", "/proc", "proc", ""),
@@ -45,7 +48,7 @@ def mount_all() -> None:
 def make_groups() -> None:
     """Every level hands its controllers on; below `DELEGATED` that is the user's own affair, as with Delegate=yes in systemd."""
     for _, own in USERS.values():
-        (GROUPS / own).mkdir(parents=True)
+        (GROUPS / own).mkdir(parents=True, exist_ok=True)
     levels = {parent for _, own in USERS.values() for parent in (GROUPS / own).parents if parent.is_relative_to(GROUPS)}
     for level in sorted(levels - {GROUPS / DELEGATED}, key=lambda path: len(path.parts)):
         (level / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in CONTROLLERS))
@@ -79,7 +82,7 @@ def run_checks(who: str, write: object) -> None:
         os.setuid(uid)
 
     environment = {"PATH": os.environ["PATH"], "HOME": f"/homes/{who}", "PYTHONPATH": "/lab", "LANG": "C.UTF-8"}
-    arguments = [sys.executable, "/lab/checks.py", who]
+    arguments = [sys.executable, "/lab/oci_checks.py" if who.startswith("oci-") else "/lab/checks.py", who]
     child = subprocess.Popen(arguments, env=environment, cwd="/", preexec_fn=become, stdout=write, stderr=subprocess.PIPE, text=True)
     try:
         said = child.communicate(timeout=CHECKS_TIMEOUT_S)[1]

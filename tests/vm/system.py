@@ -70,7 +70,7 @@ def add_packages(tree: Path) -> None:
         assert spec is not None
         assert spec.origin is not None
         shutil.copytree(os.path.dirname(spec.origin), tree / "lab" / name, ignore=shutil.ignore_patterns("__pycache__", "static", "dhcp"))
-    for name in ("first_process.py", "checks.py"):
+    for name in ("first_process.py", "checks.py", "oci_checks.py"):
         shutil.copy(Path(__file__).parent / name, tree / "lab")
     stdlib = next((tree / "usr/local" / sys.platlibdir).glob("python3*"))
     compileall.compile_dir(tree / "lab", quiet=1, stripdir=str(tree))

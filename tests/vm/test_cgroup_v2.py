@@ -1,7 +1,8 @@
 """A host that has version 2 of control groups alone, and an older kernel than most: Debian's own, in a virtual machine.
 
-Root, a user with subordinate ids and a delegated group, and a user with neither run the same checks in it (checks.py), under an
-emulation that is about twenty times slower than the machine: no check is about time.
+Root, a user with subordinate ids and a delegated group, and a user with neither run the same checks in it (checks.py), and the OCI
+runtime command as the first two (oci_checks.py), under an emulation that is about twenty times slower than the machine: no check is
+about time.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from pathlib import Path
 import pytest
 
 from labcontainers.images.bases import find_static_busybox
-from tests.vm import checks, debian_kernel, first_process, machine, system
+from tests.vm import checks, debian_kernel, first_process, machine, oci_checks, system
 
-pytestmark = [pytest.mark.needs("x86_64", "virtual machine"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.needs("x86_64", "virtual machine"), pytest.mark.timeout(700)]
 
 MODULES = ("virtio_pci", "virtio_blk", "overlay", "veth", "bridge", "tun", "nft_masq", "nft_chain_nat")
 PROGRAM = "/usr/local/bin/python3 /lab/first_process.py"
 DISK_MB = 600
-TIMEOUT_S = 500
-CASES = [(who, name) for who in first_process.USERS for name in checks.checks_for(who)]
+TIMEOUT_S = 560
+ENGINES = [(who, name) for who in first_process.USERS if not who.startswith("oci-") for name in checks.checks_for(who)]
+CASES = [*ENGINES, *((who, check.__name__) for who in oci_checks.PATHS for check in oci_checks.CHECKS)]
 
 Found = dict[tuple[str, str], str]
 

@@ -28,7 +28,7 @@ FORBIDDEN_ATTRIBUTES = {"extract", "extractall"}
 LAUNCHER_STARTS = ("runtime.launcher", "runtime.init", "runtime.shim")
 LAUNCHER_ROOMS = (
     "labcontainers.runtime.",
-    *(f"labcontainers.kernel.{name}" for name in ("files", "freezer", "lean", "mounts", "syscalls")),
+    *(f"labcontainers.kernel.{name}" for name in ("births", "files", "freezer", "lean", "mounts", "syscalls")),
 )
 LAUNCHER_MAY_IMPORT = {
     "__future__", "codecs", "ctypes", "errno", "fcntl", "gc", "os", "resource", "select", "stat", "struct", "sys", "time",

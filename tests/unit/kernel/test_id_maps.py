@@ -26,6 +26,8 @@ def process(folder: Path, ids: str = EVERY_ID, group_ids: str = "", rights: str 
         (0, EVERY_ID, ALL_RIGHTS, True),
         (1000, EVERY_ID, "0000000000000000", False),
         (0, EVERY_ID, DOCKERS, False),
+        (0, EVERY_ID, "00000000a82425fb", False),  # Docker's and SYS_ADMIN
+        (0, EVERY_ID, "00000000a82435fb", True),  # and NET_ADMIN
         (0, "0 1000 1\n", ALL_RIGHTS, False),
         (0, "0 1000 1\n1 100000 65536\n", ALL_RIGHTS, False),
         (0, "", ALL_RIGHTS, False),

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from labcontainers.kernel import levels
 from labcontainers.kernel.probe import Check, Report, probe
 from labcontainers.kernel.probe_attempts import ORDINARY, PRIVILEGED
 from labcontainers.kernel.probe_reasons import explain
@@ -125,6 +127,33 @@ def test_every_failure_of_every_check_has_a_reason_and_a_fix() -> None:
                 reason, fix = explain(name, {"ok": False, "errno": number, "detail": ""}, facts)
                 assert reason
                 assert fix
+
+
+@pytest.mark.parametrize(
+    ("failures", "facts", "holds"),
+    [
+        ({}, {"host_root": True}, levels.ROOT),
+        ({}, {}, levels.SUBORDINATE),
+        ({"control groups": errno.EACCES}, {}, f"{levels.SUBORDINATE}, {levels.UNLIMITED}"),
+        ({"fresh /proc": errno.EPERM}, {}, f"{levels.SUBORDINATE}, {levels.MASKED_PROC}"),
+        (
+            {"fresh /proc": errno.EPERM, "subordinate ids": 0, "control groups": errno.EROFS},
+            {},
+            f"{levels.SINGLE}, {levels.MASKED_PROC}, {levels.UNLIMITED}",
+        ),
+        ({"openat2": errno.ENOSYS}, {}, levels.NO_NAMESPACES),
+        (EVERYWHERE, {"host_root": True}, levels.NO_NAMESPACES),
+    ],
+)
+def test_what_holds_containers_is_told_whole_with_what_each_part_lacks(failures: dict[str, int], facts: dict[str, Any], holds: str) -> None:
+    report = probe(host=InventedHost(failures, **facts))
+    assert report.holds == holds
+    text, page = " ".join(str(report).split()), report._repr_html_()
+    assert f"containers are held by: {holds}" in text
+    for name in holds.split(", "):
+        lacks = levels.LEVELS[name].lacks
+        assert f"{name} lacks {lacks}" in text
+        assert escape(f"{name} lacks {lacks}") in page
 
 
 def test_apparmors_restriction_is_named_when_it_is_what_fails() -> None:

@@ -60,6 +60,7 @@ MESSAGES = st.binary(max_size=200) | st.sampled_from([b"J", b"0", b"1", b"J{}"])
 @example(b'J{"a":NaN}')
 @example(b"J" + b"9" * 4000)
 @example(b"J\xff\xed\xa0\x80")
+@example(b"\x000")
 def test_a_message_of_any_bytes_is_understood_or_the_two_errors_that_a_shim_expects(data: bytes) -> None:
     theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel = Channel(ours)
