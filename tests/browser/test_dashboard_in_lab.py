@@ -196,6 +196,24 @@ def test_logs_of_all_are_merged_searched_and_followed(board: Board) -> None:
     expect(lines.filter(has_text="web says 1").first).to_be_visible()
 
 
+PROMPT = "printf name?; while [ ! -e /told ]; do sleep 0.1; done; echo ' Ada'; sleep 1000"
+ASKS = f"""from labcontainers.session import current_engine
+asks = current_engine().containers.run("lab/base", ["sh", "-c", "{PROMPT}"], name="asks", detach=True, network="none")"""
+
+
+def test_a_followed_line_that_gets_its_end_later_is_one_line(lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [LOAD, ASKS, SHOW])
+    page.run_all()
+    board = board_of(page)
+    board.open("Logs")
+    lines = board.tab.locator(".labc-row")
+    expect(lines).to_have_count(1)
+    expect(lines).to_contain_text("name?")
+    page.output_of("asks.exec(['touch', '/told'])")
+    expect(lines).to_contain_text("name? Ada")
+    assert lines.count() == 1
+
+
 def test_the_other_tabs_tell_what_there_is(board: Board) -> None:
     board.open("Networks")
     expect(board.rows).to_have_count(3)
