@@ -106,7 +106,7 @@ def test_without_a_kernel_the_snapshot_stays_and_code_that_comes_later_takes_its
     given = first()
     page.evaluate("said => window.say(said)", {"kind": "code", "hash": bundle.read().hash, "text": given["code"]})
     page.wait_for_function("() => window.sent.some(({ kind }) => kind === 'ready')")
-    page.evaluate("said => window.say(said)", {"kind": "replay", **given["replay"]})  # type: ignore[dict-item]  # it is a mapping
+    page.evaluate("said => window.say(said)", {"kind": "replay", **given["replay"]})
     expect(page.locator("main .labg")).to_be_visible()
 
 
