@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import atexit
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labcontainers.containers.container import Container
 from labcontainers.containers.isolation.comparison import Comparison
 from labcontainers.engine.engine import Engine
+from labcontainers.engine.fresh_store import FreshStore
 from labcontainers.errors import Conflict
+from labcontainers.store.paths import default_paths
 
 if TYPE_CHECKING:
     from labcontainers.engine.dashboard.dashboard import Dashboard
@@ -25,7 +28,8 @@ class Session:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._used = False
-        self._place = ("", "")
+        self._place = ("", "", False)
+        self._fresh: FreshStore | None = None
 
     def engine(self) -> Engine:
         """The Engine, made now if there is none."""
@@ -35,8 +39,10 @@ class Session:
 
     def _made(self) -> Engine:
         if self._engine is None:
-            root, run_root = self._place
-            self._engine = Engine(root or None, run_root or None)
+            root, run_root, fresh = self._place
+            if fresh and self._fresh is None:
+                self._fresh = FreshStore(Path(root) if root else default_paths().root)
+            self._engine = Engine(self._fresh.root, self._fresh.run) if self._fresh else Engine(root or None, run_root or None)
             # what the engine put off, such as taking down an unused bridge, is done when the process ends
             atexit.register(self.close)
         return self._engine
@@ -46,19 +52,21 @@ class Session:
         with self._lock:
             self._made().warm_up()
 
-    def place(self, root: str, run_root: str) -> None:
-        """Where the Engine's store and run-time state are to be; "" for the defaults. Raises Conflict once it was used elsewhere."""
+    def place(self, root: str, run_root: str, *, fresh: bool) -> None:
+        """Where the Engine's store and run-time state are to be; "" for the defaults. Raises Conflict once it was used elsewhere.
+
+        With `fresh` it is a store for this process alone beside that, which is removed when the Engine is closed.
+        """
         with self._lock:
-            if self._place == (root, run_root):
+            if self._place == (root, run_root, fresh):
                 return
             if self._engine is not None and self._used:
                 raise Conflict(
                     f"the engine runs already, with its store at {self._engine.paths.root}",
                     "restart the kernel and set it before the first command, or in ipython_config.py",
                 )
-            former, self._engine, self._place = self._engine, None, (root, run_root)
-        if former is not None:
-            former.close()
+            self._end()
+            self._place = (root, run_root, fresh)
 
     def existing(self) -> Engine | None:
         """The Engine if there is one."""
@@ -74,10 +82,17 @@ class Session:
     def close(self) -> None:
         """Close the Engine, if there is one; the next use makes a new one."""
         with self._lock:
-            former, self._engine, self._used = self._engine, None, False
+            self._used = False
+            self._end()
         atexit.unregister(self.close)
+
+    def _end(self) -> None:
+        """Close the Engine and remove the store that was made for it."""
+        former, self._engine, fresh, self._fresh = self._engine, None, self._fresh, None
         if former is not None:
             former.close()
+        if fresh is not None:
+            fresh.remove()
 
 
 _session = Session()
@@ -103,9 +118,12 @@ def warm_up() -> None:
     _session.warm_up()
 
 
-def place(root: str = "", run_root: str = "") -> None:
-    """Where the Engine is to have its store and run-time state; "" for the defaults. Raises Conflict once it was used elsewhere."""
-    _session.place(root, run_root)
+def place(root: str = "", run_root: str = "", *, fresh: bool = False) -> None:
+    """Where the Engine is to have its store and run-time state; "" for the defaults. Raises Conflict once it was used elsewhere.
+
+    With `fresh` the store is one for this process alone beside that place, and is removed when the Engine is closed.
+    """
+    _session.place(root, run_root, fresh=fresh)
 
 
 def compare(first: Container | str, second: Container | str) -> Comparison:

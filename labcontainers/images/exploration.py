@@ -87,16 +87,14 @@ def exploration_html(image: Explored, changes: Mapping[int, Changes], wasted: Wa
     rows = ""
     for layer in layers:
         width = max(1, round(120 * layer.size_bytes / largest)) if layer.size_bytes else 0
-        bar = f'<div style="width:{width}px;height:9px;border-radius:2px;background:#4c8dd6"></div>'
+        bar = f'<div style="width:{width}px;height:9px;background:#4c8dd6"></div>' if width else ""
         found = changes.get(layer.index, {})
         counts = " ".join(
             f'<span style="color:{COLOURS[name]}" title="{name}">{MARKS[name]} {found[name]:,}</span>' for name in found if found[name]
         )
         rows += (
-            f'<tr><td style="opacity:.7;padding:2px 10px 2px 0">{layer.index}</td>'
-            f'<td style="text-align:right;padding:2px 10px 2px 0;white-space:nowrap">{format_bytes(layer.size_bytes)}</td>'
-            f'<td style="padding:2px 10px 2px 0">{bar}</td>'
-            f'<td style="text-align:left;padding:2px 10px 2px 0;white-space:nowrap">{counts}</td>'
+            f"<tr><td>{layer.index}</td><td>{format_bytes(layer.size_bytes)}</td><td>{bar}</td>"
+            f'<td style="text-align:left;white-space:nowrap">{counts}</td>'
             f'<td style="text-align:left"><code>{html.escape(instruction(layer.created_by))}</code></td></tr>'
         )
     about = f"{short(image.id)} · {_layers(len(layers))} · {format_bytes(image.size_bytes)}"

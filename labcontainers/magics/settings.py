@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -30,6 +31,10 @@ class LabContainers(Configurable):  # type: ignore[misc,unused-ignore]  # traitl
         config=True
     )
     run_root = Unicode("", help="Folder of run-time state, instead of LABCONTAINERS_RUN; set it before the first command.").tag(config=True)
+    fresh_store = _choice(
+        "A store for this notebook alone, without former images and containers, removed when the kernel ends: on, off, or auto, which "
+        "makes one while nbgrader grades or validates; set it before the first command."
+    )
     widgets = _choice(
         "Live widgets: on, off, or auto, which shows none where nobody can click (nbclient, nbconvert, papermill, nbgrader, a terminal). "
         "The variable LABCONTAINERS_WIDGETS says the same where this is auto."
@@ -53,17 +58,23 @@ class LabContainers(Configurable):  # type: ignore[misc,unused-ignore]  # traitl
         config=True
     )
 
-    @validate("root", "run_root")
+    @validate("root", "run_root", "fresh_store")
     def _place(self, proposal: Any) -> str:
-        value = os.path.abspath(os.path.expanduser(proposal["value"])) if proposal["value"] else ""
-        name = proposal["trait"].name
-        if value and os.path.exists(value) and not os.path.isdir(value):
+        name, value = proposal["trait"].name, str(proposal["value"])
+        if name != "fresh_store":
+            value = os.path.abspath(os.path.expanduser(value)) if value else ""
+        if name != "fresh_store" and value and os.path.exists(value) and not os.path.isdir(value):
             raise TraitError(f"{name}: not a folder: {value} (name a folder, which is made where there is none)")
+        self._go({name: value})
+        return value
+
+    def _go(self, changed: Mapping[str, str]) -> None:
+        """Tell the session where the store is to be; raises TraitError."""
         from labcontainers import session
 
-        now = {"root": self._trait_values.get("root", ""), "run_root": self._trait_values.get("run_root", ""), name: value}
-        _checked(name, lambda: session.place(**now))
-        return value
+        now = {"root": "", "run_root": "", "fresh_store": "auto", **self._trait_values, **changed}
+        fresh = now["fresh_store"] == "on" or (now["fresh_store"] == "auto" and graded())
+        _checked(next(iter(changed), "fresh_store"), lambda: session.place(now["root"], now["run_root"], fresh=fresh))
 
     @validate("memory", "cpus", "pids_limit", "network")
     def _limit(self, proposal: Any) -> Any:
@@ -115,13 +126,18 @@ def somebody_looks(shell: Any) -> bool:
     clears `allow_stdin` in each execute_request (jupyter-client.readthedocs.io, "Messaging": stdin channel). Voilà does so as well, and
     has readers all the same. Where no request tells, as in a callback, somebody is supposed to look.
     """
-    if os.environ.get("NBGRADER_EXECUTION"):
+    if graded():
         return False
     if os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
         return True
     parent = getattr(shell, "parent_header", None) if shell is not None else None
     content = parent.get("content") if isinstance(parent, dict) else None
     return not isinstance(content, dict) or content.get("allow_stdin") is not False
+
+
+def graded() -> bool:
+    """Whether nbgrader executes the notebook: to grade it, or for a student who validates it."""
+    return bool(os.environ.get("NBGRADER_EXECUTION"))
 
 
 def _checked(name: str, check: Callable[[], object]) -> None:
@@ -138,6 +154,10 @@ _OF_SHELLS: WeakKeyDictionary[Any, LabContainers] = WeakKeyDictionary()
 def add(shell: Any) -> LabContainers:
     """Make the settings of `shell` from its configuration, and show them to `%config`; raises TraitError."""
     made = LabContainers(parent=shell)
+    if graded():
+        # an engine that the notebook has used before this stays
+        with suppress(TraitError):
+            made._go({})
     shell.configurables.append(made)
     _OF_SHELLS[shell] = made
     return made

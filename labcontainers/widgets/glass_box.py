@@ -16,7 +16,7 @@ from labcontainers.containers.planning.stages import STAGES
 from labcontainers.errors import LabError
 from labcontainers.units import format_duration
 from labcontainers.widgets.messages import Explained, ExplainedOperation, Sharing, SharingSubject
-from labcontainers.widgets.snapshot import Snapshot
+from labcontainers.widgets.snapshot import Snapshot, of_lines
 
 if TYPE_CHECKING:
     from labcontainers.containers.explain.explanation import Explanation, Operation
@@ -80,7 +80,7 @@ class GlassBox:
         """Nothing is to be begun."""
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(repr(self._explanation), self._explanation._repr_html_())
+        return of_lines("", self._explanation.brief())
 
     def close(self) -> None:
         """There is no thread."""

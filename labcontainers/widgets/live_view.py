@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 from labcontainers.errors import Conflict, NotFound
 from labcontainers.widgets.messages import ViewBatch, ViewState, failure_of
 from labcontainers.widgets.rounds import Rounds
-from labcontainers.widgets.snapshot import Snapshot
+from labcontainers.widgets.snapshot import Snapshot, of_lines
 from labcontainers.widgets.watchers import Watchers
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Looked(Protocol):
 
     def again(self) -> Self: ...
 
-    def _repr_html_(self) -> str: ...
+    def brief(self) -> list[str]: ...
 
 
 Value = TypeVar("Value", bound=Looked)
@@ -107,7 +107,7 @@ class LiveView(ABC, Generic[Value]):
             at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self._read_at))
             told = {"live": f"as of {at}", "ended": f"before {self._value.name} ended, {at}", "removed": f"before it was removed, {at}"}
             words = told[self._state["status"]]
-            return Snapshot(f"{self._value!r}\n({words})", f"{self._value._repr_html_()}<div style='opacity:.6'>{words}</div>")
+            return of_lines("", [*self._value.brief(), f"({words})"])
 
     def close(self) -> None:
         """Look no more; waits for the look in hand."""

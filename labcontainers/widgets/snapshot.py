@@ -45,6 +45,13 @@ class Snapshot:
     html: str
 
 
+def of_lines(title: str, lines: Sequence[str]) -> Snapshot:
+    """Lines whose columns stand below each other, under a title that may be empty."""
+    heading = f"<b>{escape(title)}</b>" if title else ""
+    html = f'<div {NO_FORMULAS}>{heading}<pre style="{_PRE}">{escape(chr(10).join(lines))}</pre></div>'
+    return Snapshot("\n".join([*([title] if title else []), *lines]), html)
+
+
 def visible(text: str) -> str:
     """A line as a reader sees it: control sequences left out, and of what was overwritten the last."""
     return _CONTROL.sub("", text.rstrip("\r").rsplit("\r", 1)[-1])
@@ -148,9 +155,9 @@ def _step_forms(step: Step, tail: str, said: str, over: bool) -> tuple[list[str]
         first = f"[{step['stage']}] {first}"
     text = [f"  {_MARKS[step['status']]} {number:>5}  {first}  [{about}]"]
     colour = _TONES["bad" if step["status"] == "failed" else "good" if step["status"] == "done" else "calm"]
-    row = f'<tr><td style="opacity:.7;padding:1px 12px 1px 0">{number}</td>'
+    row = f"<tr><td>{number}</td>"
     row += f'<td style="text-align:left"{_title(step["reason"])}><code>{escape(first)}</code></td>'
-    row += f'<td style="text-align:right;color:{colour};padding-left:12px;white-space:nowrap">{escape(about)}</td></tr>'
+    row += f'<td style="color:{colour};white-space:nowrap">{escape(about)}</td></tr>'
     if step["status"] in ("running", "failed", "cancelled"):
         lines = [visible(line) for line in tail.splitlines()[-20:]]
         if said:

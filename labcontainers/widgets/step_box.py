@@ -6,14 +6,12 @@ It holds what is made, not the Stepper: who drops that ends it, whether it is sh
 from __future__ import annotations
 
 import threading
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from labcontainers.errors import LabError
-from labcontainers.markup import NO_FORMULAS
 from labcontainers.widgets.glass_box import explained
 from labcontainers.widgets.messages import LookGroup, StepState, failure_of
-from labcontainers.widgets.snapshot import Snapshot
+from labcontainers.widgets.snapshot import Snapshot, of_lines
 
 if TYPE_CHECKING:
     from labcontainers.containers.stepping import Making, Stepper
@@ -80,8 +78,7 @@ class StepBox:
             step, explanation = self._step, self._explanation
         title = f"{explanation.name} {_WORDS[step['status']].format(**step)}"
         failure = f": {step['failure']['message']}" if step["failure"] else ""
-        html = f"<div {NO_FORMULAS}><b>{escape(title + failure)}</b></div>{explanation._repr_html_()}"
-        return Snapshot(f"{title}{failure}\n{explanation!r}", html)
+        return of_lines(f"{title}{failure}", explanation.brief())
 
     def close(self) -> None:
         """Hear no more. What is half made stays as it is, and with whoever has the Stepper."""

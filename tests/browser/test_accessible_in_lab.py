@@ -75,6 +75,8 @@ WIDGETS = {
     "control groups": Widget("%container cgroup web", ".labv-cgroup", ".labv-file"),
 }
 
+TABS = ("Containers", "Logs", "Images", "Volumes", "Networks", "Events", "Disk")
+
 
 def look(page: NotebookPage, cell: int, widget: Widget) -> list[str]:
     """What axe finds in the widget that this cell shows."""
@@ -94,6 +96,40 @@ def test_axe_finds_nothing_serious_in_any_widget(dark: bool, lab: Server, open_n
     page.page.add_script_tag(path=AXE)
     page.run_all()
     found = {name: look(page, cell, widget) for cell, (name, widget) in enumerate(WIDGETS.items(), 1)}
+    assert not any(found.values()), "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_serious_in_the_dashboard(dark: bool, lab: Server, open_notebook: Open) -> None:
+    page = open_notebook(lab, [RUN, "volume = engine.volumes.create('data')", "%container dashboard"], dark=dark)
+    page.page.add_script_tag(path=AXE)
+    page.run_all()
+    root = page.locator(".labd")
+    expect(root.locator(".labd-tr")).to_have_count(2)
+    found: dict[str, list[str]] = {}
+    for tab in TABS:
+        root.get_by_role("tab", name=tab).click()
+        if tab == "Logs":
+            expect(root.locator(".labc-row").filter(has_text="ready")).to_be_visible()
+            root.get_by_role("searchbox", name="Search all logs").fill("read|gone")
+            expect(root.locator("mark").first).to_be_visible()
+            root.locator("summary").click()
+        elif tab != "Disk":
+            expect(root.get_by_role("tabpanel").locator(".labd-tr").first).to_be_visible()
+        found[tab] = root.evaluate(FOUND, TAGS)
+    root.get_by_role("tab", name="Containers").click()
+    for name in ("web", "old"):
+        root.get_by_role("tabpanel").locator(".labd-name", has_text=name).click()
+        expect(root.locator(".labd-head .labc-name")).to_have_text(name)
+        found[f"{name} chosen"] = root.evaluate(FOUND, TAGS)
+    root.locator(".labd-actions [data-action=remove]").click()
+    expect(root.get_by_role("alertdialog")).to_be_visible()
+    found["question"] = root.evaluate(FOUND, TAGS)
+    page.page.keyboard.press("Escape")
+    root.locator(".labd-actions [data-action=inspect]").click()
+    expect(root.locator(".labd-document")).to_contain_text('"Name": "/old"')
+    found["inspect"] = root.evaluate(FOUND, TAGS)
+    page.output_of("volume.remove()")
     assert not any(found.values()), "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
 
 

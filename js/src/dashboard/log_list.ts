@@ -32,6 +32,8 @@ export class LogList {
   private readonly space = h("div", { class: "labc-log-space" });
   private readonly empty = h("div", { class: "labd-empty" });
   private readonly lines = new Ring<Line>(LINES_KEPT);
+  /** Positions of the last lines that had no end yet, by container and stream. */
+  private readonly open = new Map<string, number>();
   private readonly rows = new Map<number, HTMLElement>();
   private first = 0;
   private placed = -1;
@@ -54,14 +56,15 @@ export class LogList {
 
   clear(): void {
     this.lines.clear();
+    this.open.clear();
     this.rows.clear();
     this.space.replaceChildren();
   }
 
   append(found: readonly FoundLine[], from: (id: string) => { name: string; colour: number }): void {
-    for (const [id, stream, time, text, spans] of found) {
+    for (const [id, stream, time, text, spans, ended] of found) {
       const { name, colour } = from(id);
-      this.lines.push({
+      this.add(`${id} ${stream}`, ended, {
         name,
         colour: colour % COLOURS,
         stream,
@@ -71,6 +74,19 @@ export class LogList {
       });
     }
     this.refresh();
+  }
+
+  /** A line that had no end when it came before is the same line: it stays where it is, and tells more. */
+  private add(source: string, ended: boolean, line: Line): void {
+    const at = this.open.get(source);
+    const former = at === undefined ? undefined : this.lines.at(at);
+    if (at !== undefined && former) {
+      Object.assign(former, line);
+      this.rows.get(at)?.remove();
+      this.rows.delete(at);
+    } else this.lines.push(line);
+    if (ended) this.open.delete(source);
+    else if (!former) this.open.set(source, this.lines.end - 1);
   }
 
   /** What is told where there are no lines. */

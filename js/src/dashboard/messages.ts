@@ -122,8 +122,8 @@ export interface DiskRow {
   reclaimable_bytes: number;
 }
 
-/** Container's id, stream, time, text with its colours, and where in the plain text it was found. */
-export type FoundLine = [string, number, number, string, [number, number][]];
+/** Container's id, stream, time, text with its colours, where in the plain text it was found, and whether it has an end. */
+export type FoundLine = [string, number, number, string, [number, number][], boolean];
 
 /** `since`: how far back all was looked at, null for all there is; `last`: after which to ask for what is new. */
 export interface FoundLines {

@@ -3,10 +3,12 @@
 import { h, onResize, perFrame, setAttribute, setText } from "../widgets/dom.ts";
 
 // rows beyond those in sight that are in the document, so that scrolling a little makes none, and that are kept up to date
-const BEYOND = 150;
-const NEAR = 2;
-// of those that are not in sight, so many are made at once
+const BEYOND = 40;
+const NEAR = 3;
+// of those that are not in sight, so many are made at once, while nobody scrolls
 const AT_ONCE = 12;
+// so many rows wait for others while it is scrolled
+const SPARE = 60;
 
 export interface Column<T> {
   id: string;
@@ -51,6 +53,8 @@ export class VirtualTable<T> {
   private readonly space = h("div", { class: "labd-table-space", role: "presentation" });
   private readonly empty = h("div", { class: "labd-empty", hidden: true });
   private readonly shown = new Map<string, Shown>();
+  /** Rows that are out of sight and in the document, to be used for others: to make one costs more than to fill it. */
+  private readonly spare: Shown[] = [];
   private columns: Column<T>[] = [];
   private given: readonly T[] = [];
   private rows: T[] = [];
@@ -59,6 +63,7 @@ export class VirtualTable<T> {
   /** Counts whenever rows may say something else than before; while it is only scrolled they do not. */
   private generation = 0;
   private drawn = -1;
+  private scrolledTo = 0;
   private readonly redraw: () => void;
 
   constructor(
@@ -120,8 +125,9 @@ export class VirtualTable<T> {
     this.columns = columns;
     this.generation += 1;
     this.element.style.setProperty("--columns", columns.map(({ width }) => width).join(" "));
-    for (const { element } of this.shown.values()) element.remove();
+    for (const { element } of [...this.shown.values(), ...this.spare]) element.remove();
     this.shown.clear();
+    this.spare.length = 0;
     setAttribute(this.element, "aria-colcount", columns.length);
     this.head.replaceChildren(...columns.map((column) => this.heading(column)));
     this.showSort();
@@ -188,8 +194,9 @@ export class VirtualTable<T> {
     if (!rows.some((row) => options.key(row) === this.active)) this.active = rows[0] ? options.key(rows[0]) : "";
     const wanted = new Map<string, number>();
     for (let at = from; at < to; at++) wanted.set(options.key(rows[at] as T), at);
-    for (const [key, { element }] of this.shown) {
+    for (const [key, shown] of this.shown) {
       if (wanted.has(key)) continue;
+      const { element } = shown;
       if (element.contains(document.activeElement)) {
         // who is there with the keyboard stays there, also out of sight
         const at = rows.findIndex((row) => options.key(row) === key);
@@ -198,27 +205,33 @@ export class VirtualTable<T> {
           continue;
         }
       }
-      element.remove();
       this.shown.delete(key);
+      this.spare.push(shown);
     }
     const moved = this.drawn !== this.generation;
     this.drawn = this.generation;
-    let left = AT_ONCE;
+    const stands = scrollTop === this.scrolledTo;
+    this.scrolledTo = scrollTop;
+    let left = stands ? AT_ONCE : 0;
     for (const [key, at] of wanted) {
       const shown = this.shown.get(key);
       const near = at >= first - NEAR && at < last + NEAR;
       if (near ? shown?.generation !== this.generation : !shown && left-- > 0) this.place(key, rows[at] as T, at);
       else if (moved && shown) this.move(shown.element, at);
     }
+    for (const { element } of this.spare.splice(stands ? 0 : SPARE)) element.remove();
+    for (const { element } of this.spare) element.style.visibility = "hidden";
     if (left < 0) this.redraw();
   }
 
   private place(key: string, row: T, at: number): void {
     let shown = this.shown.get(key);
     if (!shown) {
-      shown = this.make(key, row);
+      shown = this.spare.pop() ?? this.make(row);
+      shown.element.dataset.key = key;
+      shown.element.style.visibility = "";
       this.shown.set(key, shown);
-      this.space.append(shown.element);
+      if (!shown.element.isConnected) this.space.append(shown.element);
     }
     shown.generation = this.generation;
     const { element, cells } = shown;
@@ -238,13 +251,13 @@ export class VirtualTable<T> {
     setAttribute(element, "aria-rowindex", at + 2);
   }
 
-  private make(key: string, row: T): Shown {
+  private make(row: T): Shown {
     const cells = this.columns.map((column) => {
       const cell = h("div", { role: "gridcell", class: "labd-td", "data-column": column.id, "data-kind": column.kind });
       column.make?.(cell, row);
       return cell;
     });
-    const element = h("div", { role: "row", class: "labd-tr", "data-key": key }, ...cells);
+    const element = h("div", { role: "row", class: "labd-tr" }, ...cells);
     element.classList.toggle("labd-can", Boolean(this.options.choose));
     element.style.height = `${this.options.rowPx}px`;
     return { element, cells, generation: -1 };

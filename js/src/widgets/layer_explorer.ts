@@ -31,7 +31,7 @@ export class LayerView {
   private readonly search = h("input", {
     class: "labc-search-input labx-search",
     type: "search",
-    placeholder: "name or *.pattern",
+    placeholder: "name or pattern",
     "aria-label": "Search files",
   });
   private readonly filters = new Map<string, HTMLButtonElement>();

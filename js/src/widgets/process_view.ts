@@ -30,7 +30,7 @@ export class ProcessesView {
   private readonly search = h("input", {
     class: "labc-search-input",
     type: "search",
-    placeholder: "command, port …",
+    placeholder: "command or port",
     "aria-label": "Search processes",
   });
   private readonly body = h("tbody");

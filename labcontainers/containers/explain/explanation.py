@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from labcontainers.containers.explain.operations import describe, man_page
 from labcontainers.containers.explain.shell_script import script
-from labcontainers.containers.planning.stages import PAUSE, note_of, stage_of
+from labcontainers.containers.planning.stages import PAUSE, STAGES, note_of, stage_of
 from labcontainers.markup import NO_FORMULAS
 from labcontainers.units import format_duration
 
@@ -121,11 +121,23 @@ class Explanation(Sequence[Operation]):
         operations = [operation.to_dict() for operation in self.operations]
         return {"name": self.name, "docker": self.docker, "shell": self.shell, "operations": operations}
 
-    def _summary(self) -> str:
+    def summary(self) -> str:
+        """How many operations did what, and how long they took."""
         if self.planned:
             return f"{len(self.operations)} operations would make {self.name}; nothing was done"
         verb = "made" if self.made else "did not make"
         return f"{len(self.operations)} operations {verb} {self.name} in {format_duration(self.duration_us / 1e6)}"
+
+    def brief(self) -> list[str]:
+        """The same in few lines, for what is kept many times: each stage with its calls, and what failed."""
+        rows = []
+        for stage in STAGES:
+            those = [operation for operation in self.operations if operation.stage == stage.name]
+            pages = dict.fromkeys(operation.man_page for operation in those)
+            took = "" if self.planned else format_duration(sum(operation.duration_us or 0 for operation in those) / 1e6)
+            rows += [f"{stage.title:<21} {len(those):>3}  {took:>8}  {' '.join(pages)}"] if those else []
+        rows += [f"{operation.name} failed: {operation.result}" for operation in self.operations if operation.failed]
+        return [*rows, self.summary()]
 
     def __repr__(self) -> str:
         rows = [*map(_comment, self.docker.splitlines()), ""] if self.docker else []
@@ -135,7 +147,7 @@ class Explanation(Sequence[Operation]):
             failed = "" if operation.result in _DONE else f"  -> {operation.result}"
             names = f"{operation.by:<7} {operation.name:<14} {operation.man_page:<24}"
             rows.append(f"{microseconds:>6}  {names} {operation.arguments[:110]}{failed}")
-        rows.append(self._summary())
+        rows.append(self.summary())
         return "\n".join(rows)
 
     def _repr_html_(self) -> str:
@@ -160,7 +172,7 @@ class Explanation(Sequence[Operation]):
         return (
             f'<div {NO_FORMULAS} style="max-height:28em;overflow:auto">'
             f'<table style="table-layout:auto;font-family:monospace;font-size:85%;width:100%">'
-            f"<thead>{head}</thead><tbody>{body}</tbody></table></div><div style='opacity:.8'>{html.escape(self._summary())}</div>{scripts}"
+            f"<thead>{head}</thead><tbody>{body}</tbody></table></div><div style='opacity:.8'>{html.escape(self.summary())}</div>{scripts}"
         )
 
 

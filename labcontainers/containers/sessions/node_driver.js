@@ -10,6 +10,11 @@ const { createRequire } = require("module");
 const control = new net.Socket({ fd: 3, readable: true, writable: true });
 const answer = (...words) => control.write(`${words.join(" ")}\0`);
 
+// What is printed is seen at once, also from a loop that lets nothing else happen; and nothing of it is left when a cell's end is told.
+const outputs = [process.stdout, process.stderr];
+outputs.forEach(({ _handle }) => _handle && _handle.setBlocking && _handle.setBlocking(true));
+const written = () => Promise.all(outputs.map((output) => new Promise((resolve) => output.write("", resolve))));
+
 const context = vm.createContext({});
 for (const name of Object.getOwnPropertyNames(globalThis)) {
   if (!(name in context) && name !== "globalThis" && name !== "global") {
@@ -121,6 +126,7 @@ async function serve(request) {
   if (request.do === "run") {
     answer("began", request.number);
     code = await execute(request.text);
+    await written();
   } else if (request.do === "push") {
     Object.entries(request.values).forEach(([name, value]) => push(request.number, name, value));
   } else {

@@ -14,6 +14,8 @@ from labcontainers.markup import NO_FORMULAS, TABLE, preformatted
 
 _BAR_LETTERS = 20
 _LONGEST = 40
+# what a limit says that is none
+_UNSET = ("no limit", "none", "max", "unlimited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +123,24 @@ class ControlGroup(Sequence[GroupFile]):
         return f"{self.name}: control groups of {'version' if ' ' not in self.version else 'versions'} {self.version.replace('v', '')}"
 
     def __repr__(self) -> str:
+        width = max((len(name) for name, _ in self._texts()), default=0)
+        return "\n".join([*self._head(), *(f"  {name:<{width}}  {value}".rstrip() for name, value in self._texts())])
+
+    def brief(self) -> list[str]:
+        """The same in few lines, for what is kept many times: of the files only the limits that are set."""
+        names = [file.name for file in self.files if file.kind == "limit" and (file.plain or file.value) not in _UNSET]
+        limits = [f"  {name}  {value}" for name, value in self._texts() if name in names]
+        return [*self._head(), *limits, f"  {len(self.files)} files in all"]
+
+    def _head(self) -> list[str]:
+        """All but the files, as lines."""
         lines = [self.summary(), *([self.reason] if self.reason else [])]
         width = max((len(gauge.name) for gauge in self.gauges), default=0)
         lines += [f"  {gauge.name:<{width}}  {_bar(gauge)}  {gauge.text}" for gauge in self.gauges]
         if self.pressure:
             lines.append(f"  pressure of the {self.pressure_of} over 10, 60 and 300 s")
             lines += [f"    {one.resource:<6}  {_pressure_text(one)}" for one in self.pressure]
-        width = max((len(name) for name, _ in self._texts()), default=0)
-        lines += [f"  {name:<{width}}  {value}".rstrip() for name, value in self._texts()]
-        return "\n".join(lines)
+        return lines
 
     def _repr_html_(self) -> str:
         cell = 'style="text-align:left;padding:1px 14px 1px 0"'

@@ -13,6 +13,8 @@ from labcontainers.units import format_memory
 UNKNOWN = "?"
 _TITLES = ("PID", "INSIDE", "USER", "STATE", "CPU %", "RSS", "THREADS", "OTHER NAMESPACES", "PORTS", "COMMAND")
 _LONGEST = 100
+# rows that a brief form has
+_KEPT = 8
 _MOST_ROWS = 100
 
 
@@ -112,6 +114,12 @@ class ProcessTree(Sequence[ProcessRow]):
 
     def __repr__(self) -> str:
         return "\n".join([self._summary(), *self._table(), *self.notes])
+
+    def brief(self) -> list[str]:
+        """The same in few lines, for what is kept many times: the first processes, and how many more there are."""
+        table = [line.rstrip() for line in self._table()]
+        more = len(self) - _KEPT
+        return [self._summary(), *table[: 1 + _KEPT], *([f"… and {more} more"] if more > 0 else []), *self.notes]
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<div style='opacity:.8'>{html.escape(note)}</div>" for note in self.notes)

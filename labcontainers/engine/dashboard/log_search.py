@@ -31,8 +31,9 @@ _LONGEST = 4096
 _SPANS = 50
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.|[\x00-\x08\x0b-\x1f\x7f]")
 
-# number of the log, stream, time_ns, text with its colours, and where in the plain text it was found: begins and ends in UTF-16 units
-Found = tuple[int, int, int, str, list[tuple[int, int]]]
+# number of the log, stream, time_ns, text with its colours, where in the plain text it was found (begins and ends in UTF-16 units), and
+# whether the line has an end: who asks for what is new gets one without end again as soon as more of it is written
+Found = tuple[int, int, int, str, list[tuple[int, int]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class FoundLines(Table):
         self.searched_since = searched_since
         streams = {STDOUT: "stdout", STDERR: "stderr"}
         rows = [
-            (LogLine(time_ns, stream, b"").timestamp(), names[log], streams[stream], plain(text)) for log, stream, time_ns, text, _ in lines
+            (LogLine(time_ns, stream, b"").timestamp(), names[log], streams[stream], plain(text))
+            for log, stream, time_ns, text, *_ in lines
         ]
         super().__init__(("time", "container", "stream", "text"), rows, "no line is as wanted")
 
@@ -166,10 +168,11 @@ def _look(number: int, path: Path, wish: LogWish, window: int, end: float) -> tu
             continue
         data = line.data if len(line.data) <= _LONGEST else line.data[:_LONGEST] + " …".encode()
         text = data.decode("utf-8", "replace").rstrip("\r\n")
+        ended = line.data.endswith(b"\n")
         if expression is None:
-            kept.append((number, line.stream, line.time_ns, text, []))
+            kept.append((number, line.stream, line.time_ns, text, [], ended))
         elif expression.search(seen := plain(text)):
-            kept.append((number, line.stream, line.time_ns, text, _spans(expression, seen)))
+            kept.append((number, line.stream, line.time_ns, text, _spans(expression, seen), ended))
     return list(kept), None if count < window or first is None else first / 1e9
 
 

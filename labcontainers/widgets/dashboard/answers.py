@@ -65,7 +65,7 @@ class Answers:
         raise InvalidArgument(f"the page asks what is not known: {ask!r}", "load the page again")
 
     def _lines(self, order: Order) -> dict[str, Any]:
-        """Lines as [id, stream, time, text, spans], and `last`, after which to ask for what is new.
+        """Lines as [id, stream, time, text, spans, whether it has an end], and `last`, after which to ask for what is new.
 
         What was written just now is left to the next time: then it is known what of other containers was written before.
         """
@@ -76,7 +76,7 @@ class Answers:
         until = min(float(given.pop("until", math.inf)), time.time() - SETTLED_S)
         wish = LogWish(**given, until=until, after_ns=int(said.get("after") or 0))
         found, since = self._dashboard.search(chosen, wish)
-        lines = [(chosen[log].id, stream, time_ns / 1e9, text, spans) for log, stream, time_ns, text, spans in found]
+        lines = [(chosen[log].id, stream, time_ns / 1e9, *rest) for log, stream, time_ns, *rest in found]
         return {"lines": lines, "since": since, "last": str(int(until * 1e9))}
 
 

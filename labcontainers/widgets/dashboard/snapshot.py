@@ -13,11 +13,11 @@ from labcontainers.units import format_memory
 from labcontainers.widgets.snapshot import Snapshot
 
 _BOX = "border:1px solid rgba(128,128,128,.35);border-radius:8px;padding:10px 14px;font-family:sans-serif;font-size:13px"
-_CELL = "text-align:left;padding:1px 14px 1px 0;border:0"
+_PRE = "margin:6px 0 0;padding:0;background:none;color:inherit;font:12px/1.45 monospace"
 _TONES = {"running": "#2da44e", "paused": "#bf8700", "restarting": "#bf8700", "exited": "#7d8590"}
 _HEADS = ("NAME", "IMAGE", "STATUS", "CPU", "MEMORY")
 # a saved notebook stays small, however many there are
-ROWS = 50
+ROWS = 10
 
 
 def dashboard_snapshot(rows: Sequence[tuple[Seen, Usage | None]], now: float) -> Snapshot:
@@ -25,17 +25,16 @@ def dashboard_snapshot(rows: Sequence[tuple[Seen, Usage | None]], now: float) ->
     running = sum(one.state.status in ("running", "paused") for one, _ in rows)
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
     count = f"{len(rows)} container{'' if len(rows) == 1 else 's'}, {running} running" if rows else "no containers"
-    shown = [(one, (one.name, one.image, one.status(now), *_figures(usage))) for one, usage in rows[:ROWS]]
-    left = f"… and {len(rows) - ROWS} more" if len(rows) > ROWS else ""
-    table = "\n".join(f"  {line}" for line in _lines([cells for _, cells in shown]))
-    text = "\n".join([f"dashboard: {count} (as of {at})", *([table] if rows else []), *([f"  {left}"] if left else [])])
-    head = "".join(f'<th style="{_CELL};opacity:.7;font-weight:400">{name.capitalize()}</th>' for name in _HEADS)
-    body = "".join(_html_row(one, cells) for one, cells in shown)
+    shown = [one for one, _ in rows[:ROWS]]
+    head, *lines = _lines([(one.name, one.image, one.status(now), *_figures(usage)) for one, usage in rows[:ROWS]])
+    left = [f"… and {len(rows) - ROWS} more"] if len(rows) > ROWS else []
+    table = [head, *lines, *left] if rows else []
+    text = "\n".join([f"dashboard: {count} (as of {at})", *(f"  {line}" for line in table)])
     html = f'<div {NO_FORMULAS} style="{_BOX}"><b style="font-size:15px">Dashboard</b> &nbsp; {count} &nbsp; '
     html += f'<span style="opacity:.6">as of {at}</span>'
     if rows:
-        html += f'<table style="margin:6px 0 0;border:0"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    html += f'<div style="opacity:.6">{left}</div>' if left else ""
+        marked = [_marked(one, line) for one, line in zip(shown, lines, strict=True)]
+        html += f'<pre style="{_PRE}">{chr(10).join([f"  {head}", *marked, *left])}</pre>'
     return Snapshot(text, html + "</div>")
 
 
@@ -49,9 +48,9 @@ def _lines(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
-def _html_row(one: Seen, cells: tuple[str, ...]) -> str:
+def _marked(one: Seen, line: str) -> str:
+    """The line of a container as HTML, with its name in bold and its state as a colour."""
     failed = one.state.oom_killed or (one.state.status == "exited" and one.state.exit_code) or one.state.status == "dead"
     colour = "#d1242f" if failed else _TONES.get(one.state.status, "#7d8590")
-    name, image, status, *figures = (escape(cell) for cell in cells)
-    marked = f'<span style="color:{colour}">●</span> {status}'
-    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in (f"<b>{name}</b>", image, marked, *figures)) + "</tr>"
+    name, rest = escape(line[: len(one.name)]), escape(line[len(one.name) :])
+    return f'<span style="color:{colour}">●</span> <b>{name}</b>{rest}'

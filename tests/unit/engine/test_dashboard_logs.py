@@ -30,7 +30,7 @@ def call(function: str, **arguments: Any) -> Any:
 
 def texts(logs: list[Path], **wish: Any) -> list[str]:
     found, _ = search(call, logs, LogWish(**wish))
-    return [text for _, _, _, text, _ in found]
+    return [text for _, _, _, text, *_ in found]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def logs(tmp_path: Path) -> list[Path]:
 
 def test_lines_of_all_logs_are_merged_by_time(logs: list[Path]) -> None:
     found, since = search(call, logs, LogWish())
-    assert [(log, text) for log, _, _, text, _ in found] == [
+    assert [(log, text) for log, _, _, text, *_ in found] == [
         (0, "GET /a 200"),
         (1, "ready"),
         (0, "WARN slow"),
@@ -72,7 +72,7 @@ def test_lines_are_chosen_by_time_and_stream(logs: list[Path]) -> None:
 
 def test_where_it_was_found_counts_as_a_page_does(tmp_path: Path) -> None:
     log = write(tmp_path / "log", (1, 1, "\U0001f600 ünd \x1b[1mhit\x1b[0m hit"))
-    ((_, _, _, _, spans),), _ = search(call, [log], LogWish("hit"))
+    ((_, _, _, _, spans, _),), _ = search(call, [log], LogWish("hit"))
     assert spans == [(7, 10), (11, 14)]
 
 
@@ -129,3 +129,15 @@ def test_found_lines_are_a_table() -> None:
     found = FoundLines(["web"], [(0, 2, 1_500_000_000, "\x1b[31mred\x1b[0m", [])], None)
     assert found[0] == ("1970-01-01T00:00:01.500000000Z", "web", "stderr", "red")
     assert "no line is as wanted" in repr(FoundLines([], [], None))
+
+
+def test_a_line_without_end_says_so_and_comes_again_with_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    write(log, (1, 1, "first"))
+    with log.open("ab") as file:
+        file.write(LOG_HEADER.pack(1, 6, int(2e9)) + b"name? " + LOG_TRAILER.pack(6))
+    found, _ = search(call, [log], LogWish())
+    assert [(text, ended) for _, _, _, text, _, ended in found] == [("first", True), ("name? ", False)]
+    write(log, (3, 1, "Ada"))
+    found, _ = search(call, [log], LogWish(after_ns=int(2e9)))
+    assert [(text, ended) for _, _, _, text, _, ended in found] == [("name? Ada", True)]

@@ -19,7 +19,8 @@ from tests.fakes.engine import FakeEngine, run_result
 from tests.unit.magics.conftest import Notebook
 
 TRAITS = [
-    "colours", "cpus", "memory", "network", "output_limit", "pids_limit", "raise_on_exit", "root", "run_root", "timeout_s", "widgets",
+    "colours", "cpus", "fresh_store", "memory", "network", "output_limit", "pids_limit", "raise_on_exit", "root", "run_root", "timeout_s",
+    "widgets",
 ]  # fmt: skip
 
 

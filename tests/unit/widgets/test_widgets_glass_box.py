@@ -1,4 +1,4 @@
-"""The glass box without a kernel or a browser: everything is in the first message, and the snapshot is the explanation's own."""
+"""The glass box without a kernel or a browser: everything is in the first message, and the snapshot has its stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from labcontainers.containers.explain.explanation import Explanation, Operation,
 from labcontainers.containers.explain.operations import MAN
 from labcontainers.containers.explain.parts import parts_of
 from labcontainers.containers.isolation.namespace_map import NamespaceMap, Subject
-from labcontainers.containers.planning.stages import NAMES, NOTED, PAUSE, STAGED, stage_of
+from labcontainers.containers.planning.stages import NAMES, NOTED, PAUSE, STAGED, STAGES, stage_of
 from labcontainers.errors import Unavailable
 from labcontainers.kernel import syscalls
 from labcontainers.widgets.glass_box import LONGEST, GlassBox
@@ -53,10 +53,15 @@ def test_a_page_that_asks_gets_it_once_more_and_nothing_else_is_sent() -> None:
     box.close()
 
 
-def test_the_snapshot_is_what_it_prints_as() -> None:
+def test_the_snapshot_has_each_stage_with_its_calls_in_few_lines() -> None:
     found = explanation()
     snapshot = GlassBox(found).snapshot()
-    assert (snapshot.text, snapshot.html) == (repr(found), found._repr_html_())
+    assert snapshot.text.splitlines() == found.brief()
+    assert found.summary() in snapshot.html
+    for operation in found:
+        assert operation.man_page in snapshot.text
+        assert operation.man_page in snapshot.html
+    assert len(found.brief()) <= 2 + len(STAGES)
 
 
 def test_what_failed_is_told_and_long_arguments_are_cut() -> None:

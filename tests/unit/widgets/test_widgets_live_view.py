@@ -130,3 +130,18 @@ def test_control_groups_are_sent_file_by_file() -> None:
     made.beat()
     (changed,) = surface.last("parts")["changed"].items()
     assert (changed[0], changed[1]["value"]) == ("file pids.current", "8")
+
+
+def test_of_many_processes_and_files_a_saved_notebook_keeps_little() -> None:
+    rows = tuple(replace(ROW, pid=900 + number) for number in range(300))
+    made = ProcessView(ProcessTree("web", rows), clock=Clock(), rounds=HandRounds())
+    assert "… and 292 more" in made.snapshot().text
+    limit = GroupFile("pids.max", "pids", "limit", "/sys/pids.max", "40", "", "The most.", "cgroups(7)")
+    files = (limit, *(GroupFile(f"file{number}", "pids", "usage", "/sys", "7", "", "note", "cgroups(7)") for number in range(100)))
+    files += (replace(limit, name="memory.high", plain="no limit"),)
+    gauges, pressure = (Gauge("CPUs", 0.1, 2.0, False, "0.1 of 2"),), (Pressure("cpu", (1, 2, 3), None, "n"),)
+    groups = CgroupView(ControlGroup("web", "v2", ("/sys",), "", gauges, files, pressure), clock=Clock(), rounds=HandRounds())
+    for form in (groups.snapshot().text, groups.snapshot().html):
+        assert len(form) < 1000
+        assert all(word in form for word in ("0.1 of 2", "1 %, 2 %, 3 %", "pids.max  40", "102 files in all", "as of"))
+        assert "memory.high" not in form
