@@ -283,7 +283,7 @@ class Creation:
 
     def _make_devices(self) -> dict[str, int]:
         linux = self.config["linux"]
-        if self._spaces.get("user") != "" or not linux["devices"] or not _root_of_host():
+        if self._spaces.get("user") != "" or not linux["devices"] or not root_of_host():
             return {}
         made = detached_nodes(linux["devices"], _rows(linux["uidMappings"]), _rows(linux["gidMappings"]), self.state.devices)
         self._opened += made.values()

@@ -44,6 +44,8 @@ def build(call: Invocation) -> Any:
         folder = context
     elif call.context and not os.path.isdir(folder):
         raise NotFound(f"--context: no such folder: {call.context}", "name the folder that COPY and ADD take files from")
+    elif file and archive is None and text is None:
+        file = _file_of(call.folder, file, os.path.abspath(folder))
     if call.check or call.call:
         asked = _asked(call)
         if asked is not None:
@@ -132,6 +134,14 @@ def _build_arguments(texts: Sequence[str]) -> dict[str, str]:
     return arguments
 
 
+def _file_of(here: Path, file: str, context: str) -> str:
+    """The path of the Dockerfile, from the context's folder if it lies there: a file of the working folder comes first, as in Docker."""
+    path = os.path.abspath(here / Path(file).expanduser())
+    if not os.path.isfile(path):
+        return file
+    return os.path.relpath(path, context) if os.path.commonpath((path, context)) == context else path
+
+
 def _id_file(path: Path) -> Path:
     """The path for --iidfile; a file of an earlier build is removed, lest it tells of that when this one fails, as in Docker.
 
@@ -201,7 +211,7 @@ COMMANDS = (
         build,
         (
             Flag(("-t", "--tag"), "name of the image; repeatable", "list", "NAME[:TAG]"),
-            Flag(("-f", "--file"), "the Dockerfile, from the context folder; - for standard input", metavar="PATH", completes="path"),
+            Flag(("-f", "--file"), "the Dockerfile, from here or else the context; - for standard input", metavar="PATH", completes="path"),
             Flag(("--context",), "folder that COPY and ADD take files from", metavar="FOLDER", completes="path"),
             Flag(
                 ("--build-context",),

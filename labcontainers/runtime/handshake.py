@@ -84,7 +84,7 @@ class Channel:
     def receive(self) -> tuple[Message | tuple[int, bytes] | None, list[int]]:
         """The next message: a dict, (stream, bytes), or None at end of file; with the descriptors that came along.
 
-        Blocks unless the socket is non-blocking or wakes up (then BlockingIOError). Raises ValueError and IndexError for what is no message.
+        Blocks unless the socket is non-blocking or wakes up (then BlockingIOError). ValueError and IndexError mean that it is none.
         """
         try:
             data, fds = receive_with(self.sock, self._buffer_bytes)

@@ -163,3 +163,33 @@ def test_a_volume_of_a_folder_that_is_not_there_is_named(engine: Engine, capfd: 
     assert (code, out) == (125, "")
     assert f"failed to mount local volume gone: {tmp_path}/nowhere: no such file or directory" in err
     assert engine.volumes.get("gone").users == ()
+
+
+class TestTheFileOfABuild:
+    """-f names a file of the working folder, wherever the context is; and one of the context's where there is none."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "app").mkdir()
+        (tmp_path / "app" / "it").write_text("it")
+        return tmp_path
+
+    def label_of(self, engine: Engine, capfd: pytest.CaptureFixture[str], *words: str) -> str:
+        code, out, err = said(engine, capfd, "build", "-q", *words)
+        assert code == 0, err
+        return engine.images.get(out.strip()).labels["from"]
+
+    @pytest.mark.parametrize(("files", "name"), [(["app/F"], "app/F"), (["F"], "F"), (["F", "app/F"], "F"), (["app/F"], "F")])
+    def test_is_found(self, engine: Engine, capfd: pytest.CaptureFixture[str], folder: Path, files: list[str], name: str) -> None:
+        for file in files:
+            (folder / file).write_text(f"FROM scratch\nCOPY it /\nLABEL from={file}\n")
+        assert self.label_of(engine, capfd, "-f", name, "app") == files[0]
+
+    def test_has_rules_of_its_own_beside_it(self, engine: Engine, capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+        (folder / "F").write_text("FROM scratch\nCOPY . /\nLABEL from=here\n")
+        (folder / "F.dockerignore").write_text("it\n")
+        (folder / "app" / "other").write_text("other")
+        code, out, err = said(engine, capfd, "build", "-q", "-f", "F", "app")
+        assert code == 0, err
+        assert [file.path for file in engine.images.get(out.strip()).layers[0].files] == ["/other"]
