@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from textwrap import wrap
+from typing import Any, Final
 
 from labcontainers.build.cancelling import Cancel
 from labcontainers.commands import later
@@ -20,6 +21,9 @@ from labcontainers.errors import Failed, LabError
 Output = Callable[[int, bytes], None]
 
 PROGRAM = "labcontainers"
+# How wide help may be, so that no page has to break it inside words
+_COLUMNS: Final = 110
+_WORDS: Final[Mapping[str, Any]] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ class Command:
             lines += ["", "Options:"]
             rows = [(", ".join(flag.names) + (f" {flag.metavar}" if flag.metavar else ""), flag.help) for flag in self.flags]
             width = max(len(left) for left, _ in rows)
-            lines += [f"  {left:<{width}}  {right}" for left, right in rows]
+            for left, right in rows:
+                lines += wrap(right, _COLUMNS, initial_indent=f"  {left:<{width}}  ", subsequent_indent=" " * (width + 4), **_WORDS)
         if self.name in EXAMPLES:
             lines += ["", "Examples:", *(f"  {program} {example}" for example in EXAMPLES[self.name])]
         return "\n".join(lines)

@@ -76,12 +76,17 @@ def error_lines(error: LabError | Interrupted, *, colours: bool = True) -> list[
         lines = [f"{kind}: {heading}", *(f"  {line}" for line in below)]
     output = error.output if isinstance(error, StepFailed | ContainerExit) and not getattr(error, "output_shown", False) else ""
     lines += [f"  {line}" for line in output.splitlines()[-20:]]
-    hint = hint_beside_output(error.hint, output)
+    actions = [hint_beside_output(error.hint, output), "%tb shows the traceback"]
     if isinstance(error, ContainerExit):
         lines += [f"  {line}" for line in _of_its_end(error)]
-        hint += _where_all_is_told(error)
-    lines.append(f"{dim}{hint + '; ' if hint else ''}%tb shows the traceback{plain}")
+        actions.insert(1, _where_all_is_told(error))
+    lines.append(f"{dim}{_joined(actions)}{plain}")
     return lines
+
+
+def _joined(actions: list[str]) -> str:
+    """On one line, each after the other."""
+    return "; ".join(filter(None, actions)).replace("?; ", "? ")
 
 
 def _of_its_end(error: ContainerExit) -> list[str]:
@@ -97,7 +102,7 @@ def _of_its_end(error: ContainerExit) -> list[str]:
 def _where_all_is_told(error: ContainerExit) -> str:
     if error.autopsy is None:
         return ""
-    return f"; {'%container autopsy ' + error.name if error.autopsy.there else 'sys.last_value.autopsy'} tells more"
+    return f"{'%container autopsy ' + error.name if error.autopsy.there else 'sys.last_value.autopsy'} tells more"
 
 
 def show_error(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> list[str]:

@@ -210,7 +210,7 @@ def test_an_error_in_a_dockerfile_points_at_its_place(notebook: Notebook, engine
         "DockerfileError: Dockerfile:2: unknown instruction: RNU",
         "  2 | RNU true",
         "    | ^",
-        "did you mean RUN?; %tb shows the traceback",
+        "did you mean RUN? %tb shows the traceback",
     ]
 
 
