@@ -9,6 +9,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "run --rm --network none --timeout 30 -v data:/data lab/python python -c 'print(1)'",
         "run --rm --dry-run lab/base true",
     ),
+    "lock": ("lock lab/base lab/python", "lock --check"),
     "create": ("create --name later -e MODE=test lab/base sh -c 'echo $MODE'",),
     "exec": ("exec web ps", "exec -e A=1 -w /tmp --timeout 5 web sh -c 'echo $A; pwd'"),
     "start": ("start web", "start -a --timeout 10 later"),
