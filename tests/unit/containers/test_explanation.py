@@ -179,7 +179,7 @@ def test_what_is_blamed_is_told_once() -> None:
     ("error", "reason"),
     [
         (OSError(errno.ENOENT, "No such file or directory", "/x"), "no such file or directory"),
-        (Conflict("one\nline", "hint"), "one line"),
+        (Conflict("one\nline", "hint"), r"one\nline"),
         (ZeroDivisionError("division by zero"), "division by zero"),
         (KeyboardInterrupt(), "KeyboardInterrupt"),
     ],

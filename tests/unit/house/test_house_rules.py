@@ -22,7 +22,7 @@ PACKAGE = HOUSE / "labcontainers"
 MODULE_LINES = 400
 FUNCTION_LINES = 60
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base", "core", "types"}
-FORBIDDEN_CALLS = {"shutil.unpack_archive"}
+FORBIDDEN_CALLS = {"unpack_archive"}
 FORBIDDEN_ATTRIBUTES = {"extract", "extractall"}
 # where the processes beside a container start, what they may load besides their own rooms, and what of those rooms
 LAUNCHER_STARTS = ("runtime.launcher", "runtime.init", "runtime.shim")
@@ -119,22 +119,35 @@ class TestEveryModule:
         assert not parts & FORBIDDEN_NAMES, f"{name_of(path)}: call it by the noun or verb that a user would say"
 
     def test_unpacks_no_archive_by_the_standard_library(self, path: Path) -> None:
-        calls = [
-            f"{path.relative_to(HOUSE)}:{node.lineno} {ast.unparse(node.func)}"
-            for node in ast.walk(TREES[path])
-            if isinstance(node, ast.Call) and unpacks(node, TREES[path])
-        ]
+        calls = [f"{path.relative_to(HOUSE)}:{call.lineno} {ast.unparse(call.func)}" for call in unpacking(TREES[path])]
         assert not calls, "archives are unpacked through descriptors that cannot leave their root: " + ", ".join(calls)
 
 
-def unpacks(call: ast.Call, tree: ast.Module) -> bool:
-    """Whether `call` is shutil.unpack_archive, or an extract of a module that knows tarfile or zipfile."""
-    name = ast.unparse(call.func)
-    if name in FORBIDDEN_CALLS or name == "unpack_archive":
-        return True
+def unpacking(tree: ast.Module) -> Iterator[ast.Call]:
+    """Calls of shutil.unpack_archive, and of an extract in a module that knows tarfile or zipfile."""
     knows = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     knows |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    return bool(knows & {"tarfile", "zipfile"}) and isinstance(call.func, ast.Attribute) and call.func.attr in FORBIDDEN_ATTRIBUTES
+    extracts = FORBIDDEN_ATTRIBUTES if knows & {"tarfile", "zipfile"} else set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+        if name in FORBIDDEN_CALLS or (isinstance(node.func, ast.Attribute) and name in extracts):
+            yield node
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("import shutil\nshutil.unpack_archive(a, b)", 1),
+        ("from shutil import unpack_archive\nunpack_archive(a, b)", 1),
+        ("import tarfile\ntarfile.open(a).extractall(b)", 1),
+        ("from zipfile import ZipFile\nZipFile(a).extract(b)", 1),
+        ("import re\nre.extract(a)", 0),
+    ],
+)
+def test_calls_that_unpack_are_found(text: str, count: int) -> None:
+    assert len(list(unpacking(ast.parse(text)))) == count
 
 
 def test_no_module_imports_itself_through_others() -> None:
