@@ -112,8 +112,8 @@ as_apart() { # beside `as_me`, so without its cache
     LABCONTAINERS_TESTS_FAILED=$work/failed-apart .venv/bin/python -m pytest -p no:cacheprovider "$@"
 }
 
-as_ids() {
-    as_user ids "$uid" "$gid" --init-groups "$@"
+as_ids() { # what comes out the same for both ordinary users, the other one's run tells
+    LABCONTAINERS_TESTS_ALSO_RUN_WITH_A_SINGLE_ID=1 as_user ids "$uid" "$gid" --init-groups "$@"
 }
 
 as_one() {
@@ -131,7 +131,8 @@ as_user() { # who, uid, gid, groups option, arguments of pytest…; with in_memo
     install -d -m 0700 -o "$uid" -g "$gid" "$home" "$home/t"
     install -m 0600 -o "$uid" -g "$gid" /dev/null "$failed"
     local settings=(HOME="$home" TMPDIR="$home/t" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
-        LABCONTAINERS_TESTS_FAILED="$failed" PYTHONDONTWRITEBYTECODE=1 ${CI:+CI="$CI"} LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT=1)
+        LABCONTAINERS_TESTS_FAILED="$failed" PYTHONDONTWRITEBYTECODE=1 ${CI:+CI="$CI"} LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT=1
+        ${LABCONTAINERS_TESTS_ALSO_RUN_WITH_A_SINGLE_ID:+LABCONTAINERS_TESTS_ALSO_RUN_WITH_A_SINGLE_ID=1})
     # what is mounted for this run alone, and ends with it
     local place=$checkout mounts=(:)
     if unshare --mount true 2>/dev/null; then

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 RUNS_AS_ROOT_TOO = "LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT" in os.environ
+# for whom a test comes out alike, if another run of the same tests tells it for all of them
+TOLD_BY_OTHERS = {
+    *(["every user"] if RUNS_AS_ROOT_TOO else []),
+    *(["ordinary users"] if "LABCONTAINERS_TESTS_ALSO_RUN_WITH_A_SINGLE_ID" in os.environ else []),
+}
 MEETS_THE_KERNEL = ("integration", "security", "notebooks")
 TESTS = Path(__file__).resolve().parent
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -124,11 +129,20 @@ OF_ANOTHER_USER = {
     "root", "ordinary user", "subids", "single id", "cgroups", "network", "cgroups v1", "disk", "x86_64", "a capability less",
     "no AppArmor", "a Docker", "crane", "oras", "node", "a name", "ids for others",
 }  # fmt: skip
+# what the run of the user with a single id lacks, whose files are in memory and who has no name
+NOT_WITH_A_SINGLE_ID = {"subids", "a name", "disk"}
+
+
+def _told_by_others(item: pytest.Item) -> bool:
+    """Whether another run has this test, and it comes out the same there."""
+    needs = {name for marker in item.iter_markers("needs") for name in marker.args}
+    alike = {users for marker in item.iter_markers("alike") for users in marker.args}
+    return bool(alike & TOLD_BY_OTHERS) and not needs & NOT_WITH_A_SINGLE_ID
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, or skip with its reason, what this user or this machine cannot do; and leave out what root's run tells for all."""
-    left_out = [item for item in items if RUNS_AS_ROOT_TOO and item.get_closest_marker("alike")]
+    """Leave out, or skip with its reason, what this user or this machine cannot do; and leave out what another run tells."""
+    left_out = [item for item in items if _told_by_others(item)]
     for item in items:
         for marker in item.iter_markers("needs"):
             missing = [name for name in marker.args if not ABILITIES[name][0]()]

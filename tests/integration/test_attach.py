@@ -19,6 +19,8 @@ from labcontainers import Container, Engine
 from labcontainers.containers.attaching.attach import Attached
 from labcontainers.errors import Conflict, InvalidArgument
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOUSE = Path(__file__).resolve().parents[2]
 DEADLINE_S = 90
 LARGE_BYTES = 50_000_000

@@ -11,6 +11,8 @@ from labcontainers.containers.container import Container
 from labcontainers.errors import StartFailed
 from labcontainers.widgets.source import ContainerSource
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 NONE = {"network": "none"}
 
 

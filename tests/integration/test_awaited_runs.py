@@ -16,6 +16,8 @@ from labcontainers import Engine
 from labcontainers.errors import InvalidArgument, NotFound, StartFailed
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 POLITE = "trap 'echo bye; exit 7' TERM; echo begun; sleep 1000 & wait"
 NETWORK = {"network": "none"}
 

@@ -21,7 +21,7 @@ from labcontainers.oci.manifest import Index, Manifest
 from tests.fakes.registry_server import RegistryServer
 from tests.integration.test_docker_registry import running
 
-pytestmark = pytest.mark.usefixtures("settings_of_nobody")
+pytestmark = [pytest.mark.usefixtures("settings_of_nobody"), pytest.mark.alike("ordinary users")]
 
 CANARY = "canary-7f3a"
 TEXT = """

@@ -14,7 +14,7 @@ from labcontainers.build.result import Build
 from labcontainers.errors import Denied, DigestMismatch, DockerfileError, LabError, Unavailable, Unsupported
 from tests.fakes.git_site import GitSite, git, git_site
 
-pytestmark = pytest.mark.needs("git")
+pytestmark = [pytest.mark.needs("git"), pytest.mark.alike("ordinary users")]
 CANARY = "canary-91bd"
 
 

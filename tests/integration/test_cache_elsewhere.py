@@ -19,6 +19,8 @@ from labcontainers.oci.digest import sha256
 from tests.engines import put_in_order
 from tests.fakes.registry_server import RegistryServer
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 # each run of it makes another layer
 RANDOM = "cat /proc/sys/kernel/random/uuid"
 # what is copied from the first stage is not all that it made, so that neither layer is the other

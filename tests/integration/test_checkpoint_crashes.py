@@ -16,6 +16,8 @@ from labcontainers.store.records import ContainerRow
 from tests.fakes.in_process_worker import InProcessWorker
 from tests.killing import killed_at_line
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 ROW = ContainerRow("1" * 64, "one", "lab/base", "i", "{}", 1.0)
 WORKER = InProcessWorker()
 

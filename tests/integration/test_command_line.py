@@ -14,6 +14,8 @@ import pytest
 
 from labcontainers import Engine
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOUSE = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60
 

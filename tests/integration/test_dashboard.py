@@ -14,6 +14,8 @@ from labcontainers.store.event_tail import EventTail
 from labcontainers.store.events import Event, EventLog
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 SAYS = "echo hello from $0; echo and an error >&2; sleep 1000"
 
 

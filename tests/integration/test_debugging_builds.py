@@ -12,6 +12,8 @@ from labcontainers.commands.table import execute, understand
 from labcontainers.engine.failed_step import FailedStep
 from labcontainers.errors import ContainerExit, NotFound, StepFailed, Unsupported
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 CANARY = "canary-9f1c"
 TEXT = """FROM lab/base
 WORKDIR /work

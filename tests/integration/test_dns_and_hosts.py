@@ -14,6 +14,8 @@ import pytest
 from labcontainers import Engine
 from labcontainers.errors import Conflict, Unsupported
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 
 def output(engine: Engine, script: str, **options: Any) -> str:
     result = engine.containers.run("lab/base", ["sh", "-c", script], **{"remove": True, **options})

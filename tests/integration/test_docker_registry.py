@@ -31,7 +31,7 @@ from tests.fakes.certificates import Authority
 from tests.waiting import until
 
 PROGRAM = shutil.which("docker-registry", path=SYSTEM_PATH)
-pytestmark = pytest.mark.needs("docker-registry")
+pytestmark = [pytest.mark.needs("docker-registry"), pytest.mark.alike("ordinary users")]
 # what `htpasswd -Bbn ann secret` writes
 HTPASSWD = "ann:$2b$05$b49balNjvPzSVYMgR0skcOudiG6XBeAukcWZDe.ng4HLkoSRo2Uxe\n"
 LAYER = os.urandom(3 << 20)

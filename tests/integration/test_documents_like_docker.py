@@ -17,6 +17,8 @@ from labcontainers import Container, Engine, session
 from labcontainers.__main__ import main
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 TOLD = json.loads((Path(__file__).parents[1] / "data/docker_documents.json").read_text(encoding="utf-8"))
 DOCUMENTS: dict[str, list[str]] = TOLD["documents"]
 LISTINGS: dict[str, dict[str, list[str]]] = TOLD["listings"]

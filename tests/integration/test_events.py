@@ -23,6 +23,8 @@ from labcontainers.store.events import Event
 from tests.integration.test_recovery import kill_shim
 from tests.waiting import until, until_over
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 SLEEP = ["sleep", "1000"]
 ENTERED = ["exec_create", "exec_start"]

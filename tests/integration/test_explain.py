@@ -25,6 +25,8 @@ from labcontainers.runtime.rootfs import RootFileSystem, operation_table
 from labcontainers.store.layout import Store
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 
 def say(engine: Engine, *words: str) -> Any:
     return execute(lambda: engine, understand(words))

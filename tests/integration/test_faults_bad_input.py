@@ -28,6 +28,8 @@ from labcontainers.errors import (
 from tests import leaks
 from tests.data.wrong_values import ANY_TEXT, WRONG
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 
 IMAGES: list[tuple[str, type[LabError], str]] = [

@@ -20,6 +20,8 @@ from labcontainers.errors import StartFailed
 from tests import leaks
 from tests.integration.test_faults_killed_kernel import wait_until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 OBEYS = "trap 'echo interrupted; exit 3' INT; echo up; while :; do sleep 0.05; done"
 IGNORES = "trap 'echo ignored' INT; echo up; while :; do sleep 0.05; done"
 

@@ -18,6 +18,8 @@ from labcontainers.containers.container import Container
 from labcontainers.containers.state import shim_alive
 from labcontainers.errors import NotFound
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 NETWORKS = [pytest.param("none"), pytest.param("bridge")]
 STARTS_S = [0.0, 0.003, 0.006, 0.01, 0.015, 0.025, 0.04, 0.3]
 

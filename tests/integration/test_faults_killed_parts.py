@@ -17,6 +17,8 @@ from labcontainers.containers.state import shim_alive
 from labcontainers.errors import Conflict, StartFailed
 from tests import leaks
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 COUNT = "trap 'exit 7' TERM; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done"
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BALLAST_BYTES = 1 << 30
 RUNS = 15
 ATTEMPTS = 3

@@ -14,6 +14,8 @@ from labcontainers import session
 from labcontainers.engine.fresh_store import FreshStore
 from labcontainers.errors import Denied
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 STAYS = """
 import os, signal, sys
 from pathlib import Path

@@ -19,6 +19,7 @@ print('live' if shows_widgets() else 'plain')
 %unload_ext labcontainers"""
 
 pytestmark = [
+    pytest.mark.alike("ordinary users"),
     # nbclient keeps the event loop of its calls for the next ones
     pytest.mark.may_leak("threads", "descriptors"),
     pytest.mark.skipif(not bundle.built(), reason="the bundles are not built: python scripts/build_js.py"),

@@ -17,6 +17,8 @@ from labcontainers.errors import Conflict, Failed, InvalidArgument
 from tests import leaks
 from tests.waiting import DEADLINE_S, until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 SECOND = 10**9
 FAST: dict[str, Any] = {"interval": SECOND // 20, "retries": 2}

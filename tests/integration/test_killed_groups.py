@@ -13,7 +13,7 @@ from labcontainers import Container, Engine
 from labcontainers.kernel import births, cgroups, syscalls
 from tests.waiting import until
 
-pytestmark = pytest.mark.needs("root", "cgroups")
+pytestmark = [pytest.mark.needs("root", "cgroups"), pytest.mark.alike("ordinary users")]
 BASE = "lab/base"
 
 

@@ -14,6 +14,8 @@ from labcontainers import Engine
 from labcontainers.commands.table import execute, understand
 from labcontainers.errors import Conflict, InvalidArgument, NotFound, Unsupported
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 SLEEP = ["sleep", "1000"]
 
 

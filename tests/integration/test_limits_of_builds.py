@@ -13,6 +13,8 @@ from labcontainers.commands.table import execute, understand
 from labcontainers.errors import DockerfileError, InvalidArgument, LabError, StepFailed, Unsupported
 from tests.conftest import ABILITIES
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 
 def build(engine: Engine, folder: Path, text: str, **options: Any) -> Build:
     return engine.images.build(folder, dockerfile_text=f"FROM lab/base\n{text}", **{"network": "none", **options})

@@ -11,7 +11,7 @@ from labcontainers import Engine
 from labcontainers.images.image import Image
 from tests.command_lines import said
 
-pytestmark = pytest.mark.alike("an image is the same whoever has it")
+pytestmark = pytest.mark.alike("every user")
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,8 @@ import pytest
 from labcontainers import Engine
 from labcontainers.errors import Unsupported
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 
 

@@ -18,6 +18,8 @@ from labcontainers.errors import Conflict, InvalidArgument, NotFound
 from labcontainers.kernel import cgroups
 from labcontainers.kernel.cgroups import Cgroup
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 TIMEOUT_S = 30
 
 

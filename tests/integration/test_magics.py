@@ -21,6 +21,8 @@ from labcontainers.containers.container import Container
 from labcontainers.errors import ContainerExit, Interrupted, StartFailed, StepFailed
 from labcontainers.magics import extension
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 QUICK = "--rm --network none"
 TIMEOUT_S = 30
 

@@ -12,6 +12,8 @@ from labcontainers.kernel import levels
 from labcontainers.kernel.cgroups import Hierarchy
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOLD = "held = bytearray({size} << 20); print('held', flush=True); import time; time.sleep(100)"
 
 

@@ -24,6 +24,8 @@ from labcontainers.networks.network import Networks
 from labcontainers.store.records import Records
 from tests.fakes.namespaces import Namespace
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 WAIT_S = 10.0
 HOUSE = Path(__file__).resolve().parents[2]
 SERVE = """

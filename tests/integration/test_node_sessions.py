@@ -13,7 +13,7 @@ from labcontainers.errors import CellTimedOut, Interrupted
 from tests.fakes.host_programs import import_programs
 from tests.waiting import until
 
-pytestmark = pytest.mark.needs("node")
+pytestmark = [pytest.mark.needs("node"), pytest.mark.alike("ordinary users")]
 
 WAITS = "const kept = 'kept'; require('fs').writeFileSync('/began', ''); for (;;) {}"
 

@@ -19,6 +19,8 @@ from labcontainers.build.result import Build
 from labcontainers.errors import Cancelled, StepFailed
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 # each writes that it is there, and waits for the other
 MEET = "touch /meet/{0}; n=0; until test -e /meet/{1}; do n=$((n + 1)); test $n -lt 1200 || exit 9; sleep 0.05; done; echo met {1}"
 MOUNT = "--mount=type=cache,id={id},target=/meet"

@@ -17,6 +17,8 @@ from tests import leaks
 from tests.conftest import can_limit
 from tests.waiting import DEADLINE_S, until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 COUNT = "trap 'exit 7' TERM; while :; do echo line; sleep 0.02; done"
 needs_groups = pytest.mark.needs("cgroups")

@@ -15,6 +15,8 @@ from labcontainers.commands.table import execute, understand
 from labcontainers.errors import InvalidArgument
 from tests.integration.typist import Typist
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOUSE = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60
 QUESTION = "Are you sure you want to continue? [y/N] "

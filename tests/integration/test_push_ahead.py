@@ -14,6 +14,8 @@ from labcontainers.images.transfer import LayerProgress
 from tests.fakes.layer_source import tar_of
 from tests.fakes.registry_server import Answer, Asked, RegistryServer
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 # More than what is sent at once.
 NOISE = os.urandom(20_000_000)
 

@@ -12,6 +12,8 @@ from labcontainers import Build, Container, Engine, ExecResult, Image, RunResult
 from labcontainers.commands.table import execute, understand
 from labcontainers.errors import Conflict, InvalidArgument, LabError, NotFound, Unsupported
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 NASTY = "<script>alert('&')</script>"
 
 

@@ -23,6 +23,8 @@ from tests import leaks
 from tests.integration.test_faults_killed_parts import is_dead, processes, shim_of
 from tests.waiting import DEADLINE_S, until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 COUNT = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done"
 CHECK: dict[str, Any] = {"test": "true", "interval": 10**8}

@@ -17,6 +17,8 @@ from labcontainers.containers.register import Register
 from labcontainers.errors import Conflict, NotFound
 from labcontainers.store.records import ContainerRow
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOUSE = Path(__file__).resolve().parents[2]
 CHILD = Path(__file__).with_name("makers_child.py")
 TIMEOUT_S = 120

@@ -13,6 +13,8 @@ from labcontainers.commands import table
 from labcontainers.commands.command import Invocation
 from labcontainers.errors import InvalidArgument, LabError, Unsupported
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 FLAGS: list[tuple[str, str, Any]] = [
     ("-m 64m", "HostConfig.Memory", 64 << 20),

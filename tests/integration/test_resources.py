@@ -14,6 +14,8 @@ from labcontainers.errors import InvalidArgument, NotFound, StartFailed
 from labcontainers.kernel import capabilities, cgroups, syscalls
 from labcontainers.kernel.cpu_lists import online_memory_nodes
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 PRIVILEGED = os.geteuid() == 0 and bool(syscalls.capget()[1] & capabilities.mask(["SYS_RESOURCE"]))
 

@@ -15,6 +15,8 @@ from labcontainers.errors import InvalidArgument, StartFailed
 from tests import leaks
 from tests.waiting import DEADLINE_S, until, until_over
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 FAILS = ["sh", "-c", "echo life; exit 3"]
 

@@ -11,6 +11,8 @@ from labcontainers import Container, Engine
 from labcontainers.errors import InvalidArgument, NotFound
 from tests.command_lines import said
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 # Flags whose empty value is as if they were left out, by command line; {} is a container that runs
 EMPTY = (
     *(

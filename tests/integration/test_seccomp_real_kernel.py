@@ -13,6 +13,8 @@ import pytest
 
 from labcontainers.kernel import capabilities, seccomp
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 ROOT = Path(__file__).parents[2]
 
 CHILD = """

@@ -15,6 +15,8 @@ from labcontainers.containers.sessions.session import CellResult, Session
 from labcontainers.errors import CellTimedOut, Conflict, Interrupted, InvalidArgument, StartFailed
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 
 def sleeper(engine: Engine, image: str, name: str) -> Container:
     """A container that does nothing, and lets go of processes whose parents have ended."""

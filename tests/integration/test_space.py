@@ -12,6 +12,8 @@ from labcontainers import Engine
 from labcontainers.commands.table import execute, understand
 from labcontainers.errors import InvalidArgument
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 KIB = 1024
 BIG = 3000 * KIB
 Say = Callable[..., Any]

@@ -18,7 +18,7 @@ from labcontainers import Container, Engine
 from labcontainers.kernel import cgroups
 
 BASE = "lab/base"
-pytestmark = pytest.mark.needs("root", "cgroups v1")
+pytestmark = [pytest.mark.needs("root", "cgroups v1"), pytest.mark.alike("ordinary users")]
 
 
 def spares(pid: int | None = None) -> list[str]:

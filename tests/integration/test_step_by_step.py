@@ -21,6 +21,8 @@ from labcontainers.containers.stepping import Stepper
 from labcontainers.errors import Conflict, InvalidArgument, NotFound, StartFailed, Unsupported
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOUSE = Path(__file__).resolve().parents[2]
 
 

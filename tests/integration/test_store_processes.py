@@ -19,6 +19,8 @@ from labcontainers.store.locks import Locks
 from labcontainers.store.paths import StorePaths
 from tests.fakes.in_process_worker import InProcessWorker
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOUSE = Path(__file__).resolve().parents[2]
 CHILD = Path(__file__).with_name("store_child.py")
 

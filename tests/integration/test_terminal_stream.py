@@ -21,6 +21,8 @@ from labcontainers.errors import Conflict, InvalidArgument, NotFound, StartFaile
 from tests.integration.typist import PROMPT, Typist
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOUSE = Path(__file__).resolve().parents[2]
 SIZE = (24, 80)
 

@@ -17,6 +17,8 @@ from labcontainers import Engine
 from labcontainers.errors import Conflict, InvalidArgument, StartFailed, Unsupported
 from tests.integration.typist import DEADLINE_S, DETACH, PROMPT, Typist
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOUSE = Path(__file__).resolve().parents[2]
 QUIET = ("--network", "none")
 RUN = ("run", "-it", "--rm", *QUIET, "lab/base")

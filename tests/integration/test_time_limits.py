@@ -12,6 +12,8 @@ from labcontainers.commands.table import execute, understand
 from labcontainers.errors import InvalidArgument, TimedOut
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 # Ends by SIGTERM with a code of its own; what it waits for is a child, so that the shell can hear the signal.
 POLITE = "trap 'echo bye; exit 7' TERM; echo begun; sleep 100 & wait"
 STUBBORN = "trap '' TERM; echo begun; while :; do sleep 0.05; done"

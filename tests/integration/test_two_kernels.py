@@ -11,6 +11,8 @@ import pytest
 from labcontainers import Engine
 from tests.integration.test_faults_killed_kernel import Kernels, wait_until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 
 @pytest.fixture
 def kernels(place: Path) -> Iterator[Kernels]:

@@ -11,6 +11,8 @@ from labcontainers import Container, Engine
 from labcontainers.errors import InvalidArgument, KernelFailed
 from labcontainers.kernel import cgroups
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 BASE = "lab/base"
 MB = 1 << 20
 # what version 1 shows where there is no limit: the most that its counter of pages holds

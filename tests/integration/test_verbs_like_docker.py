@@ -12,6 +12,8 @@ from labcontainers import Container, Engine
 from labcontainers.errors import Conflict, ContainerExit, StartFailed
 from tests.command_lines import said
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 DEADLINE_S = 60.0
 
 

@@ -12,6 +12,8 @@ from labcontainers.commands.table import execute, understand
 from labcontainers.errors import Conflict, NotFound
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 LISTENS = """import os, socket, threading, time
 server = socket.create_server(("0.0.0.0", 8080))
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

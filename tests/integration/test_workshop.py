@@ -16,6 +16,8 @@ from labcontainers.runtime.process import LauncherProcess
 from tests import leaks
 from tests.waiting import until
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 USAGE = "labcontainers.store.trees:usage"
 
 

@@ -17,6 +17,8 @@ from labcontainers.teaching import names
 from scripts.demo import LESSON
 from scripts.lesson import report_name, run_lesson, store_of_its_own
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 HOUSE = Path(__file__).resolve().parents[2]
 LESSONS = sorted((HOUSE / "notebooks").glob("[0-9][0-9]-*.ipynb"))
 # what `make demo` promises to show

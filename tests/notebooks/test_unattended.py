@@ -18,7 +18,7 @@ from scripts.lesson import store_of_its_own, with_this_python
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 # the client of the kernel keeps threads and sockets in this process
-pytestmark = [pytest.mark.may_leak("threads", "descriptors"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.may_leak("threads", "descriptors"), pytest.mark.timeout(300), pytest.mark.alike("ordinary users")]
 
 PARAMETERS = 'memory = "32m"\nname = "job"\nwords = ["a"]'
 CELLS = [

@@ -24,6 +24,8 @@ from tests.fakes.layer_source import FakeLayer, digest_of, gzipped, tar_of
 from tests.fakes.registry_server import MANIFEST, Answer, Asked, RegistryServer, Tokens
 from tests.integration.test_install import config_of
 
+pytestmark = pytest.mark.alike("ordinary users")
+
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 MEBIBYTE = 1 << 20
