@@ -79,7 +79,7 @@ def ssh_site(root: Path, port: int = 0) -> Iterator[SshSite]:
         subprocess.Popen(["ssh-agent", "-D", "-a", socket_path], stdout=subprocess.DEVNULL),
     ]
     try:
-        until(socket_path.exists, "the agent listens")
+        until(lambda: _answers(socket_path), "the agent listens")
         subprocess.run(["ssh-add", "-q", key], env={**os.environ, "SSH_AUTH_SOCK": str(socket_path)}, check=True)
         until(lambda: _listens(port), "sshd listens")
         yield SshSite(root, port, key, socket_path, host_line(port, host_key))
@@ -89,6 +89,12 @@ def ssh_site(root: Path, port: int = 0) -> Iterator[SshSite]:
             child.wait()
         if made:
             _PRIVATE.rmdir()
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody takes connections there: the socket exists a little earlier."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def _listens(port: int) -> bool:
