@@ -269,7 +269,7 @@ class Container(FileVerbs, Interactive, SessionVerbs, UsageVerbs, IsolationVerbs
         A time is in seconds since the epoch, a datetime, or a text as for `docker logs --since`. A `tail` below 0 is "all".
         """
         now = time.time()
-        if tail != "all" and not str(tail).removeprefix("-").isdigit():
+        if tail != "all" and not str(tail).removeprefix("-").isdecimal():
             raise InvalidArgument(f"--tail: not a number of lines: {shown(tail)}", "write a number, or all")
         last = None if tail == "all" or int(tail) < 0 else int(tail)
         query = LogQuery(stdout, stderr, last, _moment("--since", since, now), _moment("--until", until, now))

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -93,3 +94,20 @@ def until(look: Callable[[], Any], seconds: float = 20) -> Any:
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.02)
     return found
+
+
+def runtime_program(folder: Path) -> Path:
+    """An executable file that is the runtime command of this checkout."""
+    program = folder / "labcontainers-oci"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={TOP} exec {sys.executable} -m labcontainers.bundles "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def small_archive(folder: Path) -> Path:
+    """A tar of the bundle's root, which engines import as an image."""
+    archive, bundle = folder / "image.tar", Bundle(folder)
+    with tarfile.open(archive, "w") as tar:
+        for name in ("bin", "etc", "tmp"):
+            tar.add(bundle.rootfs / name, name)
+    return archive

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.bundle import TOP, Bundle, until
+from tests.fakes.bundle import runtime_program, small_archive, until
 
 pytestmark = pytest.mark.needs("podman", "busybox", "root", "cgroups")
 Podman = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -20,9 +18,7 @@ Podman = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def podman(tmp_path: Path) -> Iterator[Podman]:
-    runtime = tmp_path / "labcontainers-oci"
-    runtime.write_text(f'#!/bin/sh\nPYTHONPATH={TOP} exec {sys.executable} -m labcontainers.bundles "$@"\n')
-    runtime.chmod(0o755)
+    runtime = runtime_program(tmp_path)
     # a socket of conmon lies below these, and its address is short
     place = Path("/tmp") / f"lab-podman-{os.getpid()}"
     places = ["--root", str(place / "root"), "--runroot", str(place / "run"), "--tmpdir", str(place / "tmp")]
@@ -33,12 +29,7 @@ def podman(tmp_path: Path) -> Iterator[Podman]:
         assert not ok or done.returncode == 0, done.stderr
         return done
 
-    archive = tmp_path / "image.tar"
-    bundle = Bundle(tmp_path)
-    with tarfile.open(archive, "w") as tar:
-        for name in ("bin", "etc", "tmp"):
-            tar.add(bundle.rootfs / name, name)
-    call("import", str(archive), "localhost/small")
+    call("import", str(small_archive(tmp_path)), "localhost/small")
     yield call
     call("rm", "--all", "--force", "--time", "0", ok=False)
     subprocess.run(["umount", place / "root/vfs", place / "root"], check=False, stderr=subprocess.DEVNULL)

@@ -6,15 +6,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.bundle import TOP, Bundle, until
+from tests.fakes.bundle import runtime_program, small_archive, until
 
 pytestmark = pytest.mark.needs("podman", "busybox", "ordinary user")
 Podman = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -24,9 +22,7 @@ Podman = Callable[..., "subprocess.CompletedProcess[str]"]
 def podman(tmp_path: Path) -> Iterator[Podman]:
     # a socket of conmon lies below this, and its address is short
     place = Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
-    runtime = place / "labcontainers-oci"
-    runtime.write_text(f'#!/bin/sh\nPYTHONPATH={TOP} exec {sys.executable} -m labcontainers.bundles "$@"\n')
-    runtime.chmod(0o755)
+    runtime = runtime_program(place)
     (place / "x").mkdir(mode=0o700)
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(place / "x"), "HOME": str(place)}
     environment.pop("DBUS_SESSION_BUS_ADDRESS", None)
@@ -39,12 +35,7 @@ def podman(tmp_path: Path) -> Iterator[Podman]:
         assert not ok or done.returncode == 0, done.stderr
         return done
 
-    archive = tmp_path / "image.tar"
-    bundle = Bundle(tmp_path)
-    with tarfile.open(archive, "w") as tar:
-        for name in ("bin", "etc", "tmp"):
-            tar.add(bundle.rootfs / name, name)
-    call("import", str(archive), "localhost/small")
+    call("import", str(small_archive(tmp_path)), "localhost/small")
     yield call
     call("rm", "--all", "--force", "--time", "0", ok=False)
     call("unshare", "rm", "-rf", str(place / "root"), str(place / "run"), ok=False)

@@ -195,3 +195,10 @@ class TestTheFileOfABuild:
         code, out, err = said(engine, capfd, "build", "-q", "-f", "F", "app")
         assert code == 0, err
         assert [file.path for file in engine.images.get(out.strip()).layers[0].files] == ["/other"]
+
+
+@pytest.mark.parametrize("tail", ["²", "-", "--1", "1.5", "few"])
+def test_a_tail_that_is_no_number_is_refused(engine: Engine, capfd: pytest.CaptureFixture[str], tail: str) -> None:
+    engine.containers.run("lab/base", ["true"], name="log", network="none")
+    code, _, err = said(engine, capfd, "logs", f"--tail={tail}", "log")
+    assert (code, "not a number of lines" in err) == (125, True)

@@ -183,38 +183,29 @@ class TestCache:
             assert first.result().steps[-1].output == f"{seen}\n"
 
     def test_a_locked_one_is_waited_for(self, bench: Bench) -> None:
-        signal = "--mount=type=cache,id=signal,target=/s"
         held = "--mount=type=cache,id=c,target=/c,sharing=locked"
-        events: list[object] = []
-        with ThreadPoolExecutor() as pool:
-            first = pool.submit(
-                bench.run, f"{held} {signal} touch /s/begun; while [ ! -e /s/go ]; do sleep 0.05; done; echo first >> /c/log"
-            )
-            try:
-                self._until_begun(bench, first)
-                second = pool.submit(bench.run, f"{held} echo second >> /c/log; cat /c/log", on_event=events.append)
-                until(lambda: any(isinstance(event, StepWaiting) for event in events) or second.done(), "the second step waits")
-            finally:
-                bench.run(f"{signal} touch /s/go")
-            assert second.result().steps[-1].output == "first\nsecond\n"
-        told = [event.holder for event in events if isinstance(event, StepWaiting)]
+        second, told = self._one_after_the_other(bench, held, "echo first >> /c/log", f"{held} echo second >> /c/log; cat /c/log")
+        assert second.steps[-1].output == "first\nsecond\n"
         assert told == ["the cache c, which another step in this process has locked", ""]
 
     def test_one_that_others_share_is_waited_for_too(self, bench: Bench) -> None:
+        shared = "--mount=type=cache,id=c,target=/c"
+        _, told = self._one_after_the_other(bench, shared, "true", f"{shared},sharing=locked true")
+        assert told == ["the cache c, which other steps share", ""]
+
+    def _one_after_the_other(self, bench: Bench, mount: str, command: str, line: str) -> tuple[Build, list[str]]:
+        """The build of `line`, begun while a step with `mount` is before `command`, and whom it said that it waits for."""
         signal = "--mount=type=cache,id=signal,target=/s"
-        cache = "--mount=type=cache,id=c,target=/c"
         events: list[object] = []
         with ThreadPoolExecutor() as pool:
-            first = pool.submit(bench.run, f"{cache} {signal} touch /s/begun; while [ ! -e /s/go ]; do sleep 0.05; done")
+            first = pool.submit(bench.run, f"{mount} {signal} touch /s/begun; while [ ! -e /s/go ]; do sleep 0.05; done; {command}")
             try:
                 self._until_begun(bench, first)
-                second = pool.submit(bench.run, f"{cache},sharing=locked true", on_event=events.append)
+                second = pool.submit(bench.run, line, on_event=events.append)
                 until(lambda: any(isinstance(event, StepWaiting) for event in events) or second.done(), "the second step waits")
             finally:
                 bench.run(f"{signal} touch /s/go")
-            second.result()
-        told = [event.holder for event in events if isinstance(event, StepWaiting)]
-        assert told == ["the cache c, which other steps share", ""]
+            return second.result(), [event.holder for event in events if isinstance(event, StepWaiting)]
 
     @staticmethod
     def _until_begun(bench: Bench, build: Future[Build]) -> None:
