@@ -33,7 +33,7 @@ class ContainerMagics(Magics):  # type: ignore[misc]  # IPython has no types
 
         Commands: run create exec attach terminal start stop restart kill pause unpause rm wait rename update ps inspect explain autopsy
         compare namespaces processes cgroup top port logs stats events prune cp diff export commit checkpoint checkpoints rollback
-        images image rmi tag history build dockerfile builder buildx bootstrap pull push login logout search save load import manifest
+        images image rmi tag history build dockerfile builder buildx bootstrap pull push login logout lock search save load import manifest
         volume network dashboard system version info doctor help
 
         `%container help` tells what each does; `%container help run`, `%container run --help` and `%container run?` list its flags, with
