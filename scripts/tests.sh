@@ -48,7 +48,7 @@ count() { # exit code, label, who and output of a run
 }
 
 # The most tests of a run that are worth another look when the others have ended; the labels and users of the runs with such.
-worth=5
+worth=10
 [ $# = 0 ] || worth=0
 again=()
 

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,7 +174,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Whoever asks for it gets the tests that failed in a file, a line each, which pytest takes as `@FILE`."""
     if path := os.environ.get("LABCONTAINERS_TESTS_FAILED"):
         reports = (*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ()))
-        Path(path).write_text("".join(f"{name}\n" for name in dict.fromkeys(report.nodeid for report in reports)))
+        names = [report.nodeid for report in reports]
+        functions = Counter(name.partition("[")[0] for name in dict.fromkeys(names))
+        # what failed with many values, or for want of what all of them share, is one test
+        short = (name if functions[name.partition("[")[0]] < 3 else name.partition("[")[0] for name in names)
+        Path(path).write_text("".join(f"{name}\n" for name in dict.fromkeys(short)))
 
 
 def pytest_configure(config: pytest.Config) -> None:

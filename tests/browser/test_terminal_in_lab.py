@@ -117,7 +117,8 @@ def test_keys_reach_the_shell_while_a_cell_runs(lab: Server, open_notebook: Open
 
 def test_lines_are_pasted_as_they_are(lab: Server, open_notebook: Open) -> None:
     page, screen = open_shell(lab, open_notebook)
-    screen.run("cat >/tmp/pasted; sha256sum /tmp/pasted; wc -l </tmp/pasted")
+    screen.run("echo now; cat >/tmp/pasted; sha256sum /tmp/pasted; wc -l </tmp/pasted")
+    screen.wait_for("^now$")
     lines = "".join(f"line {number} with ünïcode and 'quotes'\n" for number in range(40))
     page.page.evaluate("text => navigator.clipboard.writeText(text)", lines)
     screen.input.focus()

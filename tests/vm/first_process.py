@@ -34,7 +34,7 @@ MOUNTS = (
 )
 SETUID = ("/usr/bin/newuidmap", "/usr/bin/newgidmap")
 REBOOT_POWER_OFF = 0x4321FEDC
-CHECKS_TIMEOUT_S = 150
+CHECKS_TIMEOUT_S = 450
 
 
 def mount_all() -> None:

@@ -27,9 +27,10 @@ class MachineFailed(Exception):
     """The machine did not run to its end; the text is what its console showed."""
 
 
-def run(kernel: Path, busybox: Path, modules: Iterable[Path], disk: Path, program: str, timeout_s: float) -> Iterator[dict[str, Any]]:
+def run(kernel: Path, busybox: Path, modules: Iterable[Path], disk: Path, program: str, patience_s: float) -> Iterator[dict[str, Any]]:
     """Boot, run `program` of the disk as process 1 until it switches the machine off, and yield what it wrote to /dev/ttyS1.
 
+    A machine that writes no line for `patience_s` is ended: how long it takes in all depends on what else this host does.
     `modules` are those that the disk needs. Files are written beside the disk. Raises MachineFailed.
     """
     first_root, console, lines = (disk.with_suffix(suffix) for suffix in (".cpio", ".console", ".lines"))
@@ -41,16 +42,28 @@ def run(kernel: Path, busybox: Path, modules: Iterable[Path], disk: Path, progra
         *("-serial", f"file:{console}", "-serial", f"file:{lines}"),
         *("-drive", f"file={disk},if=virtio,format=raw,cache=unsafe"),
     ]  # fmt: skip
-    try:
-        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False)
-        said = done.stderr
-    except subprocess.TimeoutExpired:
-        said = f"it did not end within {timeout_s:.0f} s"
+    said = ended(arguments, lines, patience_s)
     written = lines.read_text(errors="replace").splitlines() if lines.exists() else []
     if not written or "end" not in written[-1]:
         shown = console.read_text(errors="replace")[-4000:] if console.exists() else ""
         raise MachineFailed("\n".join([said, *written[-3:], shown]))
     yield from map(json.loads, written)
+
+
+def ended(arguments: list[str], lines: Path, patience_s: float) -> str:
+    """What the emulator said when it ended, or that it was ended because `lines` had not grown for `patience_s`."""
+    with subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while True:
+                size = lines.stat().st_size if lines.exists() else 0
+                try:
+                    return process.communicate(timeout=patience_s)[1]
+                except subprocess.TimeoutExpired:
+                    if lines.exists() and lines.stat().st_size > size:
+                        continue
+                    return f"it wrote nothing for {patience_s:.0f} s"
+        finally:
+            process.kill()
 
 
 def write_first_root(path: Path, busybox: Path, modules: list[Path], program: str) -> None:

@@ -17,12 +17,12 @@ import pytest
 from labcontainers.images.bases import find_static_busybox
 from tests.vm import checks, debian_kernel, first_process, machine, oci_checks, system
 
-pytestmark = [pytest.mark.needs("x86_64", "virtual machine"), pytest.mark.timeout(700)]
+pytestmark = [pytest.mark.needs("x86_64", "virtual machine"), pytest.mark.timeout(2400)]
 
 MODULES = ("virtio_pci", "virtio_blk", "overlay", "veth", "bridge", "tun", "nft_masq", "nft_chain_nat")
 PROGRAM = "/usr/local/bin/python3 /lab/first_process.py"
 DISK_MB = 600
-TIMEOUT_S = 560
+PATIENCE_S = 300
 ENGINES = [(who, name) for who in first_process.USERS if not who.startswith("oci-") for name in checks.checks_for(who)]
 CASES = [*ENGINES, *((who, check.__name__) for who in oci_checks.PATHS for check in oci_checks.CHECKS)]
 
@@ -44,7 +44,7 @@ def found() -> Iterator[Found]:
         (work / "tree").mkdir()
         system.make_tree(work / "tree", work / "s", Path(busybox))
         machine.make_disk(work / "disk.img", work / "tree", DISK_MB)
-        lines = machine.run(kernel.image, Path(busybox), kernel.modules(*MODULES), work / "disk.img", PROGRAM, TIMEOUT_S)
+        lines = machine.run(kernel.image, Path(busybox), kernel.modules(*MODULES), work / "disk.img", PROGRAM, PATIENCE_S)
         yield {(line["who"], line["check"]): line["error"] for line in lines if "check" in line}
 
 
