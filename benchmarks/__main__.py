@@ -28,7 +28,7 @@ from benchmarks.runtimes import compare_runtimes
 from benchmarks.security import compare_rules
 from benchmarks.transfers import compare_transfers
 from labcontainers import Engine
-from scripts.lesson import remove_tree
+from scripts.trees import remove_tree
 
 REST_S = 0.05
 HELD_BYTES = 4 * 10**9

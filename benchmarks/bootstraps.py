@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import report
 from labcontainers import Engine
 from labcontainers.errors import LabError
-from scripts.lesson import remove_tree
+from scripts.trees import remove_tree
 
 DISTRIBUTION, PACKAGE = "debian:bookworm", "python3"
 _PACKAGE_MAGIC = b"!<arch>\n"

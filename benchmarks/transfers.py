@@ -26,7 +26,7 @@ from benchmarks.layered import make_archive
 from benchmarks.movers import Action, Mover, movers
 from benchmarks.processor import Meter, metered
 from labcontainers import Engine
-from scripts.lesson import remove_tree
+from scripts.trees import remove_tree
 
 # Folders that every Debian has with many small files and some large ones, as a distribution's image has.
 _FOLDERS = ("/usr/share/doc", "/usr/share/perl", "/usr/share/zoneinfo", "/usr/lib/python3", "/usr/lib/python3.11", "/usr/bin")

@@ -6,23 +6,20 @@ It must not know what a lesson is about: a cell whose metadata say {"labcontaine
 from __future__ import annotations
 
 import os
-import shutil
-import stat
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 
 from labcontainers import Engine
+from scripts.trees import remove_tree
 
 CELL_TIMEOUT_S = 120
 
@@ -96,29 +93,3 @@ def reported(cell: Any) -> Reported:
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def remove_tree(path: Path) -> None:
-    """Remove `path`, also where folders are closed to their owner or an ordinary user's container ids own the files."""
-    shutil.rmtree(path, onerror=open_and_retry)
-    if path.exists() and os.geteuid() != 0 and shutil.which("unshare"):
-        in_user_namespace = ["unshare", "--user", "--map-auto", "--map-root-user", "rm", "-rf", str(path)]
-        subprocess.run(in_user_namespace, check=False, stderr=subprocess.DEVNULL)
-
-
-def open_and_retry(function: Callable[[str], object], path: str, problem: tuple[type[BaseException], BaseException, TracebackType]) -> None:
-    if isinstance(problem[1], FileNotFoundError):  # an engine has just removed it
-        return
-    for closed in (os.path.dirname(path), path):
-        try:
-            if stat.S_ISDIR(os.lstat(closed).st_mode):
-                os.chmod(closed, 0o700)
-        except OSError:
-            continue
-    try:
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
-    except OSError:
-        return

@@ -26,6 +26,7 @@ leave() { # nothing of these runs stays, nor the user that was made for them
         kill -- "-$group" 2>/dev/null
     done
     [ ! -e "$work/made-labtest" ] || userdel --remove labtest 2>/dev/null
+    ! mountpoint -q "$work/memory" || umount -l "$work/memory"
     rm -rf "$work"
 }
 
@@ -103,13 +104,28 @@ reaches() { # whether the user of these setpriv options can use the checkout and
     setpriv "$@" sh -c "test -r '$checkout/pyproject.toml' && '$checkout/.venv/bin/python' -c 'import sys'" 2>/dev/null
 }
 
+# Files of tests are in memory where they fit, since disks are slow to make and sync them; those of tests about a disk are on one.
+plenty_of_memory() {
+    [ "$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo)" -ge 12 ]
+}
+
 # Those as whom tests run; what failed of each is told in a file.
 as_me() { # arguments of pytest…
-    LABCONTAINERS_TESTS_FAILED=$work/failed-me .venv/bin/python -m pytest "$@"
+    LABCONTAINERS_TESTS_FAILED=$work/failed-me in_memory me "$@"
 }
 
 as_apart() { # beside `as_me`, so without its cache
-    LABCONTAINERS_TESTS_FAILED=$work/failed-apart .venv/bin/python -m pytest -p no:cacheprovider "$@"
+    LABCONTAINERS_TESTS_FAILED=$work/failed-apart in_memory apart -p no:cacheprovider "$@"
+}
+
+in_memory() { # who, arguments of pytest…: as the user who asks
+    local who=$1 settings=()
+    shift
+    if mountpoint -q "$work/memory"; then
+        mkdir -p -m 0711 "$work/memory/$who" "$work/disk-$who"
+        settings=(TMPDIR="$work/memory/$who" LABCONTAINERS_TESTS_DISK="$work/disk-$who")
+    fi
+    env "${settings[@]}" .venv/bin/python -m pytest "$@"
 }
 
 as_ids() { # what comes out the same for both ordinary users, the other one's run tells
@@ -117,18 +133,18 @@ as_ids() { # what comes out the same for both ordinary users, the other one's ru
 }
 
 as_one() {
-    in_memory=1 as_user one 54321 54321 --clear-groups "$@"
+    as_user one 54321 54321 --clear-groups "$@"
 }
 
 as_web() {
-    in_memory=1 as_user web 54322 54322 --clear-groups "$@"
+    as_user web 54322 54322 --clear-groups "$@"
 }
 
-as_user() { # who, uid, gid, groups option, arguments of pytest…; with in_memory its files are there if they fit, since disks are slow to sync
-    local home=$work/$1 failed=$work/failed-$1 uid=$2 gid=$3 groups=$4
+as_user() { # who, uid, gid, groups option, arguments of pytest…
+    local home=$work/$1 disk=$work/disk-$1 failed=$work/failed-$1 uid=$2 gid=$3 groups=$4
     shift 4
     local identity=(--reuid "$uid" --regid "$gid" "$groups")
-    install -d -m 0700 -o "$uid" -g "$gid" "$home" "$home/t"
+    install -d -m 0700 -o "$uid" -g "$gid" "$home" "$home/t" "$disk"
     install -m 0600 -o "$uid" -g "$gid" /dev/null "$failed"
     local settings=(HOME="$home" TMPDIR="$home/t" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
         LABCONTAINERS_TESTS_FAILED="$failed" PYTHONDONTWRITEBYTECODE=1 ${CI:+CI="$CI"} LABCONTAINERS_TESTS_ALSO_RUN_AS_ROOT=1
@@ -136,7 +152,8 @@ as_user() { # who, uid, gid, groups option, arguments of pytest…; with in_memo
     # what is mounted for this run alone, and ends with it
     local place=$checkout mounts=(:)
     if unshare --mount true 2>/dev/null; then
-        if [ -n "${in_memory:-}" ] && [ "$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo)" -ge 12 ]; then
+        if plenty_of_memory; then
+            settings+=(LABCONTAINERS_TESTS_DISK="$disk")
             mounts=("mount -t tmpfs -o size=6g,mode=0700,uid=$uid,gid=$gid tmpfs '$home' && install -d -m 0700 -o $uid -g $gid '$home/t'")
         fi
         if ! reaches "${identity[@]}"; then
@@ -172,7 +189,14 @@ ordinary_user() { # a user with subordinate ids, made for the tests where there 
     echo "$(id -u labtest) $(id -g labtest)"
 }
 
+# once for all runs: ordinary users may not write what Python compiles into the checkout, and all their processes would do it anew
+env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m compileall -q labcontainers scripts
+[ $# != 0 ] || env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest --collect-only -qq >/dev/null 2>&1
 if [ "$(id -u)" = 0 ]; then
+    if plenty_of_memory; then
+        mkdir "$work/memory"
+        mount -t tmpfs -o size=6g,mode=0711 tmpfs "$work/memory" 2>/dev/null
+    fi
     # first, since root's tests look through the eyes of such a user too
     read -r uid gid < <(ordinary_user)
     mapfile -t folders < <(present)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scripts.lesson import remove_tree
+from scripts.trees import remove_tree
 from tests import leaks
 from tests.engines import put_in_order
 
@@ -68,9 +68,14 @@ def can_limit() -> bool:
     return controllers.exists() and bool(controllers.read_text().split()) and os.access(controllers.parent, os.W_OK)
 
 
+def folder_on_disk() -> str:
+    """Where the files of tests lie that are about a disk: temporary files may be in memory, which is faster."""
+    return os.environ.get("LABCONTAINERS_TESTS_DISK") or tempfile.gettempdir()
+
+
 def has_disk() -> bool:
-    """Whether temporary files lie on a disk, where writing is counted."""
-    folder = os.stat(tempfile.gettempdir()).st_dev
+    """Whether it is really on one, where writing is counted."""
+    folder = os.stat(folder_on_disk()).st_dev
     return os.path.exists(f"/sys/dev/block/{os.major(folder)}:{os.minor(folder)}")
 
 
@@ -119,7 +124,7 @@ ABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "docker-registry": (lambda: shutil.which("docker-registry", path=SYSTEM_PATH) is not None, "needs Debian's docker-registry"),
     "x86_64": (lambda: platform.machine() == "x86_64", "needs an x86_64 machine"),
     "ids for others": (has_ids_for_others, "needs root, newuidmap, and Linux 6.6 for idmapped mounts of files in memory"),
-    "disk": (has_disk, "needs temporary files on a block device, not in memory nor on an overlay"),
+    "disk": (has_disk, "needs LABCONTAINERS_TESTS_DISK or temporary files on a block device"),
     "a capability less": (lacks_a_capability, "needs a process that lacks a capability"),
     "no AppArmor": (lambda: not os.path.exists("/sys/module/apparmor/parameters/enabled"), "needs a host without AppArmor"),
     "cgroups v1": (lambda: os.path.isdir("/sys/fs/cgroup/memory"), "needs control groups of version 1"),
@@ -130,8 +135,8 @@ OF_ANOTHER_USER = {
     "root", "ordinary user", "subids", "single id", "cgroups", "network", "cgroups v1", "disk", "x86_64", "a capability less",
     "no AppArmor", "a Docker", "crane", "oras", "node", "a name", "ids for others",
 }  # fmt: skip
-# what the run of the user with a single id lacks, whose files are in memory and who has no name
-NOT_WITH_A_SINGLE_ID = {"subids", "a name", "disk"}
+# what the run of the user with a single id lacks, who has no name
+NOT_WITH_A_SINGLE_ID = {"subids", "a name"}
 
 
 def _told_by_others(item: pytest.Item) -> bool:
@@ -194,9 +199,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """A short private folder (socket addresses have 107 bytes), removed afterwards even where container ids own what is in it."""
-    folder = Path(tempfile.mkdtemp(prefix="lab-"))
+def place(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A short private folder (socket addresses have 107 bytes), removed afterwards even where container ids own what is in it.
+
+    It is on a disk for tests that need one, and for those marked `on_disk`, which are as good in memory.
+    """
+    needs = {name for marker in request.node.iter_markers("needs") for name in marker.args}
+    disk = "disk" in needs or request.node.get_closest_marker("on_disk") is not None
+    folder = Path(tempfile.mkdtemp(prefix="lab-", dir=folder_on_disk() if disk else None))
     yield folder
     remove_tree(folder)
 

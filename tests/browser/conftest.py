@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from scripts.lesson import remove_tree
+from scripts.trees import remove_tree
 from tests import leaks
-from tests.browser.jupyter import NotebookPage, Server, launch_chromium
+from tests.browser.jupyter import NotebookPage, Server, Tabs, launch_chromium
 
 expect.set_options(timeout=60_000)
 
@@ -70,9 +70,14 @@ def notebook(browser: Browser) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="package")
+def tabs(browser: Browser) -> Tabs:
+    return Tabs(browser)
+
+
 @pytest.fixture
-def open_notebook(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Open]:
-    """Opens a notebook of these cells in a page of its own. Afterwards: nothing was asked of another host, and no script failed."""
+def open_notebook(request: pytest.FixtureRequest, tabs: Tabs) -> Iterator[Open]:
+    """Opens a notebook of these cells in a page that has no other. Afterwards: nothing was asked of another host, and no script failed."""
     pages: list[NotebookPage] = []
 
     def open_it(server: Server, cells: list[str] | Path, *, dark: bool = False, width: int = 1200) -> NotebookPage:
@@ -82,7 +87,7 @@ def open_notebook(request: pytest.FixtureRequest, browser: Browser) -> Iterator[
             shutil.copy(cells, server.notebooks / name)
         else:
             server.write(name, cells)
-        pages.append(NotebookPage(server, browser, name, dark=dark, width=width))
+        pages.append(NotebookPage(server, tabs, name, dark=dark, width=width))
         return pages[-1]
 
     yield open_it

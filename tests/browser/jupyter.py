@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from playwright.sync_api import Browser, Locator, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, Playwright, Request
 
 HOUSE = Path(__file__).resolve().parents[2]
 QUIET = (
@@ -53,9 +53,30 @@ RUN_BESIDE = """async (code) => {
   return text;
 }"""
 
+# Closes all documents without asking about changes; whether nothing is left of them: no dialog, no notification, no folded panel.
+CLOSE_ALL = """() => {
+  const shell = window.jupyterapp?.shell;
+  if (!shell) return false;
+  for (const widget of [...shell.widgets("main")]) {
+    if (widget.context) widget.context.model.dirty = false;
+    widget.dispose();
+  }
+  return [...shell.widgets("main")].length === 0 && !document.querySelector(".jp-Dialog, .jp-Notebook");
+}"""
+
 
 def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET))
+
+
+def context_of(browser: Browser) -> BrowserContext:
+    """The one that pages share, so that JupyterLab's scripts are fetched and compiled once for all of them."""
+    if not browser.contexts:
+        # pictures, where any are asked for, are as sharp as on a good screen
+        context = browser.new_context(device_scale_factor=2 if "PICTURES" in os.environ else 1)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        context.set_default_timeout(60_000)
+    return browser.contexts[0]
 
 
 class Server:
@@ -167,22 +188,44 @@ class Server:
             self._process.wait()
 
 
+class Tabs:
+    """Pages in which an application has been loaded: one that is given back serves the next notebook, without loading anew."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: dict[Server, list[Page]] = {}
+
+    def take(self, server: Server) -> Page:
+        """A page of `server`'s application, or one in which nothing is open yet."""
+        free = self._free.setdefault(server, [])
+        return free.pop() if free else context_of(self._browser).new_page()
+
+    def give_back(self, server: Server, page: Page) -> None:
+        """Keep a page for the next notebook if all that is open in it could be closed. Notebook 7 has one notebook to a page."""
+        if server.application == "lab" and page.evaluate(CLOSE_ALL):
+            self._free[server].append(page)
+        else:
+            page.close()
+
+
 class NotebookPage:
     """One notebook, open in a page. Requests to anywhere but the server are refused and remembered in `strayed`."""
 
-    def __init__(self, server: Server, browser: Browser, name: str, *, dark: bool = False, width: int = 1200, height: int = 900) -> None:
+    def __init__(self, server: Server, tabs: Tabs, name: str, *, dark: bool = False, width: int = 1200, height: int = 900) -> None:
         self.server = server
         self.name = name
         self.strayed: list[str] = []
         self.errors: list[str] = []
-        self.context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=2)
-        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        self.context.set_default_timeout(60_000)
-        self.page: Page = self.context.new_page()
-        self.page.on("request", lambda request: self._note(request.url))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        tree = "lab/tree" if server.application == "lab" else "notebooks"
-        self.page.goto(f"{server.address}/{tree}/{name}?token={server.token}&reset")
+        self._tabs = tabs
+        self.page = tabs.take(server)
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.on("request", self._note)
+        self.page.on("pageerror", self._remember)
+        if server.application == "lab" and self.page.url.startswith(server.address):
+            self.command("docmanager:open", {"path": name})
+        else:
+            tree = "lab/tree" if server.application == "lab" else "notebooks"
+            self.page.goto(f"{server.address}/{tree}/{name}?token={server.token}&reset")
         self._ready()
         # what failed before a cell could run is the application's own: Notebook 7.6 reads a schema that it has not loaded
         self.errors.clear()
@@ -190,7 +233,11 @@ class NotebookPage:
         if (self.page.locator("body").get_attribute("data-jp-theme-light") == "false") != dark:
             self.command("apputils:change-theme", {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"})
 
-    def _note(self, url: str) -> None:
+    def _remember(self, error: Error) -> None:
+        self.errors.append(str(error))
+
+    def _note(self, request: Request) -> None:
+        url = request.url
         if not url.startswith((self.server.address, "blob:", "data:", self.server.address.replace("http", "ws"))):
             self.strayed.append(url)
 
@@ -235,7 +282,9 @@ class NotebookPage:
         return self.page.locator(selector)
 
     def close(self) -> None:
-        self.context.close()
+        self.page.remove_listener("request", self._note)
+        self.page.remove_listener("pageerror", self._remember)
+        self._tabs.give_back(self.server, self.page)
 
 
 def _free_port() -> int:

@@ -9,7 +9,7 @@ import lzma
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,11 +41,24 @@ class Deb:
         return {name: (text, 0o755 if text.startswith("#!") else 0o644) for name, text in self.scripts.items()}
 
     def to_bytes(self) -> bytes:
-        """The package's file."""
+        """The package's file, packed once however many mirrors have it."""
+        what = (self.name, self.version, self.architecture, self.compress, *map(_items, (self.files, self.control, self.scripts)))
+        if what not in _packed:
+            _packed[what] = self._pack()
+        return _packed[what]
+
+    def _pack(self) -> bytes:
         control = tar({"control": paragraph(self.fields), **self.control_files})
         parts = {"control.tar": control, "data.tar": tar(self.files)}
         packed = {f"{name}{self.ending}": self.compress(data) for name, data in parts.items()}
         return ar({"debian-binary": b"2.0\n", **packed})
+
+
+_packed: dict[Hashable, bytes] = {}
+
+
+def _items(mapping: Mapping[str, Hashable]) -> Hashable:
+    return tuple(mapping.items())
 
 
 def paragraph(fields: Mapping[str, str]) -> str:

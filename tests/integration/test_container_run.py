@@ -13,6 +13,8 @@ import pytest
 from labcontainers import Engine
 from labcontainers.errors import Conflict, ContainerExit, InvalidArgument, NotFound, StartFailed, Unsupported
 
+pytestmark = pytest.mark.on_disk
+
 BASE = "lab/base"
 
 

@@ -13,6 +13,8 @@ from labcontainers.build.result import Build
 from labcontainers.commands.table import execute, understand
 from labcontainers.errors import InvalidArgument, NotFound
 
+pytestmark = pytest.mark.on_disk
+
 DOCKERFILE = """FROM lab/base
 ENV COLOUR=green
 RUN mkdir /data && seq 1000 > /data/numbers && ln /data/numbers /data/again && ln -s numbers /data/link && echo one > /data/same

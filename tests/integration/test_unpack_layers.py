@@ -22,7 +22,7 @@ NS = 10**9
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 ACL = bytes.fromhex("0200000001000600ffffffff04000400ffffffff10000400ffffffff20000400ffffffff")
 LONG = b"/".join([b"d" * 200] * 20)
-pytestmark = pytest.mark.empty_store
+pytestmark = [pytest.mark.empty_store, pytest.mark.on_disk]
 
 
 def whiteout(name: bytes) -> bytes:

@@ -16,6 +16,8 @@ from labcontainers.containers.state import shim_alive
 from labcontainers.errors import Conflict, InvalidArgument, NotFound, Unsupported
 from tests.waiting import until
 
+pytestmark = pytest.mark.on_disk
+
 BASE = "lab/base"
 RUN: dict[str, Any] = {"network": "none", "remove": True}
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from scripts.lesson import remove_tree
+from scripts.trees import remove_tree
 from tests.notebooks.sandbox import WITHOUT_NAMESPACES
 
 HOUSE = Path(__file__).resolve().parents[2]
