@@ -34,12 +34,14 @@ from labcontainers.build.outputs.inputs import BuildInputs, bases_of
 from labcontainers.build.plan import DEFAULT_PATH, BuildPlan, PlanOptions
 from labcontainers.build.planner import plan_build
 from labcontainers.build.progress import BuildEvent, BuildFinished, OnEvent
+from labcontainers.build.remotes.addresses import Address
 from labcontainers.build.remotes.elsewhere import Elsewhere, Means, names_on_paper
-from labcontainers.build.remotes.main_context import DOCKERFILE, KEEP_GIT_DIR, lower_name, open_remote, read_inside
+from labcontainers.build.remotes.main_context import DOCKERFILE, KEEP_GIT_DIR, MOST_BYTES, lower_name, open_remote, read_inside
 from labcontainers.build.request import BuildRequest
 from labcontainers.build.result import Build
+from labcontainers.build.source_dates import TimeOf
 from labcontainers.build.squashing import Base, squashed
-from labcontainers.build.stages import NamedOrigins, with_context_time
+from labcontainers.build.stages import NamedOrigins
 from labcontainers.build.steps import StepExecutor, StepRunner
 from labcontainers.build.verifying import VerifyingExecutor, verify
 from labcontainers.errors import InvalidArgument, NotFound
@@ -102,7 +104,7 @@ class Builder:
         allowed = rights.HOST_ROOT in request.rights
         host = partial(make_host, self._store, rootless=not is_root_of_host(), allowed=allowed)
         images = BaseImages(self._catalog, host, cancel, request.pull)
-        options = _options(request, request.rights, elsewhere.origin, time_s, rootless=not is_root_of_host())
+        options = _options(request, request.rights, elsewhere.origin, partial(_time_of, time_s, elsewhere), rootless=not is_root_of_host())
         plan = plan_build(dockerfile, instructions, options, host_platform(), images.config, obtain=images.obtain)
         checks = check_options(dockerfile, request.build_args)
         warnings = check(dockerfile, instructions, (*plan.warnings, *ignored_files(plan, context.rules)), checks)
@@ -159,7 +161,8 @@ class Builder:
             platform = host_platform()
             return ImageConfig(platform.architecture, platform.os, ProcessConfig(env=(f"PATH={DEFAULT_PATH}",)), ())
 
-        options = _options(request, frozenset(rights.ALL), names_on_paper(request.contexts), time_s, rootless=False)
+        names = names_on_paper(request.contexts)
+        options = _options(request, frozenset(rights.ALL), names, partial(_time_of, time_s, None), rootless=False)
         found = answer(call, Subject(text, file, options, host_platform(), config, context.rules))
         if missing and isinstance(found, CheckResult):
             found = replace(found, warnings=tuple(warning for warning in found.warnings if warning.rule != "UndefinedVar"))
@@ -192,9 +195,14 @@ class Builder:
         return self._catalog.put(config, layers, request.tags, request.annotations)
 
 
-def _options(request: BuildRequest, given: frozenset[str], names: NamedOrigins, time_s: int | None, *, rootless: bool) -> PlanOptions:
-    said = (with_context_time(request.build_args, time_s), request.target, request.network, names, request.platform)
-    return PlanOptions(*said, request.hosts, given, rootless, time_s)
+def _options(request: BuildRequest, given: frozenset[str], names: NamedOrigins, time_of: TimeOf, *, rootless: bool) -> PlanOptions:
+    said = (request.build_args, request.target, request.network, names, request.platform)
+    return PlanOptions(*said, request.hosts, given, rootless, time_of)
+
+
+def _time_of(time_s: int | None, elsewhere: Elsewhere | None, what: Address | str) -> int | None:
+    """The time of the main context is known already; without `elsewhere` nobody is asked for another."""
+    return time_s if what == "" else None if elsewhere is None else elsewhere.changed_s(what)
 
 
 def _inputs(request: BuildRequest, plan: BuildPlan, file: str, text: str, images: BaseImages) -> BuildInputs:
@@ -244,6 +252,13 @@ def _ignore(event: BuildEvent) -> None:
 
 def _opened(request: BuildRequest, elsewhere: Elsewhere) -> tuple[Context, str, str, int | None]:
     """The context, the text and the name of its Dockerfile, and the context's time where it has one. Raises LabError."""
+    found = _open(request, elsewhere)
+    if len(found[1]) > MOST_BYTES:
+        raise InvalidArgument(f"the Dockerfile {found[2]} has more than {MOST_BYTES} bytes", "is it another file?")
+    return found
+
+
+def _open(request: BuildRequest, elsewhere: Elsewhere) -> tuple[Context, str, str, int | None]:
     if request.remote is None:
         name = _name_of_file(request)
         context = open_context(request.context, name if request.dockerfile_text is None else request.dockerfile, elsewhere.hashes)
@@ -269,7 +284,8 @@ def _read(request: BuildRequest, name: str) -> str:
     path = request.context / name
     flag = "--file: " if request.dockerfile else ""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"{flag}no such Dockerfile: {path}", "name it by -f, or write it in a %%dockerfile cell") from None
     except OSError as error:

@@ -94,6 +94,7 @@ INSTRUCTIONS = (
     Row("`WORKDIR`", B + "WORKDIR /one\nWORKDIR two\nRUN pwd", said="/one/two"),
     Row("`ARG`", B + "ARG A=1\nARG B=${A}2 C\nRUN echo $A $B [$C]", flags="--build-arg C=3", said=r"1 12 \[3\]"),
     Elsewhere("`ARG SOURCE_DATE_EPOCH=context` before `FROM`", "test_build_from_git.py"),
+    Elsewhere("`ARG SOURCE_DATE_EPOCH=stage`, of one `ADD` of a URL or a git repository", "test_build_from_elsewhere.py"),
     Row("platform arguments", B + "ARG TARGETOS TARGETARCH\nRUN echo $TARGETOS", said="linux"),
     Elsewhere("`ONBUILD`", "test_dockerfile_language.py"),
     Row("`STOPSIGNAL`", B + "STOPSIGNAL SIGUSR1", tells=("Config.StopSignal", "SIGUSR1")),

@@ -25,7 +25,6 @@ from labcontainers.errors import (
     LabError,
     NotFound,
     Unavailable,
-    Unsupported,
 )
 from labcontainers.registry.credentials import Credentials
 from labcontainers.registry.progress import Patience
@@ -426,9 +425,23 @@ class TestContextsFromElsewhere:
         assert bench.build(text).image.id == plain.image.id
         assert plain.steps[-1].output == f"{OLDEST_IN_ZIP_S}\n"
 
-    def test_a_stage_has_none_either_which_is_told(self, bench: Bench) -> None:
-        with pytest.raises(Unsupported, match="a stage has no time"):
-            bench.build("ARG SOURCE_DATE_EPOCH=src\nFROM scratch AS src\nFROM src\n")
+    def test_a_stage_of_one_add_and_a_context_with_a_name_have_the_time_of_their_source(self, bench: Bench, site: Site) -> None:
+        site.files["/src.tar"] = tar({"f": "1"}, mtime=1_600_000_000)
+        stage = (
+            "ARG U=x\nFROM scratch AS Src\nARG N=src.tar\nADD $U/$N /\nFROM lab/base\nARG SOURCE_DATE_EPOCH\nRUN echo $SOURCE_DATE_EPOCH\n"
+        )
+        named = "FROM lab/base\nRUN echo $SOURCE_DATE_EPOCH\n"
+        url = {"U": site.url}
+        for marks, seconds in ((True, "1672740000"), (False, "1600000000")):
+            site.marks = marks
+            for build in (
+                bench.build(f"ARG SOURCE_DATE_EPOCH=src\n{stage}", build_args=url),
+                bench.build(stage, build_args={**url, "SOURCE_DATE_EPOCH": "SRC"}),
+                bench.build(f"ARG SOURCE_DATE_EPOCH=src\n{named}", build_contexts={"src": f"{site.url}/src.tar"}),
+            ):
+                assert build.steps[-1].output == f"{seconds}\n"
+        none = bench.build(f"ARG SOURCE_DATE_EPOCH=src\n{named}", build_contexts={"src": bench.context})
+        assert none.steps[-1].output == f"{OLDEST_IN_ZIP_S}\n"
 
     def test_a_file_is_no_context(self, bench: Bench) -> None:
         (bench.context / "c.tar").write_bytes(tar({"Dockerfile": "FROM scratch\n"}))

@@ -436,6 +436,23 @@ def test_the_source_date_epoch_must_be_a_number() -> None:
         plan("FROM base", {"SOURCE_DATE_EPOCH": "now"})
 
 
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        ("FROM base AS src\nADD https://h/x /", "1: the stage of SOURCE_DATE_EPOCH begins with an image"),
+        ("FROM scratch AS src\nCOPY x /", "2: the stage of SOURCE_DATE_EPOCH has COPY"),
+        ("FROM scratch AS src", "1: the stage of SOURCE_DATE_EPOCH has 0 ADD"),
+        ("FROM scratch AS src\nADD https://h/x /\nADD https://h/y /", "1: the stage of SOURCE_DATE_EPOCH has 2 ADD"),
+        ("FROM scratch AS src\nADD https://h/x https://h/y /d/", "2: the ADD of SOURCE_DATE_EPOCH takes more or less"),
+        ("FROM scratch AS src\nADD x /", "2: the ADD of SOURCE_DATE_EPOCH takes more or less"),
+        ("FROM scratch AS src\nADD --checksum=x https://h/x /", "2: invalid checksum"),
+    ],
+)
+def test_a_stage_that_is_not_one_source_has_no_time(stage: str, told: str) -> None:
+    with pytest.raises(DockerfileError, match=told):
+        plan(f"{stage}\nFROM base", {"SOURCE_DATE_EPOCH": "src"})
+
+
 MAPPINGS = [("8080:80", ("80/tcp",)), ("127.0.0.1:81:82/udp", ("82/udp",)), ("10-11:20-21", ("20/tcp", "21/tcp"))]
 
 
