@@ -30,13 +30,14 @@ from labcontainers.build.dockerfile.source import Faults, Place, Source, nearest
 from labcontainers.build.execution import BuildRun, BuiltStage, timestamp
 from labcontainers.build.failures import BuildSubject, Failures
 from labcontainers.build.gathering import Gatherer
-from labcontainers.build.outputs.inputs import BuildInputs, bases_of
+from labcontainers.build.outputs.inputs import BuildInputs, bases_of, confidential_ids, has_network
 from labcontainers.build.plan import DEFAULT_PATH, BuildPlan, PlanOptions
 from labcontainers.build.planner import plan_build
 from labcontainers.build.progress import BuildEvent, BuildFinished, OnEvent
-from labcontainers.build.remotes.addresses import Address
+from labcontainers.build.remotes.addresses import Address, GitAddress, WebAddress
 from labcontainers.build.remotes.elsewhere import Elsewhere, Means, names_on_paper
 from labcontainers.build.remotes.main_context import DOCKERFILE, KEEP_GIT_DIR, MOST_BYTES, lower_name, open_remote, read_inside
+from labcontainers.build.remotes.named import FolderContext
 from labcontainers.build.request import BuildRequest
 from labcontainers.build.result import Build
 from labcontainers.build.source_dates import TimeOf
@@ -142,7 +143,7 @@ class Builder:
         verification = verify(self._store, plan, work, lambda before: VerifyingExecutor(before, *tools), run_of) if request.verify else None
         duration_s = time.monotonic() - begun
         on_event(BuildFinished(image.id, tuple(tag.familiar for tag in tags), duration_s))
-        inputs = replace(_inputs(request, plan, file, text, images), remotes=elsewhere.used)
+        inputs = _inputs(request, plan, file, text, images, elsewhere)
         return Build(image, work.records, duration_s, warnings, work.edges, verification, inputs)
 
     def describe(self, request: BuildRequest, call: Call) -> CheckResult | Outline | Targets:
@@ -205,11 +206,19 @@ def _time_of(time_s: int | None, elsewhere: Elsewhere | None, what: Address | st
     return time_s if what == "" else None if elsewhere is None else elsewhere.changed_s(what)
 
 
-def _inputs(request: BuildRequest, plan: BuildPlan, file: str, text: str, images: BaseImages) -> BuildInputs:
+def _inputs(request: BuildRequest, plan: BuildPlan, file: str, text: str, images: BaseImages, elsewhere: Elsewhere) -> BuildInputs:
     """What is told of a build afterwards; of secrets their ids alone."""
+    secrets, agents = confidential_ids(plan, "secret"), confidential_ids(plan, "ssh")
+    given = request.confidential
+    address = request.remote.shown if isinstance(request.remote, WebAddress | GitAddress) and request.dockerfile_text is None else ""
+    complete = bool(address) and not any(isinstance(one, FolderContext) for one in request.contexts.values())
     return BuildInputs(
         file, text, dict(request.build_args), request.target or "", request.network, plan.source_date_epoch or 0, dict(request.labels),
-        tuple(sorted(request.confidential.secrets)), tuple(sorted(request.confidential.sockets)), bases_of(plan, images.get),
+        tuple(sorted({*secrets, *given.secrets})), tuple(sorted({*agents, *given.sockets})),
+        bases_of(plan, images.get, elsewhere.layouts), elsewhere.used,
+        required=frozenset(name for name, needed in (secrets | agents).items() if needed),
+        context=next((one for one in elsewhere.used if one.uri == address), None),
+        is_complete=complete, is_hermetic=complete and not has_network(plan),
     )  # fmt: skip
 
 

@@ -201,7 +201,11 @@ def test_contexts_of_git(bench: Bench, site: GitSite) -> None:
     )
     images = bench.engine.images
     assert bench.files(images.build(f"{site.url}/r.git")) == {"f": "top"}
-    assert images.build(f"{site.url}/r.git#v1").steps[-1].cached
+    again = images.build(f"{site.url}/r.git#v1")
+    assert again.steps[-1].cached
+    told = again.provenance.to_json()
+    assert told["buildDefinition"]["externalParameters"]["configSource"]["uri"] == f"{site.url}/r.git#v1"
+    assert told["runDetails"]["metadata"]["buildkit_hermetic"]
     assert bench.files(images.build(f"{site.url}/r.git#v1:sub", dockerfile="Other")) == {"g": "g"}
     named = {"r": f"{site.url}/r.git#v1:sub"}
     assert bench.files(

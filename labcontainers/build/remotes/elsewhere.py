@@ -163,6 +163,12 @@ class Elsewhere:
         with self._lock:
             return tuple(sorted(self._used))
 
+    @property
+    def layouts(self) -> dict[str, str]:
+        """The names of contexts by the ids of images that came from OCI layouts so far."""
+        with self._lock:
+            return {origin.image: name for name, origin in self._layouts.items()}
+
     def folder(self, address: WebAddress | GitAddress) -> Path:
         """A folder with the tree of git, or with what is in an archive; any other file lies alone in it, as `context`, as in BuildKit."""
         if isinstance(address, GitAddress):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labcontainers.build.dockerfile.instructions import read_dockerfile
+from labcontainers.build.outputs.inputs import confidential_ids, has_network
 from labcontainers.build.plan import BuildPlan, CopyStep, FromStep, PlanOptions, RunStep, WorkdirStep
 from labcontainers.build.planner import plan_build
 from labcontainers.build.rights import HOST_NETWORK, INSECURE
@@ -428,6 +429,13 @@ def test_an_undefined_variable_is_noticed_with_the_nearest_name() -> None:
 
 def test_build_arguments_that_nothing_asks_for_are_noticed() -> None:
     assert plan("FROM base\nARG a\n", {"a": "1", "b": "2", "HTTP_PROXY": "p"}).unused_build_args == ("b",)
+
+
+def test_a_plan_tells_what_its_steps_may_know_and_whether_they_have_a_network() -> None:
+    text = "FROM base\nRUN --mount=type=secret,id=b --mount=type=ssh a\nRUN --mount=type=secret,id=a,required c\n"
+    found = plan(text, network="none")
+    assert (confidential_ids(found, "secret"), confidential_ids(found, "ssh")) == ({"b": False, "a": True}, {"default": False})
+    assert (has_network(found), has_network(plan(text))) == (False, True)
 
 
 def test_the_source_date_epoch_must_be_a_number() -> None:
