@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,8 +34,7 @@ def unfold(path: Path, folder: Path) -> int | None:
     The time of its newest file, in seconds since 1970, 0 without any.
     Raises InvalidArgument for an archive that is damaged, that leads out of itself, or that is larger than what is free.
     """
-    room = os.statvfs(folder)
-    with _reader(path, room.f_bavail * room.f_frsize) as reader:
+    with _reader(path, folder) as reader:
         if reader is None:
             return None
         root = os.open(folder, _DIRECTORY)
@@ -49,22 +47,23 @@ def unfold(path: Path, folder: Path) -> int | None:
 def newest_file_s(path: Path) -> int | None:
     """The time of the newest file in the archive in the file `path`, in seconds since 1970, and nothing is unpacked.
 
-    None for any other file, and without any. Raises InvalidArgument for an archive that is damaged.
+    None for any other file, and without any. Raises InvalidArgument for an archive that is damaged, or larger than what is free.
     """
-    with _reader(path, sys.maxsize) as reader:
+    with _reader(path, path) as reader:
         times = [] if reader is None else [member.mtime_ns for member in iter(reader.next, None) if member.kind in _FILES]
     return max(times) // 10**9 if times else None
 
 
 @contextmanager
-def _reader(path: Path, most_bytes: int) -> Iterator[TarReader | None]:
-    """Reads the entries of an archive; None for any other file."""
+def _reader(path: Path, disk: Path) -> Iterator[TarReader | None]:
+    """Reads the entries of an archive that is not larger than what is free on that disk; None for any other file."""
+    room = os.statvfs(disk)
     with open(path, "rb", buffering=0) as file:
         if not may_be_archive(os.pread(file.fileno(), HEAD_BYTES, 0)):
             yield None
             return
         with open_data(file) as source:
-            stream = inflated(source, most_bytes)
+            stream = inflated(source, room.f_bavail * room.f_frsize)
             head = memoryview(bytearray(HEAD_BYTES))
             count = fill(stream, head)
             yield TarReader(_again(head, stream)) if begins_archive(bytes(head[:count])) else None
