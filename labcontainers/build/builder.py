@@ -30,16 +30,19 @@ from labcontainers.build.dockerfile.source import Faults, Place, Source, nearest
 from labcontainers.build.execution import BuildRun, BuiltStage, timestamp
 from labcontainers.build.failures import BuildSubject, Failures
 from labcontainers.build.gathering import Gatherer
-from labcontainers.build.outputs.inputs import BuildInputs, bases_of
+from labcontainers.build.outputs.inputs import BuildInputs, bases_of, confidential_ids, has_network
 from labcontainers.build.plan import DEFAULT_PATH, BuildPlan, PlanOptions
 from labcontainers.build.planner import plan_build
 from labcontainers.build.progress import BuildEvent, BuildFinished, OnEvent
+from labcontainers.build.remotes.addresses import Address, GitAddress, WebAddress
 from labcontainers.build.remotes.elsewhere import Elsewhere, Means, names_on_paper
-from labcontainers.build.remotes.main_context import DOCKERFILE, KEEP_GIT_DIR, lower_name, open_remote, read_inside
+from labcontainers.build.remotes.main_context import DOCKERFILE, KEEP_GIT_DIR, MOST_BYTES, lower_name, open_remote, read_inside
+from labcontainers.build.remotes.named import FolderContext
 from labcontainers.build.request import BuildRequest
 from labcontainers.build.result import Build
+from labcontainers.build.source_dates import TimeOf
 from labcontainers.build.squashing import Base, squashed
-from labcontainers.build.stages import NamedOrigins, with_context_time
+from labcontainers.build.stages import NamedOrigins
 from labcontainers.build.steps import StepExecutor, StepRunner
 from labcontainers.build.verifying import VerifyingExecutor, verify
 from labcontainers.errors import InvalidArgument, NotFound
@@ -102,7 +105,7 @@ class Builder:
         allowed = rights.HOST_ROOT in request.rights
         host = partial(make_host, self._store, rootless=not is_root_of_host(), allowed=allowed)
         images = BaseImages(self._catalog, host, cancel, request.pull)
-        options = _options(request, request.rights, elsewhere.origin, time_s, rootless=not is_root_of_host())
+        options = _options(request, request.rights, elsewhere.origin, partial(_time_of, time_s, elsewhere), rootless=not is_root_of_host())
         plan = plan_build(dockerfile, instructions, options, host_platform(), images.config, obtain=images.obtain)
         checks = check_options(dockerfile, request.build_args)
         warnings = check(dockerfile, instructions, (*plan.warnings, *ignored_files(plan, context.rules)), checks)
@@ -140,7 +143,7 @@ class Builder:
         verification = verify(self._store, plan, work, lambda before: VerifyingExecutor(before, *tools), run_of) if request.verify else None
         duration_s = time.monotonic() - begun
         on_event(BuildFinished(image.id, tuple(tag.familiar for tag in tags), duration_s))
-        inputs = replace(_inputs(request, plan, file, text, images), remotes=elsewhere.used)
+        inputs = _inputs(request, plan, file, text, images, elsewhere)
         return Build(image, work.records, duration_s, warnings, work.edges, verification, inputs)
 
     def describe(self, request: BuildRequest, call: Call) -> CheckResult | Outline | Targets:
@@ -159,7 +162,8 @@ class Builder:
             platform = host_platform()
             return ImageConfig(platform.architecture, platform.os, ProcessConfig(env=(f"PATH={DEFAULT_PATH}",)), ())
 
-        options = _options(request, frozenset(rights.ALL), names_on_paper(request.contexts), time_s, rootless=False)
+        names = names_on_paper(request.contexts)
+        options = _options(request, frozenset(rights.ALL), names, partial(_time_of, time_s, None), rootless=False)
         found = answer(call, Subject(text, file, options, host_platform(), config, context.rules))
         if missing and isinstance(found, CheckResult):
             found = replace(found, warnings=tuple(warning for warning in found.warnings if warning.rule != "UndefinedVar"))
@@ -192,16 +196,29 @@ class Builder:
         return self._catalog.put(config, layers, request.tags, request.annotations)
 
 
-def _options(request: BuildRequest, given: frozenset[str], names: NamedOrigins, time_s: int | None, *, rootless: bool) -> PlanOptions:
-    said = (with_context_time(request.build_args, time_s), request.target, request.network, names, request.platform)
-    return PlanOptions(*said, request.hosts, given, rootless, time_s)
+def _options(request: BuildRequest, given: frozenset[str], names: NamedOrigins, time_of: TimeOf, *, rootless: bool) -> PlanOptions:
+    said = (request.build_args, request.target, request.network, names, request.platform)
+    return PlanOptions(*said, request.hosts, given, rootless, time_of)
 
 
-def _inputs(request: BuildRequest, plan: BuildPlan, file: str, text: str, images: BaseImages) -> BuildInputs:
+def _time_of(time_s: int | None, elsewhere: Elsewhere | None, what: Address | str) -> int | None:
+    """The time of the main context is known already; without `elsewhere` nobody is asked for another."""
+    return time_s if what == "" else None if elsewhere is None else elsewhere.changed_s(what)
+
+
+def _inputs(request: BuildRequest, plan: BuildPlan, file: str, text: str, images: BaseImages, elsewhere: Elsewhere) -> BuildInputs:
     """What is told of a build afterwards; of secrets their ids alone."""
+    secrets, agents = confidential_ids(plan, "secret"), confidential_ids(plan, "ssh")
+    given = request.confidential
+    address = request.remote.shown if isinstance(request.remote, WebAddress | GitAddress) and request.dockerfile_text is None else ""
+    complete = bool(address) and not any(isinstance(one, FolderContext) for one in request.contexts.values())
     return BuildInputs(
         file, text, dict(request.build_args), request.target or "", request.network, plan.source_date_epoch or 0, dict(request.labels),
-        tuple(sorted(request.confidential.secrets)), tuple(sorted(request.confidential.sockets)), bases_of(plan, images.get),
+        tuple(sorted({*secrets, *given.secrets})), tuple(sorted({*agents, *given.sockets})),
+        bases_of(plan, images.get, elsewhere.layouts), elsewhere.used,
+        required=frozenset(name for name, needed in (secrets | agents).items() if needed),
+        context=next((one for one in elsewhere.used if one.uri == address), None),
+        is_complete=complete, is_hermetic=complete and not has_network(plan),
     )  # fmt: skip
 
 
@@ -244,6 +261,13 @@ def _ignore(event: BuildEvent) -> None:
 
 def _opened(request: BuildRequest, elsewhere: Elsewhere) -> tuple[Context, str, str, int | None]:
     """The context, the text and the name of its Dockerfile, and the context's time where it has one. Raises LabError."""
+    found = _open(request, elsewhere)
+    if len(found[1]) > MOST_BYTES:
+        raise InvalidArgument(f"the Dockerfile {found[2]} has more than {MOST_BYTES} bytes", "is it another file?")
+    return found
+
+
+def _open(request: BuildRequest, elsewhere: Elsewhere) -> tuple[Context, str, str, int | None]:
     if request.remote is None:
         name = _name_of_file(request)
         context = open_context(request.context, name if request.dockerfile_text is None else request.dockerfile, elsewhere.hashes)
@@ -269,7 +293,8 @@ def _read(request: BuildRequest, name: str) -> str:
     path = request.context / name
     flag = "--file: " if request.dockerfile else ""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"{flag}no such Dockerfile: {path}", "name it by -f, or write it in a %%dockerfile cell") from None
     except OSError as error:

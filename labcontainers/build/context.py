@@ -164,8 +164,8 @@ class Context:
         if not chosen and strict:
             missing = posixpath.join(pivot, pattern).lstrip("/")
             raise NotFound(f"no such file in the build context: {missing}", f"the context is {self.shown}")
-        entries = (found[""], *(self._read_entry(path, found[path].real_path) for path in chosen))
-        return [Selection("", True, entries)] if chosen else []
+        # as in BuildKit the destination is made, also for nothing
+        return [Selection("", True, (found[""], *(self._read_entry(path, found[path].real_path) for path in chosen)))]
 
     def _expand(self, directory: str, parts: Sequence[str]) -> Iterator[str]:
         if not parts:

@@ -141,7 +141,7 @@ def find_sources(wanted: dict[str, Any], exclude: IgnoreRules | None) -> tuple[l
             pivot, below = split_pivot(pattern)
             trees = [tree_with_parents(fd, top, below, exclude, strict=not has_wildcard(pattern)) for top in _expand(fd, pivot)]
             found += [Source("", iter(items), True) for items in trees if items]
-            unmatched += [] if any(trees) else [pattern]
+            unmatched += [] if any(len(items) > 1 for items in trees) else [pattern]
             continue
         paths = list(_expand(fd, pattern))
         if not paths:

@@ -12,7 +12,10 @@ from labcontainers.build.ignore import path_rules
 
 
 def split_pivot(source: str) -> tuple[str, str]:
-    """The directory that `source` is looked for in, and the pattern below it: `/./` stands between them, else it is all pattern."""
+    """The directory that `source` is looked for in, and the pattern below it: `/./` stands between them, else it is all pattern.
+
+    The directory may have wildcards, of which `**` is one name, as `*` is: BuildKit matches them by filepath.Match.
+    """
     pivot, found, pattern = source.partition("/./")
     return (pivot or "/", pattern) if found else ("/", source)
 

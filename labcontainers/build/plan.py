@@ -14,6 +14,7 @@ from labcontainers.build.dockerfile.instructions import Instruction
 from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.dockerfile.source import Place
 from labcontainers.build.remotes.addresses import Address
+from labcontainers.build.source_dates import TimeOf, no_time
 from labcontainers.build.stages import NamedOrigins, Origin, Stage, no_names
 from labcontainers.oci.descriptor import Platform
 from labcontainers.oci.image_config import ImageConfig, ProcessConfig
@@ -170,7 +171,7 @@ class PlanOptions:
     """What the caller of a build decides beside the Dockerfile; `network` and `hosts` (NAME:ADDRESS) are for RUN.
 
     `contexts` is what names mean (remotes.named); `platform` is the image's, by default this machine's; `rights` are of build.rights;
-    `rootless` says that no step can get the rights of this machine's root. `context_time_s` is the context's time where it has one.
+    `rootless` says that no step can get the rights of this machine's root. `time_of` knows the times of what comes from elsewhere.
     """
 
     build_args: Mapping[str, str] = field(default_factory=dict)
@@ -181,7 +182,7 @@ class PlanOptions:
     hosts: tuple[str, ...] = ()
     rights: frozenset[str] = frozenset()
     rootless: bool = False
-    context_time_s: int | None = None
+    time_of: TimeOf = no_time
 
 
 @dataclass(slots=True)

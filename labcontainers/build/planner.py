@@ -6,6 +6,7 @@ It must not run, copy, read or write anything: images' configs are asked for thr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from labcontainers.build import plan_config, plan_files
@@ -16,14 +17,13 @@ from labcontainers.build.dockerfile.source import Faults
 from labcontainers.build.plan import BuildPlan, FromStep, PlanOptions, StagePlan, StageState, Step, begin_stage, describe
 from labcontainers.build.run_mounts import CACHE_MOUNT_NAMESPACE
 from labcontainers.build.scope import Scope
-from labcontainers.build.stages import PROXY_ARGUMENTS, SANDBOX_HOSTNAME, SOURCE_DATE_EPOCH, Origin, Stage, Stages, group_stages
+from labcontainers.build.source_dates import SOURCE_DATE_EPOCH, with_date
+from labcontainers.build.stages import PROXY_ARGUMENTS, SANDBOX_HOSTNAME, Origin, Stage, Stages, group_stages
 from labcontainers.build.triggers import with_triggers
-from labcontainers.errors import DockerfileError, InvalidArgument, LabError, Unsupported
+from labcontainers.errors import DockerfileError, LabError, Unsupported
 from labcontainers.oci.descriptor import Platform
 from labcontainers.oci.image_config import ImageConfig
 
-# The end of the year 9999, after which RFC 3339 has no date.
-_LATEST_S = 253402300799
 SYNTAX = "BUILDKIT_SYNTAX"
 _BUILT_IN = "dockerfile.v0"
 _OWN_ARGUMENTS = {
@@ -53,8 +53,9 @@ def plan_build(
     known from the beginning. `noticed` gets the warnings also when it raises.
     """
     _check_syntax(dockerfile, options.build_args.get(SYNTAX, ""))
-    said = (options.target, noticed, options.contexts, options.platform, options.context_time_s)
+    said = (options.target, noticed, options.contexts, options.platform, options.time_of)
     grouped, target = group_stages(instructions, options.build_args, platform, dockerfile.escape, *said)
+    options = replace(options, build_args=with_date(options.build_args, grouped.date_s))
     obtain(grouped.images(target))
     faults = Faults()
     states: dict[int, StageState] = {}
@@ -68,7 +69,7 @@ def plan_build(
     faults.raise_any()
     known = grouped.used_build_args | PROXY_ARGUMENTS | _OWN_ARGUMENTS | {SANDBOX_HOSTNAME, SOURCE_DATE_EPOCH}
     unused = tuple(sorted(set(options.build_args) - known))
-    return BuildPlan(tuple(plans), tuple(grouped.warnings), _source_date(grouped, options), unused, grouped.global_arguments)
+    return BuildPlan(tuple(plans), tuple(grouped.warnings), grouped.date_s, unused, grouped.global_arguments)
 
 
 def _base_config(image_config: Callable[[str], ImageConfig], stage: Stage, name: str) -> ImageConfig:
@@ -93,18 +94,6 @@ def _check_syntax(dockerfile: Dockerfile, instead: str) -> None:
     name = syntax.split("@")[0].rsplit(":", 1)[0].removeprefix("docker.io/")
     if syntax and name not in ("docker/dockerfile", "docker/dockerfile-upstream", "moby/dockerfile", _BUILT_IN):
         raise Unsupported(f"{dockerfile.source.file}: the frontend {syntax} is not supported", "only docker/dockerfile is built in")
-
-
-def _source_date(grouped: Stages, options: PlanOptions) -> int | None:
-    text = options.build_args.get(SOURCE_DATE_EPOCH) or grouped.global_arguments.get(SOURCE_DATE_EPOCH)
-    if not text:
-        return None
-    if text.lower() in [stage.name for stage in grouped.stages if stage.name]:
-        raise Unsupported(f"SOURCE_DATE_EPOCH={text}: a stage has no time here, since its steps have none", "give a number, or context")
-    if not (text.isascii() and text.isdecimal()) or int(text) > _LATEST_S:
-        hint = "give the seconds since 1970" + (", such as of `git log -1 --format=%ct`" if not text.isdecimal() else "")
-        raise InvalidArgument(f"SOURCE_DATE_EPOCH is no number of seconds: {text!r}", hint)
-    return int(text)
 
 
 def _plan_stage(scope: Scope) -> list[Step]:

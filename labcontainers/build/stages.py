@@ -15,6 +15,7 @@ from labcontainers.build.dockerfile.instructions import From, Instruction, Pairs
 from labcontainers.build.dockerfile.lint import BuildWarning
 from labcontainers.build.dockerfile.shellwords import ExpansionFault, expand
 from labcontainers.build.dockerfile.source import Faults, nearest
+from labcontainers.build.source_dates import Dates, TimeOf, with_date
 from labcontainers.errors import InvalidArgument, InvalidReference, LabError
 from labcontainers.oci.descriptor import Platform
 from labcontainers.oci.reference import parse_reference
@@ -23,8 +24,6 @@ PROXY_ARGUMENTS = frozenset(
     name for base in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY") for name in (base, base.lower())
 )
 SANDBOX_HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
-SOURCE_DATE_EPOCH = "SOURCE_DATE_EPOCH"
-_OF_CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,14 @@ class Stage:
 
 @dataclass(slots=True)
 class Stages:
-    """All stages of a file, the ARGs before the first FROM with their values, and what was noticed."""
+    """All stages of a file, the ARGs before the first FROM with their values, what SOURCE_DATE_EPOCH means, and what was noticed."""
 
     stages: tuple[Stage, ...]
     global_arguments: Mapping[str, str]
     used_build_args: set[str] = field(default_factory=set)
     warnings: list[BuildWarning] = field(default_factory=list)
     contexts: NamedOrigins = no_names
+    date_s: int | None = None
 
     def needed(self, target: Stage) -> tuple[Stage, ...]:
         """The stages that `target` is made from, itself last, in the order of the file."""
@@ -126,13 +126,13 @@ def group_stages(
     noticed: list[BuildWarning] | None = None,
     contexts: NamedOrigins = no_names,
     image_platform: Platform | None = None,
-    context_time_s: int | None = None,
+    time_of: TimeOf | None = None,
 ) -> tuple[Stages, Stage]:
     """The stages and the one to build: `target` by name or number, else the last. Raises once for all that is wrong.
 
     A stage whose name is one of `contexts` is that context, and nothing of what the file says of it.
-    `platform` is this machine's, `image_platform` what the image is for, if that is said. `context_time_s` is what the value "context" of
-    SOURCE_DATE_EPOCH means.
+    `platform` is this machine's, `image_platform` what the image is for, if that is said. `time_of` knows the times of sources; without
+    it nobody asks what SOURCE_DATE_EPOCH means.
     """
     faults = Faults()
     head, bodies = _split(instructions, faults)
@@ -146,7 +146,10 @@ def group_stages(
             _declare(instruction, arguments, build_args, escape, faults, result.used_build_args)
             _declare(instruction, defaults, {}, escape, Faults(), set())
     declared = {*arguments, *(pair.key.text for instruction in head if isinstance(instruction, Pairs) for pair in instruction.pairs)}
-    arguments = with_context_time(arguments, context_time_s)
+    if time_of is not None:
+        dates = Dates(bodies, build_args, escape, lambda name: _is_context(name, contexts), time_of)
+        result.date_s = dates.find(arguments)
+    arguments = with_date(arguments, result.date_s)
     stages: list[Stage] = []
     for opening, body in bodies:
         _check_default(opening, defaults, escape, result.warnings)
@@ -159,12 +162,11 @@ def group_stages(
     return result, chosen
 
 
-def with_context_time(arguments: Mapping[str, str], time_s: int | None) -> dict[str, str]:
-    """The arguments with the context's time where SOURCE_DATE_EPOCH is to be that; without it where the context has none, as a folder."""
-    if arguments.get(SOURCE_DATE_EPOCH) != _OF_CONTEXT:
-        return dict(arguments)
-    others = {name: value for name, value in arguments.items() if name != SOURCE_DATE_EPOCH}
-    return others if time_s is None else {**others, SOURCE_DATE_EPOCH: str(time_s)}
+def _is_context(name: str, contexts: NamedOrigins) -> bool:
+    try:
+        return contexts(name) is not None
+    except InvalidReference:
+        return False
 
 
 def _split(instructions: Sequence[Instruction], faults: Faults) -> tuple[list[Instruction], list[tuple[From, list[Instruction]]]]:

@@ -18,8 +18,8 @@ from labcontainers.build.inflating import inflated
 from labcontainers.build.mounting import Bound, MountMaker
 from labcontainers.build.plan import CopyStep, RunStep, WorkdirStep
 from labcontainers.build.secrets import Confidential
+from labcontainers.build.source_dates import SOURCE_DATE_EPOCH
 from labcontainers.build.sources import TreeFiles, described, fetched
-from labcontainers.build.stages import SOURCE_DATE_EPOCH
 from labcontainers.build.tree_contents import TreeContents
 from labcontainers.errors import StartFailed, StepFailed
 from labcontainers.kernel import id_maps

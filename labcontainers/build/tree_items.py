@@ -31,9 +31,9 @@ class Item:
 
 
 def tree_with_parents(root_fd: int, pivot: str, pattern: str, exclude: IgnoreRules | None, *, strict: bool) -> list[Item]:
-    """What `pattern` of COPY --parents names below `pivot` of a tree, after that folder itself; empty where it names nothing.
+    """What `pattern` of COPY --parents names below `pivot` of a tree, after that folder itself; empty where there is no such folder.
 
-    Raises NotFound for that where `strict`.
+    Where it names nothing there is the folder alone, or NotFound where `strict`.
     """
     try:
         top = syscalls.openat2(root_fd, pivot or ".", os.O_RDONLY | os.O_DIRECTORY)
@@ -51,7 +51,7 @@ def tree_with_parents(root_fd: int, pivot: str, pattern: str, exclude: IgnoreRul
     chosen = with_parents(pattern, list(found))
     if not chosen and strict:
         raise NotFound(f"no such file to copy from: {posixpath.join('/', pivot, pattern)}", "look for it in the stage or image")
-    return [found[path] for path in ("", *chosen)] if chosen else []
+    return [found[path] for path in ("", *chosen)]
 
 
 def walk(open_directory: Callable[[], int], path: str, state: os.stat_result, exclude: IgnoreRules | None) -> Iterator[Item]:

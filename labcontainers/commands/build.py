@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ from typing import Any, cast
 
 from labcontainers.build.calls import CALLS, Call, CheckResult
 from labcontainers.build.remotes.addresses import is_remote
+from labcontainers.build.remotes.main_context import MOST_BYTES
 from labcontainers.build.remotes.named import split_contexts
 from labcontainers.build.remotes.unfolding import HEAD_BYTES, may_be_archive
 from labcontainers.commands import build_caching, build_progress
@@ -186,7 +188,7 @@ def _given(call: Invocation, context: str) -> tuple[str | None, Iterable[bytes] 
     stdin = call.stdin
     with open(stdin, "rb", buffering=0, closefd=False) as file:
         if call.file == "-":
-            return _text(file.read()), None, None, context
+            return _text(_read_some(file)), None, None, context
         head = b""
         while len(head) < HEAD_BYTES and (piece := file.read(HEAD_BYTES - len(head))):
             head += piece
@@ -194,7 +196,15 @@ def _given(call: Invocation, context: str) -> tuple[str | None, Iterable[bytes] 
             return None, itertools.chain((head,), iter(lambda: os.read(stdin, _CHUNK), b"")), call.file, "."
         if call.file:
             raise InvalidArgument(f"--file: standard input is a Dockerfile, and {call.file} would be another", "leave one of them out")
-        return _text(head + file.read()), None, None, "."
+        return _text(head + _read_some(file)), None, None, "."
+
+
+def _read_some(file: io.FileIO) -> bytes:
+    """The rest of it, or so much that it is too much for a Dockerfile."""
+    data = b""
+    while len(data) <= MOST_BYTES and (piece := file.read(_CHUNK)):
+        data += piece
+    return data
 
 
 def _text(data: bytes) -> str:

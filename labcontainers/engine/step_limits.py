@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from labcontainers.build.stages import SOURCE_DATE_EPOCH
+from labcontainers.build.source_dates import SOURCE_DATE_EPOCH
 from labcontainers.containers.options.container import ContainerOptions
 from labcontainers.containers.options.forms import shown
 from labcontainers.errors import InvalidArgument, Unsupported

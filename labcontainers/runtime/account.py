@@ -63,15 +63,14 @@ def _same_number(text: str, value: int) -> bool:
 
 
 def resolve(text: str, top: str = "/", groups: list[str] | None = None) -> Account:
-    """(uid, gid, supplementary gids, home) of `USER[:GROUP]`, each a name or a number; "" is root. Raises UnknownAccount.
+    """(uid, gid, supplementary gids, home) of `USER[:GROUP]`, each a name or a number; raises UnknownAccount.
 
     Source: docs.docker.com "USER"; a number without a passwd line gets group 0 and home "/". A number always is that id, even
-    where the image has an account whose name is made of the same digits. `top` is the directory that is the container's root; `groups`
-    are names or numbers of groups that are added.
+    where the image has an account whose name is made of the same digits. As for moby/sys/user, no user is root, and no group
+    behind a colon those of the user. `top` is the directory that is the container's root; `groups` are names or numbers of groups that
+    are added.
     """
-    user, separator, group = text.partition(":")
-    if text and not (user and (group or not separator)):
-        raise UnknownAccount(f"no user or no group in {text!r}")
+    user, _, group = text.partition(":")
     user = user or "0"
     uid = _number(user)
     rows = [row for row in _lines("/etc/passwd", top) if len(row) >= 6]
@@ -82,9 +81,9 @@ def resolve(text: str, top: str = "/", groups: list[str] | None = None) -> Accou
         gid, home, name = 0, "/root" if uid == 0 else "/", ""
     if uid is None or gid is None:
         raise UnknownAccount(f"unable to find user {user}: no matching entries in the image's /etc/passwd")
-    table = _lines("/etc/group", top) if separator or name or groups else []
+    table = _lines("/etc/group", top) if group or name or groups else []
     found_groups = [_group(text, table) for text in groups or []]
-    if separator:
+    if group:
         gid = _group(group, table)
     elif name:
         members = [_number(row[2]) for row in table if len(row) >= 4 and name in row[3].split(",")][:_MOST_GROUPS]

@@ -42,14 +42,14 @@ class GitSite:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def make(self, name: str) -> Path:
-        """A repository without any commit, and its work tree."""
+    def make(self, name: str, *options: str) -> Path:
+        """A repository without any commit, and its work tree; `options` are of git-init(1)."""
         (self.root / "bare" / name).mkdir(parents=True)
-        git(self.root / "bare" / name, "init", "-q", "--bare", "-b", "main")
+        git(self.root / "bare" / name, "init", "-q", "--bare", "-b", "main", *options)
         git(self.root / "bare" / name, "config", "uploadpack.allowAnySHA1InWant", "true")
         work = self.root / "work" / name
         work.mkdir(parents=True)
-        git(work, "init", "-q", "-b", "main")
+        git(work, "init", "-q", "-b", "main", *options)
         git(work, "remote", "add", "origin", str(self.root / "bare" / name))
         return work
 

@@ -25,7 +25,6 @@ from labcontainers.errors import (
     LabError,
     NotFound,
     Unavailable,
-    Unsupported,
 )
 from labcontainers.registry.credentials import Credentials
 from labcontainers.registry.progress import Patience
@@ -40,7 +39,7 @@ OLDEST_IN_ZIP_S = 315_619_200
 
 
 def tar(files: Mapping[str, str | bytes | None], links: Mapping[str, str] | None = None, mtime: int = 0) -> bytes:
-    """An archive with these files; None makes a directory."""
+    """An archive with these files; None makes a directory, which is later than the files."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
         for name, content in files.items():
@@ -49,7 +48,7 @@ def tar(files: Mapping[str, str | bytes | None], links: Mapping[str, str] | None
             info.size, info.mode = len(data), 0o755 if content is None else 0o640
             info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
             info.uid = info.gid = 1234
-            info.mtime = mtime
+            info.mtime = mtime + (60 if content is None else 0)
             archive.addfile(info, io.BytesIO(data))
         for name, target in (links or {}).items():
             info = tarfile.TarInfo(name)
@@ -426,9 +425,21 @@ class TestContextsFromElsewhere:
         assert bench.build(text).image.id == plain.image.id
         assert plain.steps[-1].output == f"{OLDEST_IN_ZIP_S}\n"
 
-    def test_a_stage_has_none_either_which_is_told(self, bench: Bench) -> None:
-        with pytest.raises(Unsupported, match="a stage has no time"):
-            bench.build("ARG SOURCE_DATE_EPOCH=src\nFROM scratch AS src\nFROM src\n")
+    def test_a_stage_of_one_add_and_a_context_with_a_name_have_the_time_of_their_source(self, bench: Bench, site: Site) -> None:
+        site.files["/src.tar"] = tar({"f": "1", "d": None}, mtime=1_600_000_000)
+        end = "FROM scratch\nLABEL a=b\n"
+        stage = f"ARG U=x\nFROM scratch AS Src\nARG N=src.tar\nADD $U/$N /\n{end}"
+        url = {"U": site.url}
+        for marks, created in ((True, "2023-01-03T10:00:00Z"), (False, "2020-09-13T12:26:40Z")):
+            site.marks = marks
+            for build in (
+                bench.build(f"ARG SOURCE_DATE_EPOCH=src\n{stage}", build_args=url),
+                bench.build(stage, build_args={**url, "SOURCE_DATE_EPOCH": "SRC"}),
+                bench.build(f"ARG SOURCE_DATE_EPOCH=src\n{end}", build_contexts={"src": f"{site.url}/src.tar"}),
+            ):
+                assert build.image.config.created == created
+        of_a_folder = bench.build(f"ARG SOURCE_DATE_EPOCH=src\n{end}", build_contexts={"src": bench.context})
+        assert of_a_folder.image.id == bench.build(end).image.id
 
     def test_a_file_is_no_context(self, bench: Bench) -> None:
         (bench.context / "c.tar").write_bytes(tar({"Dockerfile": "FROM scratch\n"}))

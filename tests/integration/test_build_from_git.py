@@ -79,6 +79,16 @@ def test_refs_tags_commits_and_folders(bench: Bench, site: GitSite, smart: bool)
     assert list(bench.engine.store.paths.tmp.iterdir()) == []
 
 
+def test_a_repository_may_have_the_longer_digests(bench: Bench, site: GitSite) -> None:
+    site.make("long.git", "--object-format=sha256")
+    commit = site.commit("long.git", {"f": "one"}, branch="first")
+    site.commit("long.git", {"f": "two"})
+    for smart in (True, False):
+        site.smart = smart
+        for words, wanted in ((f"{site.url}/long.git", "two"), (f"--keep-git-dir {site.url}/long.git#{commit}", "one")):
+            assert bench.files(bench.add(f"{words} /to", no_cache=True)) == {"to/f": wanted}
+
+
 def test_files_have_their_modes_one_time_and_root_as_owner(bench: Bench, site: GitSite) -> None:
     work = site.root / "work/r.git"
     (work / "x").write_text("#!")
@@ -191,7 +201,11 @@ def test_contexts_of_git(bench: Bench, site: GitSite) -> None:
     )
     images = bench.engine.images
     assert bench.files(images.build(f"{site.url}/r.git")) == {"f": "top"}
-    assert images.build(f"{site.url}/r.git#v1").steps[-1].cached
+    again = images.build(f"{site.url}/r.git#v1")
+    assert again.steps[-1].cached
+    told = again.provenance.to_json()
+    assert told["buildDefinition"]["externalParameters"]["configSource"]["uri"] == f"{site.url}/r.git#v1"
+    assert told["runDetails"]["metadata"]["buildkit_hermetic"]
     assert bench.files(images.build(f"{site.url}/r.git#v1:sub", dockerfile="Other")) == {"g": "g"}
     named = {"r": f"{site.url}/r.git#v1:sub"}
     assert bench.files(
@@ -214,6 +228,11 @@ def test_the_time_of_a_context_is_that_of_its_commit(bench: Bench, site: GitSite
         assert build.image.config.created == "2023-11-14T22:13:20Z"
         assert (bench.tree(build) / "f").stat().st_mtime == 1_700_000_000
         assert build.image.config.history[0].created_by == "ARG SOURCE_DATE_EPOCH=1700000000"
+    stage = f"FROM scratch AS src\nADD --keep-git-dir {site.url}/r.git /\nFROM scratch\nLABEL a=b\n"
+    assert (
+        bench.engine.images.build(bench.context, dockerfile_text=f"ARG SOURCE_DATE_EPOCH=src\n{stage}").image.config.created
+        == "2023-11-14T22:13:20Z"
+    )
     # a number of the caller's goes before it
     numbered = bench.engine.images.build(f"{site.url}/r.git", build_args={"SOURCE_DATE_EPOCH": "1600000000"})
     assert numbered.image.config.created == "2020-09-13T12:26:40Z"

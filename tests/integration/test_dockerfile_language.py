@@ -57,6 +57,14 @@ def test_a_trigger_that_fails_is_shown_with_the_image_that_it_is_of(bench: Bench
         bench.build("# one\nFROM picky")
 
 
+@pytest.mark.alike("every user")
+def test_a_dockerfile_is_not_read_without_an_end(bench: Bench) -> None:
+    (bench.context / "Dockerfile").write_text("FROM scratch\n" + "#" * (16 << 20))
+    for name in ("Dockerfile", "/dev/zero"):
+        with pytest.raises(InvalidArgument, match="has more than 16777216 bytes"):
+            bench.engine.images.build(bench.context, dockerfile=name)
+
+
 HEREDOCS = [
     ("RUN <<E\nA=1\necho $A $B\nE", "1 b\n"),
     ("RUN <<-E cat\n\tone\n\t\ttwo\n\tE", "one\ntwo\n"),

@@ -20,11 +20,15 @@ class Found(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An image that the build used: its name there, the digest by which a registry has it, "" where none is known, and its id."""
+    """An image that the build used: its name there, the digest by which a registry has it, "" where none is known, and its id.
+
+    One of an OCI layout has the name of the context that this is, and the digest of its manifest there.
+    """
 
     name: str
     registry_digest: str
     id: str
+    is_of_layout: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,7 +42,11 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class BuildInputs:
-    """`file` is the Dockerfile's name, `text` what is in it, `epoch` SOURCE_DATE_EPOCH in seconds; `secrets` and `agents` are ids alone."""
+    """`file` is the Dockerfile's name, `text` what is in it, `epoch` SOURCE_DATE_EPOCH in seconds; `secrets` and `agents` are ids alone.
+
+    `required` are those ids without which a step fails. `context` is the address of the context with the Dockerfile, where it has one;
+    `is_complete` says that nothing came from folders of the machine, and `is_hermetic` that no step had a network either.
+    """
 
     file: str
     text: str
@@ -51,11 +59,35 @@ class BuildInputs:
     agents: tuple[str, ...] = ()
     bases: tuple[Base, ...] = ()
     remotes: tuple[Remote, ...] = ()
+    required: frozenset[str] = frozenset()
+    context: Remote | None = None
+    is_complete: bool = False
+    is_hermetic: bool = False
 
 
-def bases_of(plan: BuildPlan, find: Callable[[str], Found]) -> tuple[Base, ...]:
-    """The images that a plan stands on or copies from, in the order of their names; `find` gives the image of a name."""
-    return tuple(_base(name, find(name)) for name in sorted(set(_names(plan))))
+def bases_of(plan: BuildPlan, find: Callable[[str], Found], layouts: Mapping[str, str] | None = None) -> tuple[Base, ...]:
+    """The images that a plan stands on or copies from, in the order of their names; `find` gives the image of a name.
+
+    `layouts` has the name of the context by the id of an image that came from an OCI layout.
+    """
+    return tuple(_base(name, find(name), (layouts or {}).get(name, "")) for name in sorted(set(_names(plan))))
+
+
+def confidential_ids(plan: BuildPlan, kind: str) -> dict[str, bool]:
+    """The ids of the secrets (`secret`) or agents (`ssh`) that the steps of a plan ask for, and whether one cannot do without it."""
+    found: dict[str, bool] = {}
+    for mount in [mount for step in _runs(plan) for mount in step.mounts if mount.type == kind]:
+        found[mount.id] = mount.required or found.get(mount.id, False)
+    return found
+
+
+def has_network(plan: BuildPlan) -> bool:
+    """Whether a step of a plan has a network."""
+    return any(step.network != "none" for step in _runs(plan))
+
+
+def _runs(plan: BuildPlan) -> Iterator[RunStep]:
+    return (step for stage in plan.stages for step in stage.steps if isinstance(step, RunStep))
 
 
 def _names(plan: BuildPlan) -> Iterator[str]:
@@ -73,7 +105,9 @@ def _names(plan: BuildPlan) -> Iterator[str]:
             yield from (origin.image for origin in origins if origin is not None and origin.image)
 
 
-def _base(name: str, image: Found) -> Base:
+def _base(name: str, image: Found, layout: str) -> Base:
+    if layout and isinstance(image, Image):
+        return Base(layout, image.manifest_digest, image.id, is_of_layout=True)
     digests: Sequence[str] = image.repo_digests if isinstance(image, Image) else ()
     if not digests or name.startswith("sha256:"):
         return Base(name, "", image.id)

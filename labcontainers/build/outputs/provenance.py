@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from labcontainers.build.outputs.inputs import Base, BuildInputs
+from labcontainers.build.outputs.inputs import Base, BuildInputs, Remote
 from labcontainers.errors import InvalidReference
 from labcontainers.markup import TABLE
 from labcontainers.oci.digest import sha256
@@ -64,16 +64,17 @@ class Provenance:
         args |= {f"label:{key}": value for key, value in sorted(inputs.labels.items())} if whole else {}
         args |= {"target": inputs.target} if inputs.target else {}
         args |= {"force-network-mode": inputs.network} if whole and inputs.network in ("host", "none") else {}
-        request: dict[str, Any] = {"frontend": "dockerfile.v0", "locals": [{"name": "context"}, {"name": "dockerfile"}]}
+        request: dict[str, Any] = {"frontend": "dockerfile.v0"}
+        request |= {} if inputs.context else {"locals": [{"name": "context"}, {"name": "dockerfile"}]}
         request |= {"args": args} if args else {}
-        request |= {"secrets": [{"id": name, "optional": True} for name in inputs.secrets]} if whole and inputs.secrets else {}
-        request |= {"ssh": [{"id": name, "optional": True} for name in inputs.agents]} if whole and inputs.agents else {}
+        request |= {"secrets": [self._id(name) for name in inputs.secrets]} if whole and inputs.secrets else {}
+        request |= {"ssh": [self._id(name) for name in inputs.agents]} if whole and inputs.agents else {}
         internal: dict[str, Any] = {"builderPlatform": self._platform}
         if whole:
             internal["buildConfig"] = {"steps": [{"stage": stage, "instruction": text, "line": line} for stage, text, line in self._steps]}
         definition = {
             "buildType": BUILD_TYPE,
-            "externalParameters": {"configSource": {"path": inputs.file}, "request": request},
+            "externalParameters": {"configSource": {**_source(inputs.context), "path": inputs.file}, "request": request},
             "internalParameters": internal,
             "resolvedDependencies": self.materials,
         }
@@ -82,12 +83,16 @@ class Provenance:
             "invocationId": sha256(canonical_json(definition)).partition(":")[2][:32],
             "startedOn": moment,
             "finishedOn": moment,
-            "buildkit_completeness": {"request": whole, "resolvedDependencies": False},
+            "buildkit_completeness": {"request": whole, "resolvedDependencies": inputs.is_complete},
+            **({"buildkit_hermetic": True} if inputs.is_hermetic else {}),
         }
         if whole:
             data = base64.b64encode(inputs.text.encode(errors="surrogateescape")).decode("ascii")
             metadata["buildkit_metadata"] = {"source": {"infos": [{"filename": inputs.file, "language": "Dockerfile", "data": data}]}}
         return {"buildDefinition": definition, "runDetails": {"builder": {"id": self._builder_id}, "metadata": metadata}}
+
+    def _id(self, name: str) -> dict[str, Any]:
+        return {"id": name} if name in self._inputs.required else {"id": name, "optional": True}
 
     def _shown(self) -> list[tuple[str, str]]:
         """The materials with the beginning of their digests."""
@@ -106,7 +111,17 @@ class Provenance:
         return f"{head}{TABLE}{rows}</table><details><summary>the whole document</summary><pre>{whole}</pre></details>"
 
 
+def _source(remote: Remote | None) -> dict[str, Any]:
+    """Where the Dockerfile is from, if that is an address."""
+    return {} if remote is None else {"uri": remote.uri, "digest": {remote.algorithm: remote.digest}}
+
+
 def _uri(base: Base, platform: str) -> str:
+    if base.is_of_layout:
+        name, digest = urllib.parse.quote(base.name, safe="/"), urllib.parse.quote(base.registry_digest, safe="")
+        return f"pkg:oci/{name}@{digest}?platform={urllib.parse.quote(platform, safe='')}"
+    if base.name.startswith("sha256:"):
+        return base.name
     try:
         return package_url(parse_reference(base.name), platform)
     except InvalidReference:

@@ -41,8 +41,14 @@ _LATER = {
     "buildinfo": "it is an old form of provenance",
     "context": "it is a part of buildx",
     "ref-cfg": "it is a part of BuildKit",
+    "source-date-epoch": "the build argument SOURCE_DATE_EPOCH says it for all outputs",
 }
 _TRUE, _FALSE = ("true", "1", "t"), ("false", "0", "f")
+# What of it is so here in any case, and is taken for that.
+_SO = {
+    "rewrite-timestamp": _TRUE, "oci-mediatypes": _TRUE, "unpack": _TRUE, "store": _TRUE, "compression": ("gzip",),
+    "platform-split": _FALSE, "push-by-digest": _FALSE, "force-compression": _FALSE, "oci-artifact": _FALSE, "registry.insecure": _FALSE,
+}  # fmt: skip
 FLAG = "--output"
 
 
@@ -150,8 +156,8 @@ def _output(said: str, fields: dict[str, Any]) -> Output:
     annotations = tuple(_annotation(key, fields.pop(key)) for key in [key for key in fields if key.startswith("annotation")])
     if annotations and kind in ("tar", "local"):
         raise InvalidArgument(f"{FLAG}: type={kind} has no place for annotations", "they belong to images and archives of them")
-    for key in fields:
-        if key not in _TAKEN[kind]:
+    for key, value in fields.items():
+        if key not in _TAKEN[kind] and str(value).lower() not in _SO.get(key, ()):
             raise _unknown(key, kind, said)
     dest = _dest(fields.get("dest"), kind, said)
     is_folder = not _truth("tar", fields.get("tar", True))

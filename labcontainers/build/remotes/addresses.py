@@ -21,7 +21,7 @@ _SCHEME = re.compile(r"(https?|ssh|git)://")
 _SHORT = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)@([A-Za-z0-9][A-Za-z0-9.-]*):(?!//)([^?#]+)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]*")
-_COMMIT = re.compile(r"[0-9a-fA-F]{7,64}")
+_COMMIT = re.compile(r"[0-9a-fA-F]{1,64}")
 _FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _NOT_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)|[/.]$|^[-/.]")
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
@@ -226,7 +226,9 @@ def _ref(text: str) -> str:
 
 def _commit(text: str, what: str) -> str:
     if not _COMMIT.fullmatch(text):
-        raise InvalidArgument(f"invalid {what} for a tree of git: {text!r}", "write at least 7 hexadecimal digits of the commit")
+        raise InvalidArgument(
+            f"invalid {what} for a tree of git: {text!r}", "write the hexadecimal digits of the commit, or the first of them"
+        )
     return text.lower()
 
 

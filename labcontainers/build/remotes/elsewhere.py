@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -21,11 +21,11 @@ from labcontainers.build.remotes.git_trees import GitTree, GitTrees
 from labcontainers.build.remotes.layouts import load_layout
 from labcontainers.build.remotes.named import FolderContext, ImageContext, LayoutContext, NamedContext, normalized
 from labcontainers.build.remotes.places import Places
-from labcontainers.build.remotes.unfolding import unfold
+from labcontainers.build.remotes.unfolding import newest_file_s, unfold
 from labcontainers.build.remotes.web import Downloads, WebFiles
 from labcontainers.build.secrets import Confidential
 from labcontainers.build.stages import Origin
-from labcontainers.errors import Cancelled, InvalidReference, LabError
+from labcontainers.errors import Cancelled, DigestMismatch, InvalidReference, LabError
 from labcontainers.images.archive.contents import Data, open_data
 from labcontainers.images.catalog import Catalog
 from labcontainers.runtime.process import LauncherProcess
@@ -135,6 +135,24 @@ class Elsewhere:
         """When what folder() or web_file() gave was committed, or last changed as its server says; seconds since 1970, None for unknown."""
         return self._git.time_s(address) if isinstance(address, GitAddress) else self._web.time_s(address)
 
+    def changed_s(self, source: WebAddress | GitAddress | str) -> int | None:
+        """When a source was committed, or last changed as its server says, else the time of an archive's newest file; fetched for that.
+
+        A context with a name may be the source. Seconds since 1970, None for unknown, as for a folder. Raises LabError.
+        """
+        if isinstance(source, str):
+            found = self._named.get(_key(source))
+            return self.changed_s(found) if isinstance(found, WebAddress | GitAddress) else None
+        if isinstance(source, GitAddress):
+            return self.time_s(source)
+        # the server is asked also for a file that lies here already: its answer must not depend on that
+        asked = replace(source, checksum="")
+        digest = self.web_digest(asked)
+        if source.checksum not in ("", digest):
+            raise DigestMismatch(f"{source.shown}: the file has digest {digest}, and not {source.checksum}", "write its digest")
+        said_s = self.time_s(asked)
+        return newest_file_s(self.web_file(asked, digest)) if said_s is None else said_s
+
     def _use(self, remote: Remote) -> None:
         with self._lock:
             self._used.add(remote)
@@ -144,6 +162,12 @@ class Elsewhere:
         """What came from addresses so far, in their order."""
         with self._lock:
             return tuple(sorted(self._used))
+
+    @property
+    def layouts(self) -> dict[str, str]:
+        """The names of contexts by the ids of images that came from OCI layouts so far."""
+        with self._lock:
+            return {origin.image: name for name, origin in self._layouts.items()}
 
     def folder(self, address: WebAddress | GitAddress) -> Path:
         """A folder with the tree of git, or with what is in an archive; any other file lies alone in it, as `context`, as in BuildKit."""

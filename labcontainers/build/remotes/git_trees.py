@@ -23,6 +23,7 @@ from labcontainers.errors import Cancelled, Denied, DigestMismatch, InvalidArgum
 from labcontainers.kernel import scoped_paths
 
 _HEX = frozenset("0123456789abcdef")
+_SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class GitTrees:
     def _fetch(self, address: GitAddress, found: _Found) -> Path:
         git, folder = self._git(address), self._places.new()
         run = partial(git.run, folder=folder)
-        run("init", "--quiet")
+        run("init", "--quiet", *(("--object-format=sha256",) if len(found.commit) == _SHA256_DIGITS else ()))
         run("remote", "add", "--", "origin", address.remote)
         _bring(run, found)
         run("checkout", "--quiet", "--detach", found.commit, "--")

@@ -23,14 +23,15 @@ from labcontainers.kernel.scoped_paths import open_in
 # BuildKit's name of a build argument
 KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 DOCKERFILE = "Dockerfile"
-_MOST_BYTES = 16 << 20
+# BuildKit's, too
+MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class MainContext:
     """A folder, what people know it by, and the text of the Dockerfile where that is all there is.
 
-    `time_s` is of its commit, or of its last change by its server or by its newest entry, in seconds since 1970; None for unknown.
+    `time_s` is of its commit, or of its last change by its server or by its newest file, in seconds since 1970; None for unknown.
     """
 
     folder: Path
@@ -59,7 +60,7 @@ def open_remote(elsewhere: Elsewhere, origin: Address | Data, *, keep_git_dir: s
     if newest_s is not None:
         return MainContext(folder, origin.shown, time_s=newest_s if said_s is None else said_s)
     with open(path, "rb") as file:
-        return MainContext(folder, origin.shown, _text(file.read(_MOST_BYTES + 1), origin.shown), said_s)
+        return MainContext(folder, origin.shown, _text(file.read(MOST_BYTES + 1), origin.shown), said_s)
 
 
 def lower_name(name: str) -> str:
@@ -81,7 +82,7 @@ def read_inside(context: MainContext, name: str) -> str:
     with open(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise InvalidArgument(f"the Dockerfile {name} of {context.shown} is not a file", "name it by -f")
-        return _text(file.read(_MOST_BYTES + 1), f"{name} of {context.shown}")
+        return _text(file.read(MOST_BYTES + 1), f"{name} of {context.shown}")
 
 
 def _open_either(root: int, name: str) -> int:
@@ -96,8 +97,8 @@ def _open_either(root: int, name: str) -> int:
 
 
 def _text(data: bytes, what: str) -> str:
-    if len(data) > _MOST_BYTES:
-        raise InvalidArgument(f"{what} has more than {_MOST_BYTES} bytes: it is no Dockerfile", "is it an archive that is not known?")
+    if len(data) > MOST_BYTES:
+        raise InvalidArgument(f"{what} has more than {MOST_BYTES} bytes: it is no Dockerfile", "is it an archive that is not known?")
     if b"\0" in data:
         raise InvalidArgument(f"{what} is neither an archive nor a Dockerfile", "tar archives may be plain, or by gzip, zstd, bzip2 or xz")
     return data.decode("utf-8", "surrogateescape")

@@ -23,30 +23,50 @@ from labcontainers.store.tar_reader import Member, TarReader
 HEAD_BYTES = 512
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# files, and hard links, which are files, too
+_FILES = (b"0", b"1")
 _DAMAGED = "get the archive again, or make it anew"
 
 
 def unfold(path: Path, folder: Path) -> int | None:
     """Unpack the archive (tar, also by gzip, zstd, bzip2 or xz) in the file `path` into `folder`; None, and nothing, for any other file.
 
-    The time of its newest entry, in seconds since 1970, 0 without any.
+    The time of its newest file, in seconds since 1970, 0 without any.
     Raises InvalidArgument for an archive that is damaged, that leads out of itself, or that is larger than what is free.
     """
-    room = os.statvfs(folder)
+    with _reader(path, folder) as reader:
+        if reader is None:
+            return None
+        root = os.open(folder, _DIRECTORY)
+        try:
+            return _Folder(root).take(reader)
+        finally:
+            os.close(root)
+
+
+def newest_file_s(path: Path) -> int | None:
+    """The time of the newest file in the archive in the file `path`, in seconds since 1970, and nothing is unpacked.
+
+    None for any other file, and without any. Raises InvalidArgument for an archive that is damaged, or larger than what is free.
+    """
+    with _reader(path, path) as reader:
+        times = [] if reader is None else [member.mtime_ns for member in iter(reader.next, None) if member.kind in _FILES]
+    return max(times) // 10**9 if times else None
+
+
+@contextmanager
+def _reader(path: Path, disk: Path) -> Iterator[TarReader | None]:
+    """Reads the entries of an archive that is not larger than what is free on that disk; None for any other file."""
+    room = os.statvfs(disk)
     with open(path, "rb", buffering=0) as file:
         if not may_be_archive(os.pread(file.fileno(), HEAD_BYTES, 0)):
-            return None
+            yield None
+            return
         with open_data(file) as source:
             stream = inflated(source, room.f_bavail * room.f_frsize)
             head = memoryview(bytearray(HEAD_BYTES))
             count = fill(stream, head)
-            if not begins_archive(bytes(head[:count])):
-                return None
-            root = os.open(folder, _DIRECTORY)
-            try:
-                return _Folder(root).take(TarReader(_again(head, stream)))
-            finally:
-                os.close(root)
+            yield TarReader(_again(head, stream)) if begins_archive(bytes(head[:count])) else None
 
 
 def may_be_archive(head: bytes) -> bool:
@@ -79,10 +99,11 @@ class _Folder:
         self._root = root
 
     def take(self, reader: TarReader) -> int:
-        """Take all entries; the time of the newest one."""
+        """Take all entries; the time of the newest file, as in BuildKit: a folder's is that of its unpacking, often."""
         newest_ns = 0
         while (member := reader.next()) is not None:
-            newest_ns = max(newest_ns, member.mtime_ns)
+            if member.kind in _FILES:
+                newest_ns = max(newest_ns, member.mtime_ns)
             path = _inside(member.name)
             if not path:
                 continue

@@ -89,7 +89,8 @@ class Account:
 
 def _look_up(text: str) -> Iterable[str]:
     """The shell's variables name, uid, gid and home."""
-    user, separator, group = text.partition(":")
+    user, _, group = text.partition(":")
+    user = user or "0"
     field, uid, root = ("$3", user, user == "0") if user.isdigit() else ("$1", "", False)
     yield "# who it runs as, by the image's own /etc/passwd and /etc/group"
     yield f"entry=$(awk -F: -v user={_quote(user)} '{field} == user {{ print; exit }}' \"{ROOT}\"/etc/passwd 2>/dev/null || :)"
@@ -100,7 +101,7 @@ def _look_up(text: str) -> Iterable[str]:
         yield f': "${{uid:={uid}}}" "${{gid:=0}}" "${{home:={"/root" if root else "/"}}}"'
     else:
         yield f'[ -n "$uid" ] || {{ echo {_quote(f"unable to find user {user}")} >&2; exit 125; }}'
-    if separator:
+    if group:
         yield f"gid={_group(group)}"
 
 
@@ -115,7 +116,7 @@ def _groups_of(user: str, added: Sequence[str]) -> Iterable[str]:
     """The variables `numbers` and, for chroot(1), `groups`, whose numbers begin by + lest they are taken for names."""
     yield 'numbers=$({ echo "$gid"'
     yield from (f"    echo {_group(text)}" for text in added)
-    if ":" not in user:
+    if not user.partition(":")[2]:
         member = '{ split($4, members, ","); for (i in members) if (members[i] == name) print $3 }'
         yield f'    [ -z "$name" ] || awk -F: -v name="$name" {_quote(member)} "{ROOT}"/etc/group 2>/dev/null || :'
     yield "} | sort -nu | paste -sd, -)"

@@ -72,9 +72,8 @@ def _hostname(value: object) -> str:
 
 def _user(value: object) -> str:
     text = str(value)
-    user = text.partition(":")[0]
-    if not user or any(character in text for character in " \0\n/") or user.startswith("-"):
-        raise InvalidArgument(f"invalid user {shown(text)}", "write USER, UID, USER:GROUP or UID:GID")
+    if not text or any(character in text for character in " \0\n/") or text.startswith("-"):
+        raise InvalidArgument(f"invalid user {shown(text)}", "write USER, UID, USER:GROUP, UID:GID or :GROUP")
     return text
 
 

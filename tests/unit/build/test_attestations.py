@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -173,6 +174,24 @@ def test_the_mode_max_has_the_dockerfile_the_arguments_and_the_steps() -> None:
     assert "registry.example/x" in repr(made)
     assert "registry.example/x" in made._repr_html_()
     assert "https://host/x.git#main  sha1:121212121212" in repr(made)
+
+
+def test_a_context_with_an_address_is_told_and_a_layout_by_its_context() -> None:
+    inputs = replace(
+        INPUTS, context=INPUTS.remotes[1], is_complete=True, is_hermetic=True, required=frozenset({"key"}), agents=("default",),
+        bases=(Base("foo", "sha256:" + "cd" * 32, ID, is_of_layout=True), Base(ID, "", ID)),
+    )  # fmt: skip
+    found = Provenance(inputs, "linux/amd64").to_json()
+    asked, metadata = found["buildDefinition"]["externalParameters"], found["runDetails"]["metadata"]
+    assert asked["configSource"] == {"uri": "https://host/x.git#main", "digest": {"sha1": "12" * 20}, "path": "Dockerfile"}
+    assert "locals" not in asked["request"]
+    assert (asked["request"]["secrets"], asked["request"]["ssh"]) == ([{"id": "key"}], [{"id": "default", "optional": True}])
+    assert metadata["buildkit_completeness"] == {"request": True, "resolvedDependencies": True}
+    assert metadata["buildkit_hermetic"] is True
+    assert found["buildDefinition"]["resolvedDependencies"][:2] == [
+        {"uri": f"pkg:oci/foo@sha256%3A{'cd' * 32}?platform=linux%2Famd64", "digest": {"sha256": "cd" * 32}},
+        {"uri": ID, "digest": {"sha256": "ab" * 32}},
+    ]
 
 
 def test_names_are_package_urls() -> None:

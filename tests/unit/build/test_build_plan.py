@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labcontainers.build.dockerfile.instructions import read_dockerfile
+from labcontainers.build.outputs.inputs import confidential_ids, has_network
 from labcontainers.build.plan import BuildPlan, CopyStep, FromStep, PlanOptions, RunStep, WorkdirStep
 from labcontainers.build.planner import plan_build
 from labcontainers.build.rights import HOST_NETWORK, INSECURE
@@ -430,10 +431,34 @@ def test_build_arguments_that_nothing_asks_for_are_noticed() -> None:
     assert plan("FROM base\nARG a\n", {"a": "1", "b": "2", "HTTP_PROXY": "p"}).unused_build_args == ("b",)
 
 
+def test_a_plan_tells_what_its_steps_may_know_and_whether_they_have_a_network() -> None:
+    text = "FROM base\nRUN --mount=type=secret,id=b --mount=type=ssh a\nRUN --mount=type=secret,id=a,required c\n"
+    found = plan(text, network="none")
+    assert (confidential_ids(found, "secret"), confidential_ids(found, "ssh")) == ({"b": False, "a": True}, {"default": False})
+    assert (has_network(found), has_network(plan(text))) == (False, True)
+
+
 def test_the_source_date_epoch_must_be_a_number() -> None:
     assert plan("FROM base", {"SOURCE_DATE_EPOCH": "17"}).source_date_epoch == 17
     with pytest.raises(InvalidArgument, match="SOURCE_DATE_EPOCH"):
         plan("FROM base", {"SOURCE_DATE_EPOCH": "now"})
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        ("FROM base AS src\nADD https://h/x /", "1: the stage of SOURCE_DATE_EPOCH begins with an image"),
+        ("FROM scratch AS src\nCOPY x /", "2: the stage of SOURCE_DATE_EPOCH has COPY"),
+        ("FROM scratch AS src", "1: the stage of SOURCE_DATE_EPOCH has 0 ADD"),
+        ("FROM scratch AS src\nADD https://h/x /\nADD https://h/y /", "1: the stage of SOURCE_DATE_EPOCH has 2 ADD"),
+        ("FROM scratch AS src\nADD https://h/x https://h/y /d/", "2: the ADD of SOURCE_DATE_EPOCH takes more or less"),
+        ("FROM scratch AS src\nADD x /", "2: the ADD of SOURCE_DATE_EPOCH takes more or less"),
+        ("FROM scratch AS src\nADD --checksum=x https://h/x /", "2: invalid checksum"),
+    ],
+)
+def test_a_stage_that_is_not_one_source_has_no_time(stage: str, told: str) -> None:
+    with pytest.raises(DockerfileError, match=told):
+        plan(f"{stage}\nFROM base", {"SOURCE_DATE_EPOCH": "src"})
 
 
 MAPPINGS = [("8080:80", ("80/tcp",)), ("127.0.0.1:81:82/udp", ("82/udp",)), ("10-11:20-21", ("20/tcp", "21/tcp"))]

@@ -100,6 +100,12 @@ def test_symlinks_are_followed_as_named_and_kept_as_found_and_never_lead_out(
             context.select(name)
 
 
+def test_with_parents_a_folder_that_has_nothing_of_it_is_taken_empty(folder: Path) -> None:
+    assert names(open_context(folder).select_with_parents("src/./l*")) == ["", "lib", "lib/x.py", "lib/y.log"]
+    assert names(open_context(folder).select_with_parents("src/./z*")) == [""]
+    assert open_context(folder).select_with_parents("z*/./l*") == []
+
+
 def test_the_digest_depends_on_name_content_and_mode_but_not_on_time(folder: Path) -> None:
     def digest() -> str:
         return open_context(folder).select("src")[0].digest()

@@ -28,6 +28,8 @@ READ: list[tuple[Any, Output]] = [
     ("TYPE=image,Push=1", Output("image", push=True)),
     ("type=oci,dest=x,annotation.a=b", Output("oci", dest="x", annotations=("manifest:a=b",))),
     ("type=image,annotation-index.a.b=c=d", Output("image", annotations=("index:a.b=c=d",))),
+    ("type=oci,dest=x,rewrite-timestamp=true,compression=gzip,platform-split=0", Output("oci", dest="x")),
+    ({"type": "local", "dest": "out", "platform-split": False}, Output("local", dest="out")),
     ({"type": "image", "name": ["a", "b"]}, Output("image", ("a", "b"))),
     ({"type": "local", "dest": "out"}, Output("local", dest="out")),
 ]
@@ -69,7 +71,16 @@ def test_what_is_no_output_is_refused_by_its_flag(said: str, told: str) -> None:
     assert refused.value.hint
 
 
-@pytest.mark.parametrize("said", ["type=oci,dest=x,compression=zstd", "type=image,push-by-digest=true", "type=cacheonly"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "type=oci,dest=x,compression=zstd",
+        "type=oci,rewrite-timestamp=false",
+        "type=oci,source-date-epoch=",
+        "type=image,push-by-digest=true",
+        "type=cacheonly",
+    ],
+)
 def test_what_only_buildkit_has_is_told_as_that(said: str) -> None:
     with pytest.raises(Unsupported, match="is not supported"):
         parse_output(said)

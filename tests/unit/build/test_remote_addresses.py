@@ -95,6 +95,7 @@ class TestOfGit:
         assert git(f"https://h/r.git?branch=dev&commit={COMMIT.upper()}").whole_commit == COMMIT
         assert git("https://h/r.git?branch=dev&checksum=0123456").commit == "0123456"
         assert git("https://h/r.git").with_checksum("0123456").whole_commit == ""
+        assert git("https://h/r.git?commit=a").commit == "a"
         assert git(f"https://h/r.git?commit={COMMIT}").with_checksum("0123456").commit == COMMIT
 
     def test_a_password_is_kept_apart(self) -> None:
@@ -116,7 +117,6 @@ class TestOfGit:
             "https://h/r.git?tag=a&tag=b",
             "https://h/r.git?tag=",
             "https://h/r.git?commit=xyz",
-            "https://h/r.git?commit=abc",
             "https://h/r.git?submodules=perhaps",
             "https://h/r.git?ref=a&branch=b",
             "https://h/r.git?subdir=a#:b",

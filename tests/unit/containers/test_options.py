@@ -23,6 +23,7 @@ make = ContainerOptions.from_keywords
 
 READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"name": None, "user": None}, {}),
+    ({"user": ":0"}, {"user": ":0"}),
     ({"environment": {"A": 1, "B": None}}, {"environment": ("A=1", "B=")}),
     ({"environment": ["A=1", "A=x=y"]}, {"environment": ("A=1", "A=x=y")}),
     ({"mem_limit": "64m", "cpus": "0.5", "pids_limit": "10"}, {"memory_bytes": 64 << 20, "cpus": 0.5, "pids_limit": 10}),

@@ -35,6 +35,11 @@ FOUND = {
     "alice:docker": (1000, 999, [999], "/home/alice"),
     "alice:5": (1000, 5, [5], "/home/alice"),
     "1000:1000": (1000, 1000, [1000], "/home/alice"),
+    # no user is root, no group is the user's own, as for moby/sys/user
+    ":0": (0, 0, [0], "/root"),
+    ":docker": (0, 999, [999], "/root"),
+    ":": (0, 0, [0], "/root"),
+    "1000:": (1000, 1000, [44, 999, 1000], "/home/alice"),
     "homeless": (1001, 1001, [1001], "/"),
     "4242": (4242, 0, [0], "/"),
     "4242:4243": (4242, 4243, [4243], "/"),
@@ -45,7 +50,7 @@ FOUND = {
 }
 # crun CVE-2026-30892, containerd CVE-2024-40635, and names that nobody has
 REFUSED = [
-    "1000:", ":", ":0", ":docker", "0x0", " 1", "1 ", "1000abc", "-1", "+0", "0:-1", "0:0x0", "1_000", "٠", "²", "broken", "short",
+    ":nogroup", ":-1", ":4294967296", "0x0", " 1", "1 ", "1000abc", "-1", "+0", "0:-1", "0:0x0", "1_000", "٠", "²", "broken", "short",
     "nobody-here", "alice:nogroup", "4294967296", "2147483648", "99999999999999999999", "0:4294967296", "alice:evil", "root\n", "a:b:c",
 ]  # fmt: skip
 
