@@ -135,6 +135,10 @@ class Server:
         """The notebook as it was last saved."""
         return nbformat.read(self.notebooks / name, as_version=4)
 
+    def start_kernel(self) -> Any:
+        """Start a kernel that belongs to no notebook; returns what the server tells of it."""
+        return self._ask("kernels", "POST")
+
     def end_kernels(self) -> None:
         """End every kernel, so that the next notebook has the machine for itself."""
         for kernel in self._ask("kernels"):
