@@ -87,6 +87,8 @@ def test_widgets_work_in_the_widget_manager_of_vscode_and_take_its_themes(webvie
     before = webview.page.evaluate("window.buffers")
     webview.run("%container terminal clock")
     terminal = webview.locator(WIDGETS["terminal"])
+    # what is out of sight is not drawn
+    terminal.scroll_into_view_if_needed()
     until(lambda: "/ #" in terminal.evaluate(SCREEN), "the shell's prompt")
     terminal.locator("textarea.xterm-helper-textarea").focus()
     webview.page.keyboard.type("echo $((40 + 2)) is it\n")
