@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, Playwright, Request
+from playwright.sync_api import Browser, Error, Locator, Page, Playwright, Request
 
 HOUSE = Path(__file__).resolve().parents[2]
 QUIET = (
@@ -67,16 +67,6 @@ CLOSE_ALL = """() => {
 
 def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET))
-
-
-def context_of(browser: Browser) -> BrowserContext:
-    """The one that pages share, so that JupyterLab's scripts are fetched and compiled once for all of them."""
-    if not browser.contexts:
-        # pictures, where any are asked for, are as sharp as on a good screen
-        context = browser.new_context(device_scale_factor=2 if "PICTURES" in os.environ else 1)
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
-        context.set_default_timeout(60_000)
-    return browser.contexts[0]
 
 
 class Server:
@@ -156,6 +146,10 @@ class Server:
         """The notebook as it was last saved."""
         return nbformat.read(self.notebooks / name, as_version=4)
 
+    def start_kernel(self) -> Any:
+        """Start a kernel that belongs to no notebook; returns what the server tells of it."""
+        return self._ask("kernels", "POST")
+
     def end_kernels(self) -> None:
         """End every kernel, so that the next notebook has the machine for itself."""
         for kernel in self._ask("kernels"):
@@ -192,13 +186,16 @@ class Tabs:
     """Pages in which an application has been loaded: one that is given back serves the next notebook, without loading anew."""
 
     def __init__(self, browser: Browser) -> None:
-        self._browser = browser
+        # shared, so that scripts are fetched once; pictures, where any are asked for, are as sharp as on a good screen
+        self._context = browser.new_context(device_scale_factor=2 if {"LABCONTAINERS_PICTURES", "SHOTS"} & set(os.environ) else 1)
+        self._context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self._context.set_default_timeout(60_000)
         self._free: dict[Server, list[Page]] = {}
 
     def take(self, server: Server) -> Page:
         """A page of `server`'s application, or one in which nothing is open yet."""
         free = self._free.setdefault(server, [])
-        return free.pop() if free else context_of(self._browser).new_page()
+        return free.pop() if free else self._context.new_page()
 
     def give_back(self, server: Server, page: Page) -> None:
         """Keep a page for the next notebook if all that is open in it could be closed. Notebook 7 has one notebook to a page."""

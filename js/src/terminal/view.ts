@@ -216,7 +216,9 @@ export class TerminalView implements Sink {
 
   private type(data: Uint8Array, answer: boolean): void {
     if (answer && this.old > 0) return;
-    if (this.store.state && ALIVE.includes(this.store.state.status)) this.store.keys.put(data, answer);
+    const status = this.store.state?.status ?? "";
+    // before keys it was told a size, so that what waits is about to start
+    if (status === "waiting" || ALIVE.includes(status)) this.store.keys.put(data, answer);
   }
 
   /** Whether a key is for the program. */
