@@ -1,6 +1,7 @@
 """Which registries may do without TLS: named ones, and those whose address is in a network that is named; it must not send anything.
 
-Source: moby, registry/config.go: a host's name is looked up, and one address in the network is enough.
+Source: moby, registry/config.go: a host's name is looked up. Each of its addresses must be in a network that is named, since any of
+them may be the one that is spoken to (CVE-2026-92543).
 """
 
 from __future__ import annotations
@@ -43,4 +44,4 @@ def is_insecure(host: str, named: Sequence[str], look_up: Callable[[str], list[s
     except ValueError:
         # of a link-local address, the part after % names an interface
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in look_up(bare)]
-    return any(address in network for address in addresses for network in networks)
+    return bool(addresses) and all(any(address in network for network in networks) for address in addresses)

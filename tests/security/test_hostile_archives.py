@@ -73,6 +73,16 @@ def nested(depth: int) -> list[Entry]:
     return layout(inner, *blobs)
 
 
+def crowded(depth: int) -> list[Entry]:
+    """Indexes that name the next one a hundred times, so that the last is reached by 100 ** depth ways: containerd CVE-2026-53493."""
+    inner = index_of()
+    blobs = []
+    for _ in range(depth):
+        blobs.append(inner)
+        inner = index_of(*[descriptor(inner, INDEX)] * 100)
+    return layout(inner, *blobs)
+
+
 def device(name: str) -> Entry:
     member = tarfile.TarInfo(name)
     member.type, member.devmajor, member.devminor = tarfile.CHRTYPE, 1, 5
@@ -116,6 +126,7 @@ HOSTILE: dict[str, Callable[[], list[Entry]]] = {
         {"schemaVersion": 2, "manifests": [descriptor(b"", MANIFEST) | {"annotations": {"io.containerd.image.name": [1]}}]}
     ),
     "indexes in indexes": lambda: nested(40),
+    "indexes that name each other a hundred times": lambda: crowded(7),
     "a manifest that is not there": lambda: replaced(oci([GOOD]), {blob_name(manifest_of(config_of([GOOD]), [GOOD])): None}),
     "a manifest that is another one": lambda: replaced(
         oci([GOOD]), {blob_name(manifest_of(config_of([GOOD]), [GOOD])): manifest_of(config_of([GOOD]), [GOOD])[:-1] + b" "}
