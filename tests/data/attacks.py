@@ -214,6 +214,15 @@ RUNNING: tuple[Attack, ...] = (
         ),
     ),
     Attack(
+        "CVE-2026-31431, by 32-bit programs",
+        "socketcall(2) makes a socket of AF_ALG or AF_VSOCK, which it asks for behind a pointer, where no filter sees it",
+        "the default filter lets nobody make sockets by socketcall(2); 32-bit programs have socket(2), whose family is looked at",
+        (
+            f"{_CONFINED}::test_a_32_bit_program_makes_no_socket_past_the_filter",
+            "unit/kernel/test_seccomp_libseccomp.py::test_default_profile_answers_as_when_the_library_compiles_it",
+        ),
+    ),
+    Attack(
         "what a config says: NUL bytes, megabytes, a terminal's words",
         "variables, a user or a folder of an image's config crash who starts it, or write to the terminal of whoever reads the error",
         "what cannot be given to a program is refused in one short line, and no error carries a character that is not seen",
