@@ -238,6 +238,12 @@ RUNNING: tuple[Attack, ...] = (
         (f"{_CONFIGS}::test_labels_of_an_image_are_words_and_set_nothing",),
     ),
     Attack(
+        "podman CVE-2026-94603, containerd CVE-2026-53492",
+        "annotations say that an image is a checkpoint, which brings its own settings in place of those of whoever runs it",
+        "annotations of an image set nothing, and checkpoints are of files alone",
+        (f"{_ARCHIVES}::test_annotations_of_an_image_change_nothing_of_how_it_runs",),
+    ),
+    Attack(
         "podman CVE-2022-1227",
         "`top` runs a program of the container with the rights of who asks",
         "whoever looks into a container reads the kernel's files, and runs nothing in there",
