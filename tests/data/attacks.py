@@ -468,8 +468,11 @@ REGISTRIES: tuple[Attack, ...] = (
     Attack(
         "moby CVE-2026-92543",
         "the name of a registry has one address in a network that may do without TLS, and another one that is the attacker's",
-        "a registry may do without TLS by its own name, or if all of its addresses are in networks that the user named",
-        ("unit/registry/test_registry_transport.py::test_a_registry_is_insecure_by_its_name_or_by_the_network_of_its_address",),
+        "a registry may do without TLS by its own name, or if all of its addresses, and who answers, are in networks that are named",
+        (
+            "unit/registry/test_registry_transport.py::test_a_registry_is_insecure_by_its_name_or_by_the_network_of_its_address",
+            "unit/registry/test_registry_transport.py::test_who_answers_for_a_name_without_tls_must_be_in_the_network_too",
+        ),
     ),
     Attack(
         "image-spec CVE-2021-41190",
