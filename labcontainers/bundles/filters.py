@@ -134,15 +134,20 @@ def hand_over(state: State, pidfd: int, listener: int, page: Page) -> None:
         agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             agent.connect(seccomp["listenerPath"])
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, "little"))]
-            body = dumps(told).encode()
-            sent = agent.sendmsg([body], rights, socket.MSG_NOSIGNAL)
-            agent.sendall(body[sent:])
+            tell(agent, dumps(told).encode(), fd)
         finally:
             agent.close()
     finally:
         os.close(fd)
     page.release()
+
+
+def tell(agent: socket.socket, body: bytes, fd: int) -> None:
+    """Send all of the text with the descriptor, and nothing behind it: an agent that has it may close at once. Raises OSError."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, "little"))]
+    sent = agent.sendmsg([body], rights, socket.MSG_NOSIGNAL)
+    if sent < len(body):
+        agent.sendall(body[sent:])
 
 
 def _take(pidfd: int, listener: int) -> int:

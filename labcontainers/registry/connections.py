@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import http.client
 import io
+import ipaddress
 import ssl
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from labcontainers.errors import InvalidArgument, Unsupported
+from labcontainers.registry.insecure import Network
 from labcontainers.registry.progress import Patience, Watched
 
 _BUFFER = 1 << 16
@@ -43,11 +45,17 @@ class _Patient:
     """A connection that waits long for a slow network once it is there; urllib3 would send by the time limit for connecting."""
 
     silence_s: float
+    peers: Sequence[Network]
     sock: Any
     timeout: Any
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]  # beside it stands a connection of urllib3
+        if self.peers:
+            there = ipaddress.ip_address(self.sock.getpeername()[0].partition("%")[0])
+            if not any(there in network for network in self.peers):
+                self.sock.close()
+                raise OSError(f"{there} is in no network that may do without TLS")
         self.sock.settimeout(self.silence_s)
 
     def request(self, *words: Any, **more: Any) -> None:
@@ -65,11 +73,14 @@ class _Trusting(HTTPSConnectionPool):
 
 
 def manager_for(
-    who: str, patience: Patience, context: ssl.SSLContext, proxy: str, headers: Mapping[str, str]
+    who: str, patience: Patience, context: ssl.SSLContext, proxy: str, headers: Mapping[str, str], peers: Sequence[Network] = ()
 ) -> urllib3.PoolManager | urllib3.ProxyManager:
-    """Connections to one host, straight or through a proxy. Raises Unsupported and InvalidArgument for the proxy's address."""
+    """Connections to one host, straight or through a proxy; straight ones only to `peers`, if there are any.
+
+    Raises Unsupported and InvalidArgument for the proxy's address.
+    """
     answer = functools.partial(_Answer, patience=patience, who=who)
-    more = {"response_class": answer, "silence_s": patience.silence_s}
+    more = {"response_class": answer, "silence_s": patience.silence_s, "peers": () if proxy else peers}
     kinds = _socks_connections() if proxy.partition("://")[0] in _SOCKS else (HTTPConnection, HTTPSConnection)
     plain, secure = (type(f"Watched{kind.__name__}", (_Patient, kind), more) for kind in kinds)
     wanted: dict[str, Any] = {"num_pools": 2, "maxsize": _IDLE, "headers": dict(headers), "ssl_context": context}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from labcontainers.errors import Denied, InvalidArgument, Unavailable
-from labcontainers.registry.insecure import is_insecure
+from labcontainers.registry.insecure import is_insecure, peers_of
 from labcontainers.registry.names import bypasses_proxy, host_and_port, is_loopback, origin
 from labcontainers.registry.progress import Patience
 from labcontainers.registry.response import Broken, Response
@@ -192,7 +192,8 @@ class Transport:
                 proxy = "" if direct else proxies.get(where[0], "")
                 host = host_and_port(url)
                 headers = {"User-Agent": f"labcontainers/{__version__}", "Accept-Encoding": "identity"}
-                manager = manager_for(host, self._patience, context_for(host, self.settings), proxy, headers)
+                peers = peers_of(host, self.settings.insecure)
+                manager = manager_for(host, self._patience, context_for(host, self.settings), proxy, headers, peers)
                 self._managers[where] = manager
         return manager
 

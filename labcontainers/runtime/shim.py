@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import time
 
-from labcontainers.kernel import births, syscalls
+from labcontainers.kernel import syscalls
 from labcontainers.kernel.lean import signal
-from labcontainers.runtime import cleanup, enter, joining
+from labcontainers.runtime import birth, cleanup, enter, joining
 from labcontainers.runtime.attaching import Attaching
 from labcontainers.runtime.audience import Audience
 from labcontainers.runtime.cradle import Cradle
@@ -19,7 +19,6 @@ from labcontainers.runtime.execs import Execs
 from labcontainers.runtime.feed import Feed
 from labcontainers.runtime.handshake import Channel, Message, boot_id, start_time
 from labcontainers.runtime.health import Health
-from labcontainers.runtime.init import begin
 from labcontainers.runtime.journal import Journal, failure_of, take_lock
 from labcontainers.runtime.pausing import Pausing
 from labcontainers.runtime.reactor import Reactor
@@ -62,6 +61,7 @@ class Shim:
         self.netns = self.mount_namespace = self.lock = self.pidfd = -1
         self.oom_kills = self.pid = self.forwarder = 0
         self.waiting = self.end_told = self.awaits_engine = self.bridged = False
+        self.touched = False  # init has said something, was sent a signal, or is not the first
         self.end: Message = {}
         self.status: int | None = None
         self.ready: Message = {}
@@ -123,11 +123,11 @@ class Shim:
     def _live(self) -> None:
         """One life of the container: start it, and serve until it has ended or could not be started."""
         self._start()
-        while self.failure is None and self.status is None:
+        while self.failure is None and (self.status is None or self._begins_anew()):
             self.reactor.turn(last_fd=self.pidfd)  # so that what was written before the end is in the log before it
 
     def _start(self) -> None:
-        given, self.stdin = self.stdin, -1
+        given = os.dup(self.stdin) if self.stdin >= 0 else -1
         stdin, stdout, stderr = self.streams.open(given)
         ours, theirs = Channel.pair()
         cgroup = self.request["cgroup_directory"]
@@ -142,24 +142,22 @@ class Shim:
         self.reactor.watch(ours.fileno(), self._on_init)
 
     def _clone(self, cgroup_fd: int, fds: tuple[int, int, int, int], status: Channel) -> int:
-        """Clone init, by the cradle if one waits in its control groups, or into the network of its earlier life; its pid."""
-        flags = self.request["clone_flags"]
-        joins, joined = self.request.get("joins", ()), self.owners
-        if self.netns >= 0:
-            joins = [*joins, {"flags": syscalls.CLONE_NEWNET, "shm": False, "owner": self.request["name"]}]
-            joined, flags = [*joined, self.netns], flags & ~syscalls.CLONE_NEWNET
-        if joins or "joins" in self.request or (self.restarts.count and cgroup_fd >= 0 and births.kills(cgroup_fd)):
-            return joining.clone(joins, joined, flags, cgroup_fd, fds, status)
-        if self.cradle is not None:
-            cradle, self.cradle = self.cradle, None
-            pid = cradle.clone(flags, cgroup_fd, (*fds, status.fileno()))
-            if pid:
-                self.state["in_cradle"] = True
-                return pid
-        pid = syscalls.clone(flags, cgroup_fd=cgroup_fd)
-        if pid == 0:
-            begin(*fds, status)
+        cradle, self.cradle = self.cradle, None
+        joined = self.owners, self.netns
+        pid, in_cradle = birth.clone_init(self.request, cradle, joined, cgroup_fd, fds, status, again=self.touched)
+        self.state.update({"in_cradle": True} if in_cradle else {})
         return pid
+
+    def _begins_anew(self) -> bool:
+        """Once: init was killed with all of its group before it said a word, and not by us. Whoever begins in such a group moves there."""
+        if self.touched or not birth.was_killed_by_group(self.status or 0, self.request["cgroup_directory"]):
+            return False
+        self.streams.drain()
+        os.close(self.pidfd)
+        self.touched, self.status = True, None
+        self.state.pop("in_cradle", None)
+        self._start()
+        return True
 
     # --- events
 
@@ -171,6 +169,7 @@ class Shim:
             if self.failure is None and self.ready:
                 self._on_started()
         elif isinstance(message, dict):
+            self.touched = True
             if "network" in message:
                 self._ask_for_network(tuple(fds))
             elif "pause" in message:
@@ -228,9 +227,9 @@ class Shim:
         if self.listeners:
             targets = [(self.address, port) for port in self.request["forward"]]
             self.forwarder, self.state["forwarder_us"] = enter.start_forwarder(self.pidfd, self.listeners, targets)
-            for fd in self.listeners:
-                os.close(fd)
-            self.listeners = []
+        for fd in (*self.listeners, *([self.stdin] if self.stdin >= 0 else [])):
+            os.close(fd)
+        self.listeners, self.stdin = [], -1
         if "memory_watch" in self.request:
             self.watchdog = Watchdog(self.request, self.reactor, self.pid, self.forwarder, lambda: self._signal(signal.SIGKILL))
         self.journal.save()
@@ -316,6 +315,7 @@ class Shim:
     def _signal(self, number: int) -> None:
         if self.pidfd < 0:
             return
+        self.touched = True
         try:
             syscalls.pidfd_send_signal(self.pidfd, number)
         except ProcessLookupError:

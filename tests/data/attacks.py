@@ -37,6 +37,7 @@ _SHARED = "security/test_hostile_shared_stores.py"
 _KERNEL = "security/test_kernel_facing.py"
 _RACES = "security/test_races_at_start.py"
 _CONFIGS = "security/test_hostile_configs.py"
+_TOOLS = "security/test_hostile_tools.py"
 _CLIENT = "unit/registry/test_registry_client.py"
 
 RUNNING: tuple[Attack, ...] = (
@@ -213,6 +214,15 @@ RUNNING: tuple[Attack, ...] = (
         ),
     ),
     Attack(
+        "CVE-2026-31431, by 32-bit programs",
+        "socketcall(2) makes a socket of AF_ALG or AF_VSOCK, which it asks for behind a pointer, where no filter sees it",
+        "the default filter lets nobody make sockets by socketcall(2); 32-bit programs have socket(2), whose family is looked at",
+        (
+            f"{_CONFINED}::test_a_32_bit_program_makes_no_socket_past_the_filter",
+            "unit/kernel/test_seccomp_libseccomp.py::test_default_profile_answers_as_when_the_library_compiles_it",
+        ),
+    ),
+    Attack(
         "what a config says: NUL bytes, megabytes, a terminal's words",
         "variables, a user or a folder of an image's config crash who starts it, or write to the terminal of whoever reads the error",
         "what cannot be given to a program is refused in one short line, and no error carries a character that is not seen",
@@ -228,6 +238,12 @@ RUNNING: tuple[Attack, ...] = (
         (f"{_CONFIGS}::test_labels_of_an_image_are_words_and_set_nothing",),
     ),
     Attack(
+        "podman CVE-2026-94603, containerd CVE-2026-53492",
+        "annotations say that an image is a checkpoint, which brings its own settings in place of those of whoever runs it",
+        "annotations of an image set nothing, and checkpoints are of files alone",
+        (f"{_ARCHIVES}::test_annotations_of_an_image_change_nothing_of_how_it_runs",),
+    ),
+    Attack(
         "podman CVE-2022-1227",
         "`top` runs a program of the container with the rights of who asks",
         "whoever looks into a container reads the kernel's files, and runs nothing in there",
@@ -238,6 +254,12 @@ RUNNING: tuple[Attack, ...] = (
         "who comes by a published port seems to come from the container's own loopback, which servers trust",
         "connections are made to the container's address, from that address",
         (f"{_CONFIGS}::test_who_comes_by_a_published_port_is_no_neighbour_on_the_loopback",),
+    ),
+    Attack(
+        "podman CVE-2026-57231",
+        "a variable of the image's config has a name alone, or is a star, and takes the values of whoever runs it",
+        "variables come from the image and from the user's own flags, and a name without a value has none",
+        (f"{_TOOLS}::test_a_variable_of_an_image_without_a_value_takes_none_of_the_hosts",),
     ),
     Attack(
         "TIOCSTI, and terminals that are handed in",
@@ -275,6 +297,49 @@ FILES: tuple[Attack, ...] = (
             f"{_COPY}::test_libraries_and_modules_of_a_container_are_never_loaded",
             f"{_IMAGES}::test_code_of_the_image_is_never_loaded_by_the_engines_own_processes",
             f"{_KERNEL}::test_no_library_locale_or_module_of_a_container_is_opened_by_who_enters_it",
+        ),
+    ),
+    Attack(
+        "docker cp CVE-2026-17106",
+        "a folder becomes a link while it is read, so that the archive has a link and files below it, which are written where that leads",
+        "a tree is walked by descriptors, and what comes out is written below a descriptor of the target, without following links",
+        (
+            f"{_COPY}::test_tree_that_changes_while_it_is_read_shows_nothing_of_the_host",
+            f"{_COPY}::test_links_of_an_archive_lead_nothing_out",
+            f"{_COPY}::test_links_in_the_destination_are_replaced_and_not_followed",
+        ),
+    ),
+    Attack(
+        "moby CVE-2026-41567",
+        "what is copied into a container is compressed, and xz or unpigz of the container unpacks it with all rights of who copies",
+        "archives are unpacked by the engine itself, and no program of a container or an image is run for that",
+        (
+            f"{_TOOLS}::test_no_program_of_a_container_unpacks_what_is_copied_into_it",
+            f"{_TOOLS}::test_no_program_of_an_image_unpacks_what_a_build_adds_to_it",
+        ),
+    ),
+    Attack(
+        "moby CVE-2026-41568, CVE-2026-42306",
+        "who copies mounts the container's volumes anew, and the way to one becomes a link at that moment",
+        "a running container's own mounts are used; else each mount point is opened below the root and mounted on by its descriptor",
+        (
+            f"{_VOLUMES}::test_copying_to_a_volume_below_a_volume_that_turns_into_a_link_leads_nowhere",
+            f"{_COPY}::test_volume_behind_a_link_of_the_image_is_mounted_inside",
+        ),
+    ),
+    Attack(
+        "podman CVE-2023-0778",
+        "a file of a volume turns into a link while the volume is exported",
+        "there is no export of volumes; what `cp` takes of one is opened below the root, also while other containers change it",
+        (f"{_VOLUMES}::test_files_of_a_shared_volume_that_turn_into_links_show_nothing_of_the_host",),
+    ),
+    Attack(
+        "ld.so.preload of an image",
+        "the image's /etc/ld.so.preload names a library, which every tool that is run in its root loads",
+        "no program of the host is run in a root: what enters is the engine's own interpreter, which is loaded before",
+        (
+            f"{_TOOLS}::test_what_an_image_has_in_ld_so_preload_is_read_by_no_tool_of_the_engine",
+            f"{_TOOLS}::test_nor_by_the_oci_runtime_command",
         ),
     ),
     Attack(
@@ -364,6 +429,21 @@ LAYERS: tuple[Attack, ...] = (
         ),
     ),
     Attack(
+        "buildkit CVE-2026-93318",
+        "an image says that its layers have the diff_ids of another one's, and these are used in its place from then on",
+        "a layer is kept under the digest of what was unpacked, and refused if its config says another one",
+        (
+            f"{_ARCHIVES}::test_a_hostile_archive_is_refused_and_nothing_of_it_is_kept",
+            f"{_CACHES}::TestPoisoned::test_other_bytes_under_the_layers_name_are_no_hit",
+        ),
+    ),
+    Attack(
+        "containerd CVE-2026-53493",
+        "indexes name each other again and again, so that a few of them lead to more manifests than anybody can read",
+        "of an archive 20000 steps are gone, eight indexes deep; of a registry's index one manifest is asked for",
+        (f"{_ARCHIVES}::test_a_hostile_archive_is_refused_and_nothing_of_it_is_kept",),
+    ),
+    Attack(
         "names without end",
         "folders that are nested two thousand deep, names of 4096 bytes",
         "trees are walked by descriptors and without recursion",
@@ -383,6 +463,15 @@ REGISTRIES: tuple[Attack, ...] = (
             f"{_REGISTRIES}::test_a_layer_elsewhere_gets_no_credentials_of_the_registry",
             f"{_REGISTRIES}::test_a_redirect_to_another_host_gets_no_credentials_of_the_registry",
             "unit/registry/test_registry_auth.py::TestCredentialsGoNowhereElse::test_a_host_that_was_redirected_to_cannot_ask_for_a_password",
+        ),
+    ),
+    Attack(
+        "moby CVE-2026-92543",
+        "the name of a registry has one address in a network that may do without TLS, and another one that is the attacker's",
+        "a registry may do without TLS by its own name, or if all of its addresses, and who answers, are in networks that are named",
+        (
+            "unit/registry/test_registry_transport.py::test_a_registry_is_insecure_by_its_name_or_by_the_network_of_its_address",
+            "unit/registry/test_registry_transport.py::test_who_answers_for_a_name_without_tls_must_be_in_the_network_too",
         ),
     ),
     Attack(
@@ -451,6 +540,44 @@ BUILDING: tuple[Attack, ...] = (
         ),
     ),
     Attack(
+        "buildkit CVE-2026-15788",
+        "a junction of NTFS in a cache on Windows leads a mount's `source` to a folder of the host",
+        "there are no containers of Windows, and no path below a cache can be asked for",
+        (f"{_MOUNTS}::test_a_path_below_a_cache_cannot_be_asked_for",),
+        applies=False,
+    ),
+    Attack(
+        "buildkit CVE-2026-15789",
+        "who uploads a context calls it ../../x, and it is written there",
+        "no context is uploaded: a folder is read where it is, an archive is unpacked into a new folder, and names become no paths",
+        (
+            f"{_SOURCES}::TestArchivesAsContexts::test_the_name_of_a_context_is_no_place",
+            f"{_SOURCES}::TestArchivesAsContexts::test_a_name_that_leads_out_is_refused",
+        ),
+    ),
+    Attack(
+        "buildkit CVE-2026-15791",
+        "a step that removes files removes those of the machine's own /tmp",
+        "no step removes anything but below a descriptor of its own scratch tree",
+        (f"{_BUILDS}::test_no_step_empties_the_folder_for_temporary_files_of_the_machine",),
+    ),
+    Attack(
+        "buildkit CVE-2026-15792",
+        "a frontend gives the server wrong arguments, and that ends with everybody's builds",
+        "there is no server and no frontend: a build runs in its user's own process",
+        (f"{_MOUNTS}::test_a_frontend_that_a_dockerfile_names_is_neither_fetched_nor_run",),
+        applies=False,
+    ),
+    Attack(
+        "buildkit CVE-2026-15793",
+        "git makes a bundle of a repository whose names of branches are options or commands",
+        "git is asked for no bundle, and for refs by their full names alone",
+        (
+            f"{_SOURCES}::TestRepositories::test_names_of_a_repository_are_no_options_and_no_commands",
+            f"{_SOURCES}::TestRepositories::test_a_ref_is_no_option_and_no_command",
+        ),
+    ),
+    Attack(
         "buildah CVE-2024-1753",
         "a step mounts a link of another image to /, and gets the host's root",
         "the source is looked up below the mounted root of that image",
@@ -496,7 +623,7 @@ BUILDING: tuple[Attack, ...] = (
         (f"{_SOURCES}::TestRepositories::test_a_folder_that_is_a_link_stays_in_the_tree",),
     ),
     Attack(
-        "links in contexts, archives and submodules",
+        "links in contexts, archives and submodules (podman CVE-2026-44517)",
         "COPY, ADD or a git submodule leads out of the context",
         "contexts are walked by descriptors, and git runs without hooks and without the user's configuration",
         (

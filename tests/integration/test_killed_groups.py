@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +52,35 @@ def test_the_next_life_begins_in_a_group_that_was_killed(engine: Engine) -> None
     assert group_of(container) == group
     assert container.exec(["echo", "in"]).stdout == "in\n"
     container.remove(force=True)
+
+
+@pytest.mark.parametrize("spare", [False, True], ids=["made then", "made ahead"])
+def test_a_start_whose_group_is_killed_before_it_begins_once_more(engine: Engine, spare: bool) -> None:
+    """Somebody kills all in the group as soon as it is there, when nothing is in it yet."""
+    engine.containers.run(BASE, ["true"], network="none", remove=True).check()
+    if spare and cgroups.detect().renames:
+        until(lambda: any(name.startswith(f"spare-{os.getpid()}-") for name in cgroups.detect().list()), "a group made ahead is there")
+    folder, killed, over = Path(f"{cgroups.detect().unified}/labcontainers"), threading.Event(), threading.Event()
+    before = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+    def kill() -> None:
+        while not over.is_set() and not killed.is_set():
+            with contextlib.suppress(OSError):
+                for path in folder.iterdir():
+                    if path.is_dir() and path.name not in before:
+                        (path / "cgroup.kill").write_text("1")
+                        killed.set()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        done = engine.containers.run(BASE, ["sh", "-c", "cat; cat /proc/self/cgroup"], stdin=b"given\n", network="none", remove=True)
+    finally:
+        over.set()
+        killer.join()
+    assert killed.is_set()
+    assert done.stdout.startswith("given\n")
+    assert {line.rpartition(":")[2] for line in done.stdout.splitlines()[1:]} == {"/"}
 
 
 def test_a_command_enters_a_group_that_was_killed(engine: Engine) -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,16 @@ def nested(depth: int) -> list[Entry]:
     return layout(inner, *blobs)
 
 
+def crowded(depth: int) -> list[Entry]:
+    """Indexes that name the next one a hundred times, so that the last is reached by 100 ** depth ways: containerd CVE-2026-53493."""
+    inner = index_of()
+    blobs = []
+    for _ in range(depth):
+        blobs.append(inner)
+        inner = index_of(*[descriptor(inner, INDEX)] * 100)
+    return layout(inner, *blobs)
+
+
 def device(name: str) -> Entry:
     member = tarfile.TarInfo(name)
     member.type, member.devmajor, member.devminor = tarfile.CHRTYPE, 1, 5
@@ -116,6 +127,7 @@ HOSTILE: dict[str, Callable[[], list[Entry]]] = {
         {"schemaVersion": 2, "manifests": [descriptor(b"", MANIFEST) | {"annotations": {"io.containerd.image.name": [1]}}]}
     ),
     "indexes in indexes": lambda: nested(40),
+    "indexes that name each other a hundred times": lambda: crowded(7),
     "a manifest that is not there": lambda: replaced(oci([GOOD]), {blob_name(manifest_of(config_of([GOOD]), [GOOD])): None}),
     "a manifest that is another one": lambda: replaced(
         oci([GOOD]), {blob_name(manifest_of(config_of([GOOD]), [GOOD])): manifest_of(config_of([GOOD]), [GOOD])[:-1] + b" "}
@@ -157,6 +169,23 @@ def test_a_hostile_archive_is_refused_and_nothing_of_it_is_kept(engine: Engine, 
         assert "\n" not in caught.value.message
         assert len(caught.value.message) < 1000
     assert nothing_is_kept(engine)
+
+
+# podman CVE-2026-94603, containerd CVE-2026-53492: what restores a checkpoint took its settings from the image
+def test_annotations_of_an_image_change_nothing_of_how_it_runs(engine: Engine) -> None:
+    annotations = {
+        "io.podman.annotations.checkpoint.runtime.name": "crun",
+        "io.podman.annotations.privileged": "TRUE",
+        "cdi.k8s.io/x": "vendor.com/device=all",
+        "run.oci.handler": "krun",
+    }
+    plans = []
+    for more in ({}, {"annotations": annotations}):
+        (image,) = engine.images.load(pack(with_manifest(**more)))
+        plan = engine.containers.plan(image, ["true"], network="none", name="one", hostname="one")
+        plans.append(re.sub("[0-9a-f]{12,}", "ID", str(plan)))
+    assert plans[0] == plans[1]
+    assert plans[0].count("\n") > 20
 
 
 def test_an_archive_of_ever_more_entries_is_given_up(engine: Engine) -> None:

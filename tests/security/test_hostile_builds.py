@@ -80,6 +80,21 @@ def test_no_step_follows_a_link_of_the_image_to_the_host(engine: Engine, context
     host_is_untouched(outside)
 
 
+# buildkit CVE-2026-15791: a step emptied the machine's own /tmp, in which `outside` is
+def test_no_step_empties_the_folder_for_temporary_files_of_the_machine(engine: Engine, context: Path, outside: Path) -> None:
+    with tarfile.open(context / "archive.tar", "w") as archive:
+        archive.add(context / "file", "secret")
+    steps = ("COPY . /tmp/", "COPY --chmod=0 file /tmp", "COPY --parents ./file /tmp/../tmp/", "COPY --exclude=* . /tmp/",
+             "ADD archive.tar /tmp/", "COPY <<EOF /tmp/secret\nx\nEOF", "COPY --from=lab/base / /", "WORKDIR /tmp/.",
+             "COPY --link file /tmp/", "RUN rm -rf /tmp /tmp/* /tmp/.[!.]*; true", "RUN --mount=type=tmpfs,target=/tmp rm -rf /tmp/*",
+             "RUN --mount=type=cache,target=/tmp rm -rf /tmp/*")  # fmt: skip
+    for target in (str(outside), "../" * 12 + str(outside).lstrip("/")):
+        make_image(engine, lambda tree, target=target: link(tree, "/tmp", target))
+        for step in steps:
+            build(engine, context, f"FROM hostile/image\n{step}\n")
+        host_is_untouched(outside)
+
+
 @pytest.mark.parametrize(
     "source", ["../outside/secret", "/../outside/secret", "./../outside", "dir/../../outside/secret", "OUTSIDE/secret"]
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +82,19 @@ class TestArchivesAsContexts:
         data = archive(("s", tarfile.SYMTYPE, str(outside / "secret"), b""), ("h", tarfile.LNKTYPE, target, b""))
         with pytest.raises(InvalidArgument):
             self._unfolded(tmp_path, data)
+
+    # buildkit CVE-2026-15789: what whoever builds calls a source becomes the place to which it is written
+    def test_the_name_of_a_context_is_no_place(self, engine: Engine, tmp_path: Path, outside: Path) -> None:
+        folder = tmp_path / "named"
+        folder.mkdir()
+        (folder / "secret").write_text("evil")
+        before = sorted(tmp_path.iterdir())
+        for name in ("../outside", "../../../outside", str(outside), "..", ".", "a/../../outside", "outside/secret", "x\0y"):
+            with contextlib.suppress(LabError):
+                text = f"FROM scratch\nCOPY --from={name} secret /x\n"
+                engine.images.build(folder, dockerfile_text=text, build_contexts={name: folder})
+            assert list(engine.store.paths.tmp.iterdir()) == []
+        assert sorted(tmp_path.iterdir()) == before
 
     def test_devices_and_pipes_are_left_out_and_what_nobody_may_read_can_be_read(self, tmp_path: Path) -> None:
         data = entry(b"dev", kind=b"3", device=(1, 3)) + entry(b"pipe", kind=b"6") + entry(b"d/", kind=b"5", mode=0)
@@ -180,3 +195,29 @@ class TestRepositories:
         with pytest.raises(LabError):
             engine.images.build(tmp_path, dockerfile_text=f"FROM scratch\nARG R='{ref}'\nADD \"{site.url}/r.git#$R\" /\n")
         assert not (tmp_path / "x").exists()
+
+    # buildkit CVE-2026-15793: git was given what a repository calls its branches, to make a bundle of
+    def test_names_of_a_repository_are_no_options_and_no_commands(
+        self, engine: Engine, tmp_path: Path, site: GitSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mark, told = tmp_path / "was-run", tmp_path / "told"
+        commit = site.commit("r.git", {"f": "f", "-x": "f", "--upload-pack=y": "f"})
+        bare = site.root / "bare/r.git"
+        run = f"touch${{IFS}}{mark}"
+        names = [name + run for name in ("refs/heads/--upload-pack=", "refs/heads/-o", "refs/tags/;", "refs/tags/$(")]
+        for name in names:
+            git(bare, "update-ref", name, commit)
+        git(bare, "symbolic-ref", "HEAD", names[0])
+        git(bare, "update-server-info")
+        (tmp_path / "bin").mkdir()
+        # a git that tells what a build asks it for, and not a test's server
+        script = f'#!/bin/sh\n[ -z "$GIT_ALLOW_PROTOCOL" ] || echo "$1" >> {told}\nexec {shutil.which("git")} "$@"\n'
+        (tmp_path / "bin/git").write_text(script)
+        (tmp_path / "bin/git").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+        for site.smart, query in ((True, "?keep-git-dir=1"), (False, "")):
+            for ref in ("", f"#{commit}", "#main"):
+                assert (self.build(engine, tmp_path / "bin", f"{site.url}/r.git{query}{ref}") / "f").read_text() == "f"
+        assert not mark.exists()
+        assert "ls-remote" in told.read_text().split()
+        assert "bundle" not in told.read_text().split()

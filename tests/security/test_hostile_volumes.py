@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,58 @@ def test_a_mount_below_a_shared_volume_that_turns_into_a_link_leads_nowhere(engi
     assert starts > 0
     assert set(os.listdir("/")) == before
     assert not [path for path in place.iterdir() if path.name.startswith(("made-", "tmp-"))]
+
+
+# podman CVE-2023-0778, where a volume was exported: who races is another container, so that nobody holds it still
+def test_files_of_a_shared_volume_that_turn_into_links_show_nothing_of_the_host(engine: Engine, outside: Path, place: Path) -> None:
+    flip = (
+        f"cd /data; mkdir d; echo inside > d/canary; ln -s {outside} out; echo inside > f; ln -s {outside}/canary link; "
+        "while :; do mv -T d x; mv -T x d; mv -T out x; mv -T x out; mv f y; mv y f; mv link y; mv y link; done"
+    )
+    racer = engine.containers.run(BASE, ["sh", "-c", flip], volumes=["db:/data"], network="none", detach=True)
+    reader = engine.containers.create(BASE, ["true"], volumes=["db:/data"], network="none")
+    found = 0
+    try:
+        for number in range(20):
+            for path in ("/data", "/data/x/canary", "/data/y"):
+                with contextlib.suppress(LabError):
+                    data = b"".join(reader.get_archive(path, follow_link=number % 2 == 0)[0])
+                    assert b"\0host" not in data
+                    found += 1
+            with contextlib.suppress(LabError):
+                reader.copy_from("/data", place / f"out{number}", follow_link=True)
+            for name in ("x/canary", "y", "f"):
+                copied = place / f"out{number}" / name
+                assert copied.is_symlink() or copied.parent.is_symlink() or not copied.exists() or copied.read_text() == "inside\n"
+    finally:
+        racer.kill()
+        racer.wait()
+    assert found > 0
+    assert is_untouched(outside)
+
+
+# moby CVE-2026-41568, CVE-2026-42306: who copies mounts the container's volumes, and the way to one becomes a link at that moment
+def test_copying_to_a_volume_below_a_volume_that_turns_into_a_link_leads_nowhere(engine: Engine, outside: Path, place: Path) -> None:
+    sh(engine, BASE, "mkdir -p /data/flip/v", volumes=["db:/data"])
+    up = "../" * 20 + str(outside).lstrip("/")
+    flip = f"cd /data; while :; do mv flip aside; ln -s {outside} flip; rm flip; ln -s {up} flip; rm flip; mv aside flip; done"
+    racer = engine.containers.run(BASE, ["sh", "-c", flip], volumes=["db:/data"], network="none", detach=True)
+    target = engine.containers.create(BASE, ["true"], volumes=["db:/data", "other:/data/flip/v"], network="none")
+    (place / "canary").write_text("from the attacker")
+    copied = rounds = 0
+    try:
+        while rounds < 20 or (not copied and rounds < 500):
+            rounds += 1
+            with contextlib.suppress(LabError):
+                target.copy_to(place / "canary", "/data/flip/v/canary")
+                copied += 1
+            with contextlib.suppress(LabError):
+                assert b"\0host" not in b"".join(target.get_archive("/data/flip/")[0])
+    finally:
+        racer.kill()
+        racer.wait()
+    assert copied > 0
+    assert is_untouched(outside)
 
 
 # runc CVE-2023-28642

@@ -30,6 +30,7 @@ NAME = "io.containerd.image.name"
 _INDEXES = (MEDIA_TYPE_INDEX, MEDIA_TYPE_DOCKER_LIST)
 _MANIFESTS = (MEDIA_TYPE_MANIFEST, MEDIA_TYPE_DOCKER_MANIFEST)
 _DEEPEST = 8
+_MOST_STEPS = 20 * MOST_IMAGES
 
 
 class NotWhole(NotFound):
@@ -63,8 +64,9 @@ def read_layout(contents: Contents, wanted: Platform | None) -> list[Archived]:
     if len(top) > MOST_IMAGES:
         raise InvalidArgument(f"{INDEX} of the archive names {len(top)} images", f"at most {MOST_IMAGES} are read")
     found: dict[str, Archived] = {}
+    walk = _Walk(contents)
     for name, descriptors in _groups(top):
-        candidates = [candidate for descriptor in descriptors for candidate in _candidates(contents, descriptor, _DEEPEST)]
+        candidates = walk.candidates(descriptors)
         if not candidates:
             continue
         if len(candidates) > MOST_IMAGES:
@@ -92,7 +94,7 @@ def read_one(contents: Contents, *, tag: str = "", digest: str = "") -> Archived
     if not found:
         there = ", ".join(sorted({_tag_of(descriptor) or descriptor.digest for descriptor in top})[:10]) or "nothing"
         raise NotFound(f"the OCI layout has no image {digest or tag or 'latest'}", f"it has {there}")
-    candidates = [candidate for descriptor in found for candidate in _candidates(contents, descriptor, _DEEPEST)]
+    candidates = _Walk(contents).candidates(found)
     if not candidates:
         raise InvalidArgument(f"{digest or tag or INDEX} of the OCI layout is no image of a container", "is it another kind of artifact?")
     return _image(contents, _chosen(candidates, None, tag or digest), candidates, None)
@@ -126,20 +128,33 @@ def name_of(descriptor: Descriptor) -> str:
     return "" if reference.digest else reference.familiar
 
 
-def _candidates(contents: Contents, descriptor: Descriptor, depth: int) -> Iterator[_Candidate]:
-    """The image manifests to which a descriptor leads; not those that only tell of another one."""
-    if descriptor.media_type in _MANIFESTS:
-        attached = "vnd.docker.reference.type" in descriptor.annotations
-        if not attached and (descriptor.platform is None or descriptor.platform.os != "unknown"):
-            yield _Candidate(descriptor, descriptor.platform)
-    elif descriptor.media_type in _INDEXES:
-        if not depth:
-            raise InvalidArgument(f"the archive has indexes within indexes, more than {_DEEPEST} deep", "do not trust whoever made it")
-        inner = Index.from_bytes(_document(contents, descriptor)).manifests
-        if len(inner) > MOST_IMAGES:
-            raise InvalidArgument(f"an index of the archive names {len(inner)} images", f"at most {MOST_IMAGES} are read")
-        for below in inner:
-            yield from _candidates(contents, below, depth - 1)
+class _Walk:
+    """The way through the indexes of one archive: few of them can lead to more images than anybody could read, so it ends somewhere."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+        self._left = _MOST_STEPS
+
+    def candidates(self, descriptors: Sequence[Descriptor]) -> list[_Candidate]:
+        """The image manifests to which the descriptors lead; not those that only tell of another one."""
+        return [candidate for descriptor in descriptors for candidate in self._below(descriptor, _DEEPEST)]
+
+    def _below(self, descriptor: Descriptor, depth: int) -> Iterator[_Candidate]:
+        self._left -= 1
+        if self._left < 0:
+            raise InvalidArgument(f"the indexes of the archive name more than {_MOST_STEPS} images", "do not trust whoever made it")
+        if descriptor.media_type in _MANIFESTS:
+            attached = "vnd.docker.reference.type" in descriptor.annotations
+            if not attached and (descriptor.platform is None or descriptor.platform.os != "unknown"):
+                yield _Candidate(descriptor, descriptor.platform)
+        elif descriptor.media_type in _INDEXES:
+            if not depth:
+                raise InvalidArgument(f"the archive has indexes within indexes, more than {_DEEPEST} deep", "do not trust whoever made it")
+            inner = Index.from_bytes(_document(self._contents, descriptor)).manifests
+            if len(inner) > MOST_IMAGES:
+                raise InvalidArgument(f"an index of the archive names {len(inner)} images", f"at most {MOST_IMAGES} are read")
+            for below in inner:
+                yield from self._below(below, depth - 1)
 
 
 def _chosen(candidates: Sequence[_Candidate], wanted: Platform | None, name: str) -> _Candidate:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from labcontainers.bundles.arguments import MANY, SWITCH, TEXT, Flags, parse
+from labcontainers.bundles.filters import tell
 from labcontainers.bundles.states import check_id
 from labcontainers.bundles.verbs import VERBS, signal_number
 from labcontainers.errors import InvalidArgument
@@ -53,6 +54,31 @@ def test_signals(text: str, number: int) -> None:
 def test_no_signals(text: str) -> None:
     with pytest.raises(InvalidArgument):
         signal_number(text)
+
+
+class Agent:
+    """One that takes some bytes with the descriptor, and closes as soon as it has all."""
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
+        self.text = b""
+
+    def sendmsg(self, parts: list[bytes], rights: list[tuple[int, int, bytes]], flags: int) -> int:
+        assert rights[0][2] == (7).to_bytes(4, "little")
+        self.text += parts[0][: self.at_once]
+        return len(self.text)
+
+    def sendall(self, rest: bytes) -> None:
+        if self.text == b"state":
+            raise BrokenPipeError
+        self.text += rest
+
+
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_an_agent_may_close_when_it_has_everything(at_once: int) -> None:
+    agent = Agent(at_once)
+    tell(agent, b"state", 7)
+    assert agent.text == b"state"
 
 
 def test_every_verb_tells_its_help() -> None:

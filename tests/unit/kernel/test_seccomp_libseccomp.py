@@ -113,6 +113,10 @@ def test_default_profile_answers_as_when_the_library_compiles_it(has: frozenset[
         for name, number in known(architecture):
             for arguments in SAMPLES:
                 found, expected = (describe(run(program, number, AUDIT[architecture], arguments)) for program in (ours, theirs))
+                if (name, arguments[0]) == ("socketcall", 1):
+                    # which domain it asks for is seen by neither; the library lets all of them pass
+                    assert (found, expected) == ("ERRNO 1", "ALLOW")
+                    continue
                 assert found == expected, (architecture, name, arguments)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -413,7 +415,9 @@ INSECURE: tuple[tuple[str, tuple[str, ...], list[str], bool], ...] = (
     ("11.1.2.3", ("10.0.0.0/8",), [], False),
     ("[fd00::5]:5000", ("fd00::/8",), [], True),
     ("[fe00::5]", ("10.0.0.0/8", "fd00::/8"), [], False),
-    ("r.example:5000", ("10.0.0.0/8",), ["192.0.2.1", "10.9.9.9"], True),
+    ("r.example:5000", ("10.0.0.0/8",), ["10.0.0.1", "10.9.9.9"], True),
+    ("r.example:5000", ("10.0.0.0/8", "192.0.2.0/24"), ["192.0.2.1", "10.9.9.9"], True),
+    ("r.example:5000", ("10.0.0.0/8",), ["192.0.2.1", "10.9.9.9"], False),
     ("r.example:5000", ("10.0.0.0/8",), ["192.0.2.1", "fe80::1%eth0"], False),
     ("nobody.example", ("10.0.0.0/8",), [], False),
 )
@@ -437,6 +441,27 @@ def test_a_network_lets_its_hosts_speak_plain_http(server: RegistryServer, slept
                 transport.send(Request("GET", "http://192.0.2.7:5000/v2/"))
         transport.close()
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("network", ["192.0.2.0/24", "127.0.0.0/8"])
+def test_who_answers_for_a_name_without_tls_must_be_in_the_network_too(
+    server: RegistryServer, slept: list[float], monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
+    """The name server tells an address of the network first, and the attacker's when it is connected to."""
+    port = int(server.address.rpartition(":")[2])
+    told = str(ipaddress.ip_network(network)[1])
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, wanted, *words, **more: [(2, 1, 6, "", (told, 0) if wanted is None else ("127.0.0.1", port))]
+    )
+    transport = Transport(Settings(proxies={}, insecure=(network,)), sleep=slept.append)
+    request = Request("GET", f"http://r.example:{port}/v2/", again=False)
+    if told.startswith("127."):
+        transport.send(request).close()
+    else:
+        with pytest.raises(LabError, match="without TLS"):
+            transport.send(request)
+    transport.close()
+    assert len(server.asked) == told.startswith("127.")
 
 
 def test_a_name_is_not_looked_up_where_no_network_is_named() -> None:
