@@ -198,8 +198,8 @@ class Tabs:
         return free.pop() if free else self._context.new_page()
 
     def give_back(self, server: Server, page: Page) -> None:
-        """Keep a page for the next notebook if all that is open in it could be closed. Notebook 7 has one notebook to a page."""
-        if server.application == "lab" and page.evaluate(CLOSE_ALL):
+        """Keep a page for the next notebook if all that is open in it could be closed."""
+        if page.evaluate(CLOSE_ALL):
             self._free[server].append(page)
         else:
             page.close()
@@ -214,6 +214,8 @@ class NotebookPage:
         self.strayed: list[str] = []
         self.errors: list[str] = []
         self._tabs = tabs
+        # Notebook 7 has one notebook to a page, and a page that was loaded again remembers what was open in it
+        self._serves_again = server.application == "lab"
         self.page = tabs.take(server)
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.on("request", self._note)
@@ -267,6 +269,7 @@ class NotebookPage:
         self.page.evaluate("cell => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells[cell].setOutputs([])", cell)
 
     def reload(self) -> None:
+        self._serves_again = False
         self.page.reload()
         self._ready()
 
@@ -281,7 +284,10 @@ class NotebookPage:
     def close(self) -> None:
         self.page.remove_listener("request", self._note)
         self.page.remove_listener("pageerror", self._remember)
-        self._tabs.give_back(self.server, self.page)
+        if self._serves_again:
+            self._tabs.give_back(self.server, self.page)
+        else:
+            self.page.close()
 
 
 def _free_port() -> int:
