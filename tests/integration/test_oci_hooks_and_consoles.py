@@ -189,10 +189,13 @@ def test_run_shows_the_terminal_in_its_own(bundle: Bundle) -> None:
     with subprocess.Popen(command, stdin=peer, stdout=peer, stderr=peer, cwd=bundle.path, env=environment) as process:
         os.close(peer)
         text = ""
-        while "20 70" not in text:
-            text += os.read(master, 4096).decode()
-        os.write(master, b"keys\r")
-        assert process.wait(30) == 6
+        try:
+            while "20 70" not in text:
+                text += os.read(master, 4096).decode()
+            os.write(master, b"keys\r")
+            assert process.wait(30) == 6
+        finally:
+            process.kill()
     while select.select([master], [], [], 0.5)[0]:
         try:
             text += os.read(master, 4096).decode()
