@@ -36,6 +36,14 @@ def send_master(path: str, master: int) -> None:
         sock.close()
 
 
+def fit(master: int) -> None:
+    """Give a terminal the size of this process' own, if it has one; before the program begins, so that it never sees another size."""
+    if os.isatty(0):
+        rows, columns = struct.unpack("=4H", fcntl.ioctl(0, _TIOCGWINSZ, bytes(8)))[:2]
+        if rows and columns:
+            resize(master, rows, columns)
+
+
 class Console:
     """The terminal `master` shown in this process' own while the container runs; its keys go there as they are."""
 
@@ -51,8 +59,8 @@ class Console:
 
             self._former = termios.tcgetattr(0)
             tty.setraw(0)
-            self._fit()
-            signal.signal(signal.SIGWINCH, lambda number, frame: self._fit())
+            fit(self._master)
+            signal.signal(signal.SIGWINCH, lambda number, frame: fit(self._master))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,11 +68,6 @@ class Console:
             import termios
 
             termios.tcsetattr(0, termios.TCSADRAIN, self._former)  # type: ignore[arg-type]  # what tcgetattr gave
-
-    def _fit(self) -> None:
-        rows, columns = struct.unpack("=4H", fcntl.ioctl(0, _TIOCGWINSZ, bytes(8)))[:2]
-        if rows and columns:
-            resize(self._master, rows, columns)
 
     def copy(self, ended: Callable[[], bool]) -> None:
         """Pass on keys and output until all who have the terminal are gone, or the process has `ended` and its output is read."""

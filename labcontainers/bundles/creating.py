@@ -9,7 +9,7 @@ import os
 import time
 
 from labcontainers.bundles import resources, spawning, starting
-from labcontainers.bundles.consoles import send_master
+from labcontainers.bundles.consoles import fit, send_master
 from labcontainers.bundles.device_nodes import detached_nodes
 from labcontainers.bundles.filters import needed_inside
 from labcontainers.bundles.groups import HOME, Groups, hierarchies
@@ -317,6 +317,7 @@ class Creation:
             os.close(master)
         else:
             self.master = master
+            fit(master)
 
     def undo(self) -> None:
         """Take everything away again, and run the hooks that end a container's life."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from labcontainers.bundles import spawning, starting
-from labcontainers.bundles.consoles import send_master
+from labcontainers.bundles.consoles import fit, send_master
 from labcontainers.bundles.creating import affinity, place
 from labcontainers.bundles.filters import needed_inside
 from labcontainers.bundles.inside import begin
@@ -124,6 +124,7 @@ class Entry:
             os.close(master)
         else:
             self.master = master
+            fit(master)
 
 
 def _end(pid: int) -> None:

@@ -21,6 +21,9 @@ from labcontainers.containers.planning import host_root
 from labcontainers.errors import Denied, InvalidArgument, StartFailed, Unsupported
 from tests.waiting import until
 
+# the machine's root has what lies on its disk, and nothing that is mounted below
+pytestmark = pytest.mark.on_disk
+
 pytestmark = pytest.mark.empty_store
 
 
