@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
+OURS = {"labcontainers", "labcontainers-oci"}
 
 
 def adopt_orphans() -> None:
@@ -141,7 +142,7 @@ def namespaces(pids: Iterable[int]) -> set[str]:
 
 
 def cgroups(pids: Iterable[int]) -> list[str]:
-    """The control groups labcontainers and labcontainers/… of this user, but for those in which only processes of others live."""
+    """This user's groups labcontainers and labcontainers-oci and those in them, but for those in which only processes of others live."""
     ours = {os.getpid(), *pids}
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
@@ -152,8 +153,8 @@ def cgroups(pids: Iterable[int]) -> list[str]:
 
 
 def lab_cgroups(top: Path) -> list[Path]:
-    """Any folder called labcontainers below `top`, and the groups under it."""
-    return [Path(folder) for folder, _, _ in os.walk(top) if "labcontainers" in Path(folder).relative_to(top).parts]
+    """Any folder called labcontainers or labcontainers-oci below `top`, and the groups under it."""
+    return [Path(folder) for folder, _, _ in os.walk(top) if OURS & set(Path(folder).relative_to(top).parts)]
 
 
 def made_by_us(group: Path, ours: set[int]) -> bool:

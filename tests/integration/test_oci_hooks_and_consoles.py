@@ -119,8 +119,8 @@ class Receiver:
     def read(self, until_text: str) -> str:
         found = ""
         while until_text not in found and select.select([self.master], [], [], 20)[0]:
-            found += os.read(self.master, 4096).decode()
-        return found.replace("\r\n", "\n")
+            found = (found + os.read(self.master, 4096).decode()).replace("\r\n", "\n")
+        return found
 
     def close(self) -> None:
         self._thread.join(20)
