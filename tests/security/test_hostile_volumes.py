@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ def sh(engine: Engine, image: Any, script: str, **options: Any) -> str:
 
 def is_untouched(folder: Path) -> bool:
     return os.listdir(folder) == ["canary"] and (folder / "canary").read_text() == "host"
+
+
+@contextlib.contextmanager
+def racing(engine: Engine, script: str) -> Iterator[None]:
+    """Meanwhile a container changes the volume `db`, which it has at /data, without end."""
+    racer = engine.containers.run(BASE, ["sh", "-c", script], volumes=["db:/data"], network="none", detach=True)
+    try:
+        yield
+    finally:
+        racer.kill()
+        racer.wait()
 
 
 def image_with(engine: Engine, outside: Path, volume: str) -> Image:
@@ -91,9 +103,8 @@ def test_a_path_below_a_volume_that_turns_into_a_link_leads_nowhere(engine: Engi
     sh(engine, BASE, "mkdir -p /data/flip/inner", volumes=["db:/data"])
     up = "../" * 20 + str(outside.parent).lstrip("/")
     flip = f"cd /data; while :; do mv flip aside; ln -s {outside.parent} flip; rm flip; ln -s {up} flip; rm flip; mv aside flip; done"
-    racer = engine.containers.run(BASE, ["sh", "-c", flip], volumes=["db:/data"], network="none", detach=True)
     starts = rounds = 0
-    try:
+    with racing(engine, flip):
         # at least one start must have had a path to go, else nothing was tried
         while rounds < 40 or (not starts and rounds < 1000):
             rounds += 1
@@ -104,9 +115,6 @@ def test_a_path_below_a_volume_that_turns_into_a_link_leads_nowhere(engine: Engi
                     continue
                 starts += 1
                 assert "canary" not in shown
-    finally:
-        racer.kill()
-        racer.wait()
     assert starts > 0
     assert is_untouched(outside)
 
@@ -115,10 +123,9 @@ def test_a_path_below_a_volume_that_turns_into_a_link_leads_nowhere(engine: Engi
 def test_a_mount_below_a_shared_volume_that_turns_into_a_link_leads_nowhere(engine: Engine, outside: Path, place: Path) -> None:
     sh(engine, BASE, "mkdir -p /data/flip", volumes=["db:/data"])
     flip = "cd /data; while :; do mv flip aside; ln -s / flip; rm flip; ln -s ../../../../.. flip; rm flip; mv aside flip; done"
-    racer = engine.containers.run(BASE, ["sh", "-c", flip], volumes=["db:/data"], network="none", detach=True)
     before = set(os.listdir("/"))
     starts = number = 0
-    try:
+    with racing(engine, flip):
         while number < 25 or (not starts and number < 1000):
             number += 1
             inner = {"volumes": ["db:/data"], "mounts": [f"target=/data/flip/made-{number}"], "tmpfs": [f"/data/flip/tmp-{number}"]}
@@ -127,9 +134,6 @@ def test_a_mount_below_a_shared_volume_that_turns_into_a_link_leads_nowhere(engi
             except StartFailed:
                 continue
             starts += 1
-    finally:
-        racer.kill()
-        racer.wait()
     assert starts > 0
     assert set(os.listdir("/")) == before
     assert not [path for path in place.iterdir() if path.name.startswith(("made-", "tmp-"))]
@@ -141,10 +145,9 @@ def test_files_of_a_shared_volume_that_turn_into_links_show_nothing_of_the_host(
         f"cd /data; mkdir d; echo inside > d/canary; ln -s {outside} out; echo inside > f; ln -s {outside}/canary link; "
         "while :; do mv -T d x; mv -T x d; mv -T out x; mv -T x out; mv f y; mv y f; mv link y; mv y link; done"
     )
-    racer = engine.containers.run(BASE, ["sh", "-c", flip], volumes=["db:/data"], network="none", detach=True)
     reader = engine.containers.create(BASE, ["true"], volumes=["db:/data"], network="none")
     found = 0
-    try:
+    with racing(engine, flip):
         for number in range(20):
             for path in ("/data", "/data/x/canary", "/data/y"):
                 with contextlib.suppress(LabError):
@@ -156,9 +159,6 @@ def test_files_of_a_shared_volume_that_turn_into_links_show_nothing_of_the_host(
             for name in ("x/canary", "y", "f"):
                 copied = place / f"out{number}" / name
                 assert copied.is_symlink() or copied.parent.is_symlink() or not copied.exists() or copied.read_text() == "inside\n"
-    finally:
-        racer.kill()
-        racer.wait()
     assert found > 0
     assert is_untouched(outside)
 
@@ -168,11 +168,10 @@ def test_copying_to_a_volume_below_a_volume_that_turns_into_a_link_leads_nowhere
     sh(engine, BASE, "mkdir -p /data/flip/v", volumes=["db:/data"])
     up = "../" * 20 + str(outside).lstrip("/")
     flip = f"cd /data; while :; do mv flip aside; ln -s {outside} flip; rm flip; ln -s {up} flip; rm flip; mv aside flip; done"
-    racer = engine.containers.run(BASE, ["sh", "-c", flip], volumes=["db:/data"], network="none", detach=True)
     target = engine.containers.create(BASE, ["true"], volumes=["db:/data", "other:/data/flip/v"], network="none")
     (place / "canary").write_text("from the attacker")
     copied = rounds = 0
-    try:
+    with racing(engine, flip):
         while rounds < 20 or (not copied and rounds < 500):
             rounds += 1
             with contextlib.suppress(LabError):
@@ -180,9 +179,6 @@ def test_copying_to_a_volume_below_a_volume_that_turns_into_a_link_leads_nowhere
                 copied += 1
             with contextlib.suppress(LabError):
                 assert b"\0host" not in b"".join(target.get_archive("/data/flip/")[0])
-    finally:
-        racer.kill()
-        racer.wait()
     assert copied > 0
     assert is_untouched(outside)
 
