@@ -49,10 +49,12 @@ def kill(state: State, number: int, *, everybody: bool = False) -> None:
 def _thaw(state: State) -> None:
     """What version 1 has frozen dies only once it is let go."""
     freezer, group = state.freezer, state.groups.v1.get("freezer")
+    # looked at once, since it dies about now, and 0 would move this process
+    pid = state.pid
     if freezer and state.groups.v1:
         try:
-            if group and state.pid:
-                cgroup_files.write(f"{group}/cgroup.procs", str(state.pid))  # somebody may have frozen it in another group
+            if group and pid:
+                cgroup_files.write(f"{group}/cgroup.procs", str(pid))  # somebody may have frozen it in another group
             freezer.thaw()
         except OSError:
             pass

@@ -187,10 +187,15 @@ class Groups:
         """Kill what is left inside, and remove the directories that were made here; those above are kept while others use them."""
         own = {one["path"] for one in self.hierarchies if one["path"]}
         deadline = time.monotonic() + _REMOVE_S
-        for directory in (path for path in self.made if path in own):
-            while not files.remove(directory) and time.monotonic() < deadline:
-                self.kill()
-                time.sleep(0.002)
+        left = [path for path in self.made if path in own]
+        # each of them until the end: on a busy machine one alone may take all of the time
+        while (left := [path for path in left if not files.remove(path)]) and time.monotonic() < deadline:
+            for pid in {pid for path in left for pid in files.pids(path)} - {os.getpid()}:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.002)
         homes = [f"{one['point']}/{HOME}" for one in self.hierarchies if one["path"].startswith(f"{one['point']}/{HOME}/")]
         for directory in [*sorted((path for path in self.made if path not in own), key=len, reverse=True), *homes]:
             try:
