@@ -15,6 +15,9 @@ from labcontainers.store.host_layer import host_diff_id, is_host
 from tests.fakes.image_archive import oci, pack
 from tests.fakes.layer_source import FakeLayer, gzipped, tar_of
 
+# the machine's root has what lies on its disk, and nothing that is mounted below
+pytestmark = pytest.mark.on_disk
+
 DOCKERFILE = """FROM host
 RUN echo built > /etc/lab-built && rm /etc/os-release
 COPY file /opt/lab/file

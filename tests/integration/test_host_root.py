@@ -22,9 +22,7 @@ from labcontainers.errors import Denied, InvalidArgument, StartFailed, Unsupport
 from tests.waiting import until
 
 # the machine's root has what lies on its disk, and nothing that is mounted below
-pytestmark = pytest.mark.on_disk
-
-pytestmark = pytest.mark.empty_store
+pytestmark = [pytest.mark.empty_store, pytest.mark.on_disk]
 
 
 @pytest.fixture

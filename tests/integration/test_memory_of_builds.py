@@ -19,7 +19,7 @@ RUN dd if=/dev/zero of=/written bs=1M count=160 2>/dev/null
 FROM lab/base
 COPY --from=0 /written /context/big /
 """
-# the peaks of this process and of the largest below it, in kB: getrusage(2)
+# the peak of this process since its program began, and that of the largest below it, in kB: proc(5), getrusage(2)
 PROGRAM = """
 import resource, sys
 from pathlib import Path
@@ -29,7 +29,8 @@ with Engine(root=root, run_root=run_root) as engine:
     engine.images.build(context, tag="large")
     with open(output, "wb") as file, engine.images.save("large") as archive:
         archive.write(file)
-print(*(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+own = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 

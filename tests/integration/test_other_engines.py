@@ -28,6 +28,22 @@ MANIFESTS = (MEDIA_TYPE_MANIFEST, MEDIA_TYPE_DOCKER_MANIFEST)
 SCRIPT = """mkdir -m 1777 /d && echo x > /d/file && chown 7:8 /d/file && chmod 4751 /d/file && ln /d/file /d/hard
 ln -s /d/file /d/link && mkfifo -m 640 /d/fifo && touch -d '2020-02-02 02:02:02' /d/old && rm -r /tmp && echo changed > /etc/group"""
 
+BUILT = r"""FROM lab/base AS tools
+RUN printf '%s\n' '#!/bin/sh' 'echo "$GREETING $*"; id -u; id -g; pwd; cat note' \
+    'stat -c "%u:%g %a %n" /srv/work note' 'touch x || true' >/say
+RUN chmod 755 /say
+FROM lab/base
+ENV GREETING="hello to"
+COPY --from=tools /say /bin/say
+WORKDIR /srv/work
+COPY --chown=7:8 --chmod=640 <<EOF note
+of the build
+EOF
+USER 7:8
+ENTRYPOINT ["say"]
+CMD ["every", "body"]
+"""
+
 
 @pytest.fixture(autouse=True)
 def pulls_what_is_missing(settings_of_nobody: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,13 +74,15 @@ def tool(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Tool]:
     policy = ("--signature-policy", str(place / "policy.json"))
 
     def named(name: str) -> Tool:
-        state = ("--tmpdir", f"{place}/ct", "--cgroup-manager", "cgroupfs", "--events-backend", "none") if name == "podman" else ()
+        state = (
+            ("--tmpdir", f"{place}/ct", "--cgroup-manager=cgroupfs", "--events-backend=none", "--runtime=crun") if name == "podman" else ()
+        )
 
         def run(verb: str, *words: str) -> str:
             more = policy if verb in ("pull", "push", "load", "from", "commit") else ()
             command = [
-                "unshare",
-                "--mount",
+                # crun of Debian 12 refuses version 2's hierarchy beside those of version 1
+                *("unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"', "sh"),
                 name,
                 "--root",
                 f"{place}/cs",
@@ -149,6 +167,18 @@ class TestPodman:
         folder = podman("image", "mount", f"{address}/team/made:1")
         assert files_of(Path(folder)) == ours(engine, image, place / "ours")
         podman("image", "umount", f"{address}/team/made:1")
+
+    @pytest.mark.needs("crun")
+    def test_runs_what_we_build_and_push_as_we_run_it(self, engine: Engine, tool: Callable[[str], Tool], address: str, place: Path) -> None:
+        name, podman = f"{address}/team/built:1", tool("podman")
+        engine.images.build(place, dockerfile_text=BUILT, tag=name, network="none")
+        engine.images.push(name)
+        here = engine.containers.run(name, network="none", remove=True)
+        assert here.stdout.startswith("hello to every body\n7\n8\n/srv/work\nof the build\n")
+        assert "Permission denied" in here.stderr
+        limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+        ran = podman("run", "--rm", "--tls-verify=false", "--network=none", "--cgroups=disabled", "--log-driver=none", *limits, name)
+        assert ran == here.stdout.strip()
 
     @pytest.mark.parametrize("words", [("--format", "oci"), ("--format", "v2s2"), ("--format", "oci", "--compression-format", "zstd")])
     def test_pushes_what_we_read_and_send_on_as_the_same_bytes(
