@@ -144,7 +144,7 @@ def check_ended(container: Container, removed: bool) -> None:
         if container.status == "exited":
             assert container.state.exit_code == 137
             if removed:
-                wait_until(lambda: container.status == "removed", f"{container} is removed")
+                container.wait(60, condition="removed")
                 return
         container.remove()
     except NotFound:
